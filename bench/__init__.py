@@ -1,0 +1,1 @@
+"""Benchmark of memory-efficient learned image reconstruction; see README.md."""

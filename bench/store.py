@@ -1,0 +1,144 @@
+"""The results folder: one JSON file a record, written whole or not at all. Never imports torch.
+
+    results/
+      memory/ct-luser-dw-1a2b3c4d-5e6f7a8b.json     kind / task-model-cell-environment
+      examples/1a2b3c4d-5e6f7a8b.npz                Figure 2's arrays of one accuracy record
+"""
+
+import io
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import BaseModel, ValidationError
+
+from bench.record import Measurement, Provenance, cell_id
+
+EXAMPLE_KEYS = ("start", "reconstruction", "truth")
+
+
+class StoreError(ValueError):
+    """A file of the results folder that is not a valid record; the message names it."""
+
+
+class ResultStore:
+    """Append-only records under one folder.
+
+    Args:
+        root: the results folder; it is made on the first write.
+    """
+
+    def __init__(self, root: Path | str) -> None:
+        self.root = Path(root)
+
+    def add(self, record: Measurement) -> Path:
+        """Store one record: temporary file, fsync, rename, so that an interrupt leaves the store whole.
+
+        A record of the same cell and environment is replaced.
+
+        Returns:
+            The record's file.
+        """
+        path = self.path_of(record.spec, record.provenance)
+        _write_atomically(path, (record.model_dump_json(indent=1) + "\n").encode())
+        return path
+
+    def add_example(self, spec: BaseModel, provenance: Provenance, **arrays: NDArray[np.float32]) -> str:
+        """Store Figure 2's images of one accuracy cell: ``start``, ``reconstruction``, ``truth``.
+
+        Args:
+            spec: the accuracy cell.
+            provenance: where it ran.
+            arrays: (C, H, W) float arrays as the task displays them, in [0, 1]; kept as float16.
+
+        Returns:
+            The file's path relative to the results folder, for ``AccuracyValues.example``.
+        """
+        relative = Path("examples") / f"{cell_id(spec)[:8]}-{provenance.env_id[:8]}.npz"
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, allow_pickle=False, **{k: arrays[k].astype(np.float16) for k in EXAMPLE_KEYS})
+        _write_atomically(self.root / relative, buffer.getvalue())
+        return relative.as_posix()
+
+    def example(self, relative: str) -> dict[str, NDArray[np.float32]]:
+        """Read the images of ``AccuracyValues.example`` back as float32 arrays (C, H, W)."""
+        with np.load(self.root / relative, allow_pickle=False) as file:
+            return {key: file[key].astype(np.float32) for key in EXAMPLE_KEYS}
+
+    def finished(self, spec: BaseModel, provenance: Provenance) -> Measurement | None:
+        """Return the finished record of this cell in this environment, if there is one."""
+        path = self.path_of(spec, provenance)
+        if not path.exists():
+            return None
+        record = _read(path)
+        return record if record.status.finished else None
+
+    def records(self) -> Iterator[Measurement]:
+        """Yield every record, sorted by file name.
+
+        Raises:
+            StoreError: if a file is not a valid record; the message names it.
+        """
+        for path in sorted(self.root.glob("*/*.json")):
+            yield _read(path)
+
+    def select(self, **equals: Any) -> pd.DataFrame:
+        """Return the records as a table, one row each: spec fields, status, device and the record itself.
+
+        Args:
+            equals: columns and the values they must have, e.g. ``kind="memory", task="ct"``.
+        """
+        rows = [
+            {
+                **record.spec.model_dump(),
+                "status": record.status.value,
+                "device": record.provenance.device,
+                "dirty": record.provenance.dirty,
+                "created": record.provenance.created,
+                "record": record,
+            }
+            for record in self.records()
+            if all(getattr(record.spec, key, None) == value for key, value in equals.items())
+        ]
+        return pd.DataFrame(rows)
+
+    def path_of(self, spec: BaseModel, provenance: Provenance) -> Path:
+        """Return the file that a cell measured in an environment is stored in."""
+        fields = spec.model_dump()
+        name = f"{fields['task']}-{fields['model']}-{cell_id(spec)[:8]}-{provenance.env_id[:8]}.json"
+        return self.root / fields["kind"] / name.replace(os.sep, "_").replace(":", "_")
+
+
+def _read(path: Path) -> Measurement:
+    try:
+        return Measurement.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "file"
+        raise StoreError(f"{path}: not a valid record: {where}: {first['msg']}") from error
+
+
+def _write_atomically(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    if sys.platform != "win32":
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
