@@ -2,11 +2,10 @@
 
 import hashlib
 import json
-from datetime import datetime
 from enum import Enum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 PROTOCOL = 1
 """Raised by every change that moves a number (see CHANGELOG.md); older records are then measured again."""
@@ -33,7 +32,8 @@ class Status(str, Enum):
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # JSON has no nan: a skipped step's loss is stored as the string "NaN" and read back as a float.
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
 
 class _Spec(_Frozen):
@@ -85,6 +85,7 @@ class CallsSpec(_Spec):
     kind: Literal["calls"] = "calls"
     policy: Policy
     batch: int
+    training_steps: int = Field(description="steps before the count: a deep-equilibrium model's depends on them")
 
 
 class Probe(_Frozen):
@@ -142,7 +143,7 @@ class TimingValues(_Frozen):
 
 
 class CallsValues(_Frozen):
-    """Applications per image, keyed '<forward|adjoint>.<reconstruct|solve|backward>'."""
+    """Applications, a batch counting once, keyed '<forward|adjoint>.<reconstruct|solve|backward>'."""
 
     kind: Literal["calls"] = "calls"
     training_step: dict[str, float]
@@ -152,7 +153,7 @@ class CallsValues(_Frozen):
 class Provenance(_Frozen):
     """Where, when and from what code a record was made."""
 
-    created: datetime
+    created: AwareDatetime
     commit: str | None
     dirty: bool = Field(description="the checkout had uncommitted changes outside results/ and reports/")
     device: str
@@ -180,6 +181,12 @@ class Measurement(_Frozen):
     values: Values | None = Field(description="None where the cell has no answer; ``message`` then says why")
     message: str = ""
     provenance: Provenance
+
+    @model_validator(mode="after")
+    def _answers_its_question(self) -> "Measurement":
+        if self.values is not None and self.values.kind != self.spec.kind:
+            raise ValueError(f"a {self.spec.kind} question with {self.values.kind} values")
+        return self
 
     @property
     def cell_id(self) -> str:

@@ -1,14 +1,15 @@
 """The results folder: one JSON file a record, written whole or not at all. Never imports torch.
 
-    results/
-      memory/ct-luser-dw-1a2b3c4d-5e6f7a8b.json     kind / task-model-cell-environment
-      examples/1a2b3c4d-5e6f7a8b.npz                Figure 2's arrays of one accuracy record
+results/
+  memory/ct-luser-dw-1a2b3c4d-5e6f7a8b.json     kind / task-model-cell-environment
+  examples/1a2b3c4d-5e6f7a8b.npz                Figure 2's arrays of one accuracy record
 """
 
 import io
 import os
 import sys
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -67,9 +68,17 @@ class ResultStore:
         return relative.as_posix()
 
     def example(self, relative: str) -> dict[str, NDArray[np.float32]]:
-        """Read the images of ``AccuracyValues.example`` back as float32 arrays (C, H, W)."""
-        with np.load(self.root / relative, allow_pickle=False) as file:
-            return {key: file[key].astype(np.float32) for key in EXAMPLE_KEYS}
+        """Read the images of ``AccuracyValues.example`` back as float32 arrays (C, H, W).
+
+        Raises:
+            StoreError: if the file is missing or broken; the message names it.
+        """
+        path = self.root / relative
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                return {key: file[key].astype(np.float32) for key in EXAMPLE_KEYS}
+        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+            raise StoreError(f"{path}: not a valid example: {error}") from error
 
     def finished(self, spec: BaseModel, provenance: Provenance) -> Measurement | None:
         """Return the finished record of this cell in this environment, if there is one."""

@@ -20,12 +20,12 @@ class _LinearMap(torch.autograd.Function):
         return operator._adjoint(x) if adjoint else operator._forward(x)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         with phase("backward"):
             return cast(Tensor, _LinearMap.apply(gradient, ctx.operator, not ctx.adjoint)), None, None
 
     @staticmethod
-    def jvp(ctx: Any, tangent: Tensor, *_: None) -> Tensor:  # type: ignore[override]
+    def jvp(ctx: Any, tangent: Tensor, *_: None) -> Tensor:
         return cast(Tensor, _LinearMap.apply(tangent, ctx.operator, ctx.adjoint))
 
 

@@ -3,39 +3,36 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
+from bench.data.base import ImageSplit, LabelledImage, Split
 from operators.base import LinearOperator
 
-Split = Literal["train", "validation", "test"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class LabelledImage:
-    """One ground-truth image.
-
-    Attributes:
-        image: (C, H, W) float32; [0, 1] for photographs and CT, real and imaginary part with a magnitude of
-            at most 1 for MRI.
-        name: what the image is called in its source, unique within a split.
-        group: patient, volume or file: images of one group are not independent.
-    """
-
-    image: Tensor
-    name: str
-    group: str
+__all__ = ["LabelledImage", "Metric", "OpenSplit", "Split", "Task", "standard_normal"]
 
 
 class OpenSplit(Protocol):
-    """Opens one split of a data source at a given image size."""
+    """How a task's images are found."""
 
     def __call__(
         self, source: Path | None, split: Split, *, image_shape: tuple[int, int], count: int, seed: int
-    ) -> "Dataset[LabelledImage]": ...
+    ) -> ImageSplit[Any]:
+        """Open one split of a source at one image size.
+
+        Args:
+            source: ``None`` for the generated images, or a folder in the real layout.
+            split: which part of it.
+            image_shape: (H, W) in pixels.
+            count: how many images to use; a folder with fewer gives all it has, so ask for the length.
+            seed: of the generated images, or of the selection.
+
+        Raises:
+            DataError: if the folder cannot be used.
+        """
+        ...
 
 
 Metric = Callable[[Tensor, Tensor], float]
@@ -52,7 +49,8 @@ class Task:
         channels: image channels C.
         image_shape: the paper's (H, W) in pixels.
         operator_at: (image_shape, device) -> A at any image size, with the geometry scaled to it.
-        measure: (operator, images (B, C, H, W), generator) -> measurements with the task's noise.
+        measure: (operator, images (B, C, H, W), generator) -> measurements with the task's noise, without a
+            graph; the generator is on the CPU, the measurements where the images are.
         load_split: opens the generated default (``source=None``) or the real layout in a folder.
         display: (C, H, W) image -> (1 or 3, H, W) in [0, 1], what is graded and shown (magnitude for MRI).
         metrics: name -> grade; names end in their unit.
@@ -75,3 +73,14 @@ class Task:
             device: where its tables live.
         """
         return self.operator_at(self.image_shape, torch.device(device))
+
+
+def standard_normal(like: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw white Gaussian noise of unit variance where the generator lives, then move it.
+
+    Args:
+        like: real; shape, dtype and device of the noise.
+        generator: on the CPU for the same noise on every device.
+    """
+    noise = torch.randn(like.shape, generator=generator, dtype=like.dtype, device=generator.device)
+    return noise.to(like.device)

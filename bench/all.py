@@ -1,0 +1,73 @@
+"""``python -m bench.all``: the whole study, from measurement to rendered tables."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from bench.accuracy import LOSSES, accuracy_cells, data_sources
+from bench.calls import call_cells
+from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, Name, common_options, run
+from bench.environment import pick_device
+from bench.memory.__main__ import TABLE3_CAPS_BYTES, TABLE3_TASKS, memory_cells
+from bench.report.render import render
+from bench.runner import all_answered, run_cells
+from bench.scales import SCALES
+from bench.store import ResultStore
+from bench.tasks import TASKS
+from bench.timing import TIMED_TASKS, timing_cells
+from models import MODELS, POLICIES
+
+HELP = f"""Measure everything the paper's Tables 2-4 and Figure 2 need, then render them.
+
+What is stored already for this machine is skipped, so an interrupted run goes on where it was.
+
+\b
+Examples:
+  python -m bench.all
+  python -m bench.all --scale small --data deblur=PHOTOS --data ct=LODOPAB --data mri4x=FASTMRI --data mri8x=FASTMRI
+
+{EXIT_CODES}
+"""
+
+
+@click.command(help=HELP)
+@click.option(
+    "--scale",
+    type=Name("scale", lambda: SCALES),
+    default="quick",
+    show_default=True,
+    help="quick (minutes on two cores), small (hours), paper (GPU).",
+)
+@click.option(
+    "--data",
+    multiple=True,
+    metavar="[TASK=]FOLDER",
+    help="Real images, for every task or for one; repeatable. Default: generated images.",
+)
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("reports"),
+    show_default=True,
+    help="Folder of the rendered tables and figures.",
+)
+@common_options
+def main(scale: str, data: Sequence[str], output: Path, results: Path, force: bool, device: str) -> int:
+    """Run the whole study from the command line."""
+    store, place = ResultStore(results), pick_device(device)
+    models, chosen = tuple(MODELS), SCALES[scale]
+    # Memory is proved with bench.memory, which needs the GPU for itself; here it is simulated.
+    cells = [
+        *memory_cells(TABLE3_TASKS, models, POLICIES, TABLE3_CAPS_BYTES, None),
+        *call_cells(tuple(TASKS), models, ("paper",), device=place),
+        *timing_cells(TIMED_TASKS, models, chosen, device=place),
+        *accuracy_cells(tuple(TASKS), models, LOSSES, chosen, data_sources(data), store, device=place),
+    ]
+    records = run_cells(cells, store, force=force)
+    render(results, output)
+    return 0 if all_answered(records) else EXIT_FAILED_CELLS
+
+
+if __name__ == "__main__":
+    run(main)

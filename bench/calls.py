@@ -1,0 +1,162 @@
+"""``python -m bench.calls``: how often a model applies the operator and its adjoint."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, common_options, resolve_model, run, selection_options
+from bench.environment import pick_device, provenance
+from bench.progress import Reporter
+from bench.record import CallsSpec, CallsValues, Measurement, Policy, Provenance, Status
+from bench.runner import Cell, Outcome, all_answered, run_cells
+from bench.store import ResultStore
+from bench.tasks import TASKS
+from bench.train import Recipe, compute_gradients, fit
+from models import MODELS
+from operators import CallCounter
+
+COUNTED_SHAPE = (24, 24)
+TRAINING_STEPS = 6
+
+HELP = f"""Count forward and adjoint operator applications per training step and per reconstruction.
+
+Counts do not depend on the image size, but those of a deep-equilibrium model depend on its weights: every model is
+trained for a few steps on small generated images first. A batch counts once.
+
+\b
+Examples:
+  python -m bench.calls
+  python -m bench.calls --task ct --policy recompute
+
+{EXIT_CODES}
+"""
+
+
+@click.command(help=HELP)
+@selection_options
+@click.option(
+    "--policy",
+    "policies",
+    type=click.Choice(["paper", "recompute"]),
+    multiple=True,
+    default=("paper",),
+    show_default=True,
+    help="What training keeps for the backward pass; repeatable.",
+)
+@common_options
+def main(
+    tasks: Sequence[str],
+    models: Sequence[str],
+    policies: Sequence[Policy],
+    results: Path,
+    force: bool,
+    device: str,
+) -> int:
+    """Run the counts from the command line."""
+    cells = call_cells(tasks or tuple(TASKS), models or tuple(MODELS), policies, device=pick_device(device))
+    records = run_cells(cells, ResultStore(results), force=force)
+    Console().print(_table(records))
+    return 0 if all_answered(records) else EXIT_FAILED_CELLS
+
+
+def call_cells(
+    tasks: Sequence[str], models: Sequence[str], policies: Sequence[Policy], *, device: torch.device
+) -> list[Cell]:
+    """Return one cell per task, model and policy.
+
+    Args:
+        tasks: keys of ``TASKS``.
+        models: keys of ``MODELS`` or ``package.module:Model``.
+        policies: ``paper``, ``recompute``.
+        device: where to run.
+    """
+    where = provenance(device)
+    return [
+        _cell(
+            CallsSpec(
+                task=task,
+                model=model,
+                image_shape=COUNTED_SHAPE,
+                policy=policy,
+                batch=1,
+                training_steps=TRAINING_STEPS,
+            ),
+            where,
+            device,
+        )
+        for task in tasks
+        for model in models
+        for policy in policies
+    ]
+
+
+def _cell(spec: CallsSpec, where: Provenance, device: torch.device) -> Cell:
+    def measure(reporter: Reporter) -> Outcome:
+        values = count_calls(spec, device)
+        training, reconstruction = (sum(c.values()) for c in (values.training_step, values.reconstruction))
+        summary = f"{training:g} a training step, {reconstruction:g} a reconstruction"
+        return Outcome(Status.OK, values, summary=summary)
+
+    return Cell(spec, where, measure, spec.policy)
+
+
+def count_calls(spec: CallsSpec, device: torch.device) -> CallsValues:
+    """Train for a few steps, then count one training step and one reconstruction of a held-out image.
+
+    Returns:
+        Applications keyed ``<forward|adjoint>.<reconstruct|solve|backward>``.
+    """
+    task = TASKS[spec.task]
+    torch.manual_seed(0)
+    operator = CallCounter(task.operator_at(spec.image_shape, device))
+    model = resolve_model(spec.model)(channels=task.channels).to(device)
+    model.policy = spec.policy
+    train = task.load_split(None, "train", image_shape=spec.image_shape, count=8, seed=0)
+    held_out = task.load_split(None, "test", image_shape=spec.image_shape, count=1, seed=0)
+    fit(model, operator, task, train, Recipe(spec.training_steps, spec.batch, 1e-3, "final", seed=0))
+    truth = held_out[0].image[None].to(device)
+    y = task.measure(operator, truth, torch.Generator().manual_seed(0))
+    operator.norm()  # known before the count begins
+    operator.reset()
+    compute_gradients(model, operator, y, truth, "final")
+    training = _counts(operator)
+    model.eval()
+    operator.reset()
+    with torch.no_grad():
+        model(y, operator)
+    return CallsValues(training_step=training, reconstruction=_counts(operator))
+
+
+def _counts(operator: CallCounter) -> dict[str, float]:
+    return {f"{direction}.{phase}": float(n) for (direction, phase), n in sorted(operator.calls.items())}
+
+
+def _table(records: Sequence[Measurement]) -> Table:
+    table = Table(title="Operator applications, forward + adjoint")
+    for name in ("task", "model", "policy", "training step", "of it backward", "reconstruction"):
+        table.add_column(name, justify="left" if name in ("task", "model", "policy") else "right")
+    for record in records:
+        spec, values = record.spec, record.values
+        assert isinstance(spec, CallsSpec)
+        cells = ("?", "?", "?")
+        if isinstance(values, CallsValues):
+            backward = _sum(values.training_step, "backward")
+            cells = (_sum(values.training_step), backward, _sum(values.reconstruction))
+        table.add_row(spec.task, spec.model, spec.policy, *cells)
+    return table
+
+
+def _sum(counts: dict[str, float], phase: str = "") -> str:
+    forward, adjoint = (
+        sum(n for key, n in counts.items() if key.startswith(direction) and key.endswith(phase))
+        for direction in ("forward", "adjoint")
+    )
+    return f"{forward:g} + {adjoint:g}"
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,166 @@
+"""fastMRI single-coil volumes: measured k-space, turned into complex images of 320 x 320 pixels."""
+
+import logging
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import h5py
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from bench.data.base import DataError, ImageSplit, LabelledImage, Split, spread
+from bench.data.folder import natural_key, split_folder
+from bench.data.hdf5 import open_hdf5, stack_in
+from bench.data.phase import reference_phase
+from bench.data.resample import crop_centre, resize
+
+SIZE = 320
+FOLDERS: dict[Split, tuple[str, ...]] = {
+    "train": ("singlecoil_train", "train"),
+    "validation": ("singlecoil_val", "val", "validation"),
+    "test": ("singlecoil_test", "test"),
+}
+_TOLERANCE = 0.01  # by how much k-space may exceed the volume's published reconstruction
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Volume:
+    """One file: its slices belong to one patient."""
+
+    path: Path
+    slices: int
+    group: str
+
+
+class FastMRISplit(ImageSplit[tuple[Volume, int]]):
+    """Slices reconstructed one by one from their full k-space; a volume's outer slices are used too."""
+
+    def _read(self, reference: tuple[Volume, int]) -> LabelledImage:
+        volume, position = reference
+        peak = volume_peak(volume.path)
+        with open_hdf5(volume.path) as file:
+            image = _image(file, position, volume.path) / peak
+        magnitude = float(np.abs(image).max())
+        if magnitude > 1 + _TOLERANCE:
+            raise DataError.about(
+                volume.path, f"slice {position} is {magnitude:.3g} times the maximum of 'reconstruction_esc'"
+            )
+        channels = reference_phase(image) / np.float32(max(magnitude, 1))
+        return LabelledImage(
+            image=torch.from_numpy(resize(channels, self.image_shape)),
+            name=f"{volume.path.stem}/{position}",
+            group=volume.group,
+        )
+
+
+def open_fastmri(source: Path, split: Split, *, image_shape: tuple[int, int], count: int, seed: int) -> FastMRISplit:
+    """Open one split of single-coil volumes in fastMRI's layout.
+
+    The genuine set's test volumes are undersampled and have no reference. Where the test folder is missing
+    or holds such volumes, the patients of the validation folder are shared out instead: every second
+    one, in the order of their names, is tested on, the others validate.
+
+    Args:
+        source: folder with ``singlecoil_train/``, ``singlecoil_val/``, ``singlecoil_test/``, or ``train/``,
+            ``val/``, ``test/``; what is hidden or not ``.h5`` in them is skipped with a logged warning.
+        split: which of them to read.
+        image_shape: (H, W) in pixels; (320, 320) hands out fastMRI's own crop.
+        count: how many slices to use, evenly spread over the volumes.
+        seed: moves the selection.
+
+    Returns:
+        Real and imaginary part, (2, H, W) float32, divided by the volume's maximum magnitude and turned to a
+        mean phase of zero. Groups are the
+        volumes' ``patient_id``, or their names where they have none.
+
+    Raises:
+        DataError: if a folder is missing or has no volume, or a volume is broken or undersampled.
+
+    Source: Zbontar et al. 2018, "fastMRI: an open dataset and benchmarks for accelerated MRI".
+    """
+    volumes = _volumes_of(source, split)
+    slices = [(volume, position) for volume in volumes for position in range(volume.slices)]
+    return FastMRISplit([slices[i] for i in spread(len(slices), count, seed)], image_shape)
+
+
+@lru_cache(maxsize=4096)
+def volume_peak(path: Path) -> float:
+    """Find the largest magnitude of a volume within the 320 x 320 crop; remembered by each process.
+
+    Args:
+        path: the volume; read off its ``reconstruction_esc`` where it has one, else every slice is
+            reconstructed.
+
+    Raises:
+        DataError: if the volume cannot be read, or is zero everywhere.
+    """
+    with open_hdf5(path) as file:
+        if "reconstruction_esc" in file:
+            peak = float(np.max(stack_in(file, "reconstruction_esc", kind="f", path=path)[()]))
+        else:
+            slices = stack_in(file, "kspace", kind="c", path=path).shape[0]
+            peak = max(float(np.abs(_image(file, position, path)).max()) for position in range(slices))
+    if not (np.isfinite(peak) and peak > 0):
+        raise DataError.about(path, f"the volume's largest magnitude is {peak}")
+    return peak
+
+
+def _image(file: h5py.File, position: int, path: Path) -> NDArray[np.complex64]:
+    """Reconstruct one slice at the full width of its k-space, then crop: (320, 320)."""
+    stack = stack_in(file, "kspace", kind="c", path=path)
+    if min(stack.shape[1:]) < SIZE or position >= stack.shape[0]:
+        raise DataError.about(path, f"no slice {position} of at least {SIZE}x{SIZE} in 'kspace' {tuple(stack.shape)}")
+    centred = np.fft.ifft2(np.fft.ifftshift(stack[position]), norm="ortho")
+    return crop_centre(np.asarray(np.fft.fftshift(centred), dtype=np.complex64), (SIZE, SIZE))
+
+
+def _volumes_of(source: Path, split: Split) -> list[Volume]:
+    if split == "train":
+        return _volumes(split_folder(source, FOLDERS["train"]))
+    test = next((source / name for name in FOLDERS["test"] if (source / name).is_dir()), None)
+    if test is not None and not _is_undersampled(_paths(test)[0]):
+        return _volumes(test if split == "test" else split_folder(source, FOLDERS["validation"]))
+    folder = split_folder(source, FOLDERS["validation"])
+    volumes = _volumes(folder)
+    tested = set(sorted({volume.group for volume in volumes})[1::2])
+    chosen = [volume for volume in volumes if (volume.group in tested) == (split == "test")]
+    if not chosen:
+        raise DataError.about(folder, "one patient cannot be shared between validation and test; add a test folder")
+    _log.info("%s: no test volume with a reference, so its patients are shared with the test split", folder)
+    return chosen
+
+
+def _volumes(folder: Path) -> list[Volume]:
+    """Read the header of every volume of a folder."""
+    volumes = []
+    for path in _paths(folder):
+        with open_hdf5(path) as file:
+            stack = stack_in(file, "kspace", kind="c", path=path)
+            if min(stack.shape[1:]) < SIZE:
+                raise DataError.about(path, f"'kspace' {tuple(stack.shape)} is smaller than {SIZE}x{SIZE}")
+            if "mask" in file:
+                raise DataError.about(path, "'kspace' is already undersampled, so it has no ground truth")
+            patient = file.attrs.get("patient_id", path.stem)
+            group = patient.decode() if isinstance(patient, bytes) else str(patient)
+            volumes.append(Volume(path, stack.shape[0], group))
+    return volumes
+
+
+def _paths(folder: Path) -> list[Path]:
+    paths = []
+    for path in sorted(folder.iterdir(), key=natural_key):
+        if path.suffix == ".h5" and path.is_file() and not path.name.startswith("."):
+            paths.append(path)
+        else:
+            _log.warning("%s: skipped, not an .h5 volume", path)
+    if not paths:
+        raise DataError.about(folder, "no .h5 volume in this folder")
+    return paths
+
+
+def _is_undersampled(path: Path) -> bool:
+    with open_hdf5(path) as file:
+        return "mask" in file

@@ -1,0 +1,127 @@
+"""LoDoPaB-CT: ground-truth slices of human chests, 128 in a file; the CT task simulates what is measured."""
+
+import csv
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from bench.data.base import DataError, ImageSplit, LabelledImage, Split, spread
+from bench.data.folder import natural_key
+from bench.data.hdf5 import open_hdf5, stack_in
+from bench.data.resample import resize
+
+KEY = "data"
+SIZE = 362
+SLICES_PER_FILE = 128
+GENUINE_SLICES: dict[Split, int] = {"train": 35_820, "validation": 3_522, "test": 3_553}
+
+
+@dataclass(frozen=True)
+class CTSlice:
+    """Where one slice is, and whose it is."""
+
+    path: Path
+    row: int
+    group: str
+
+
+class LoDoPaBSplit(ImageSplit[CTSlice]):
+    """Slices read one by one, averaged over areas where ``image_shape`` is below 362 x 362."""
+
+    def _read(self, reference: CTSlice) -> LabelledImage:
+        with open_hdf5(reference.path) as file:
+            stack = stack_in(file, KEY, kind="f", path=reference.path)
+            if stack.shape[1:] != (SIZE, SIZE) or reference.row >= stack.shape[0]:
+                raise DataError.about(
+                    reference.path, f"no {SIZE}x{SIZE} slice {reference.row} in '{KEY}' {tuple(stack.shape)}"
+                )
+            pixels = np.asarray(stack[reference.row], dtype=np.float32)
+        image = resize(np.clip(pixels, 0, 1)[None], self.image_shape)
+        return LabelledImage(
+            image=torch.from_numpy(image),
+            name=f"{reference.path.stem}/{reference.row}",
+            group=reference.group,
+        )
+
+
+def open_lodopab(source: Path, split: Split, *, image_shape: tuple[int, int], count: int, seed: int) -> LoDoPaBSplit:
+    """Open one split of LoDoPaB-CT, or of other slices in its layout.
+
+    A folder with as many files as LoDoPaB-CT has in this split is taken for the genuine set, and no file is
+    opened: slice n is row n % 128 of file n // 128, and the number of slices is the published one, because
+    the last file may be padded with zeros. In any other folder the rows of every file are counted.
+
+    Args:
+        source: folder with ``ground_truth_<split>_<number>.hdf5``.
+        split: which of the three parts.
+        image_shape: (H, W) in pixels; (362, 362) hands out the original pixels.
+        count: how many slices to use, evenly spread over the files.
+        seed: moves the selection.
+
+    Returns:
+        Attenuation divided by 81.35858 per metre (that of 3071 HU), (1, H, W) float32 in [0, 1]. Groups are
+        patients where ``index_<split>.csv`` (column ``patient``) or the genuine set's
+        ``patient_ids_rand_<split>.csv`` is beside the slices, else files.
+
+    Raises:
+        DataError: if there is no file of this split, one is broken or not in this layout, or the list of
+            patients has another length than the split.
+
+    Source: Leuschner et al. 2021, "LoDoPaB-CT, a benchmark dataset for low-dose computed tomography
+    reconstruction".
+    """
+    if not source.is_dir():
+        raise DataError.about(source, "no such folder")
+    files = sorted(source.glob(f"ground_truth_{split}_[0-9]*.hdf5"), key=natural_key)
+    if not files:
+        raise DataError.about(source, f"has no file ground_truth_{split}_<number>.hdf5")
+    rows = _rows(files, split)
+    patients = _patients(source, split, len(rows))
+    selected = spread(len(rows), count, seed)
+    return LoDoPaBSplit(
+        [CTSlice(*rows[n], group=patients[n] if patients else rows[n][0].stem) for n in selected], image_shape
+    )
+
+
+def _rows(files: list[Path], split: Split) -> list[tuple[Path, int]]:
+    """List the file and row of every slice of a split."""
+    total = GENUINE_SLICES[split]
+    if len(files) == math.ceil(total / SLICES_PER_FILE):
+        return [(files[n // SLICES_PER_FILE], n % SLICES_PER_FILE) for n in range(total)]
+    rows = []
+    for path in files:
+        with open_hdf5(path) as file:
+            stack = stack_in(file, KEY, kind="f", path=path)
+            if stack.shape[1:] != (SIZE, SIZE):
+                raise DataError.about(path, f"slices must be {SIZE}x{SIZE}, '{KEY}' is {tuple(stack.shape)}")
+            rows += [(path, row) for row in range(stack.shape[0])]
+    return rows
+
+
+def _patients(source: Path, split: Split, total: int) -> list[str] | None:
+    """Return each slice's patient, or None where no list is beside the slices."""
+    for path, column in (
+        (source / f"index_{split}.csv", "patient"),
+        (source / f"patient_ids_rand_{split}.csv", None),
+    ):
+        if not path.is_file():
+            continue
+        patients = _column(path, column)
+        if len(patients) != total:
+            raise DataError.about(path, f"lists {len(patients)} slices, but the split has {total}")
+        return patients
+    return None
+
+
+def _column(path: Path, name: str | None) -> list[str]:
+    """Read one column of a CSV file by its name, or the first where the file has no header."""
+    try:
+        with path.open(newline="", encoding="utf-8") as stream:
+            lines = [line for line in csv.reader(stream) if line]
+        position = 0 if name is None else lines.pop(0).index(name)
+        return [line[position] for line in lines]
+    except (OSError, UnicodeDecodeError, csv.Error, ValueError, IndexError) as error:
+        raise DataError.about(path, f"is not a list of patients ({error})") from error

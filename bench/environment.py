@@ -1,0 +1,86 @@
+"""Where a measurement runs: the device asked for, and the provenance that goes into its record."""
+
+import platform
+import shutil
+import subprocess
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+
+from bench.record import Provenance
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULT_FOLDERS = ("results", "reports")
+
+
+def pick_device(name: str) -> torch.device:
+    """Turn ``--device`` into a device.
+
+    Args:
+        name: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+
+    Raises:
+        click.ClickException: if the device is unknown or absent.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise click.ClickException(f"unknown device {name!r}: write cpu, cuda or cuda:N") from error
+    if device.type not in ("cpu", "cuda"):
+        raise click.ClickException(f"device {name!r} is not supported: write cpu, cuda or cuda:N")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise click.ClickException(f"device {name!r} is absent: {torch.cuda.device_count()} CUDA devices here")
+    return device
+
+
+def provenance(device: torch.device | None, **options: Any) -> Provenance:
+    """Describe this machine, this code and the flags that can move a number.
+
+    Args:
+        device: where the cell runs; None for a simulation, which is the same on every machine.
+        options: flags to record.
+    """
+    commit, dirty = _git_state()
+    return Provenance(
+        created=datetime.now(timezone.utc),
+        commit=commit,
+        dirty=dirty,
+        device="simulated" if device is None else device_name(device),
+        python=platform.python_version(),
+        # The local part of the version names the build (CPU or CUDA): no part of a simulation.
+        torch=torch.__version__.partition("+")[0] if device is None else torch.__version__,
+        platform="any" if device is None else f"{platform.system()} {platform.machine()}",
+        threads=0 if device is None else torch.get_num_threads(),
+        options=options,
+    )
+
+
+def device_name(device: torch.device) -> str:
+    """Return the GPU's or the processor's name as its maker gives it."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _git_state() -> tuple[str | None, bool]:
+    """Commit of the code that runs and whether it differs; results and reports may, they are output."""
+    git = shutil.which("git")
+    if git is None or not (ROOT / ".git").exists():
+        return None, False
+
+    def ask(*arguments: str) -> str:
+        answer = subprocess.run([git, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603
+        return answer.stdout.strip()
+
+    excluded = [f":(exclude){folder}" for folder in RESULT_FOLDERS]
+    return ask("rev-parse", "HEAD") or None, bool(ask("status", "--porcelain", "--", ".", *excluded))

@@ -1,0 +1,1 @@
+"""Tables, figures and a page from the results folder, the paper's values beside ours. Never imports torch."""

@@ -1,0 +1,46 @@
+"""``python -m bench.report``: render what is stored."""
+
+from pathlib import Path
+
+import click
+
+from bench.cli import run
+from bench.report.render import render
+
+HELP = """Render the stored records as the paper's Tables 2-4 and Figure 2, the paper's values beside ours.
+
+Tables come as LaTeX, PNG and CSV; README.md in the output folder shows them all and says where every figure
+comes from. Nothing is measured: the same records give the same files, byte by byte.
+
+\b
+Examples:
+  python -m bench.report
+  python -m bench.report --results results --output reports
+
+Exit codes: 0 rendered; 2 no records, a broken record or a folder that cannot be written.
+"""
+
+
+@click.command(help=HELP)
+@click.option(
+    "--results",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("results"),
+    show_default=True,
+    help="Folder of the stored records.",
+)
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("reports"),
+    show_default=True,
+    help="Folder of the rendered files.",
+)
+def main(results: Path, output: Path) -> None:
+    """Render from the command line."""
+    written = render(results, output)
+    click.echo(f"{len(written)} files in {output}, shown by {output / 'README.md'}")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,127 @@
+"""The page that shows every table and figure, says what they were measured on and how to make them again."""
+
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from bench.paper import Paper
+from bench.record import PROTOCOL
+from bench.report.choice import AccuracyEntry, AnyEntry, Records
+from bench.report.latex import environment
+from bench.report.layout import DIRTY, listing
+from bench.report.study import Study
+from bench.report.table2 import conditions
+
+COMMIT_DIGITS = 10
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """A rendered figure or table on the page.
+
+    Attributes:
+        heading: its heading.
+        image: file name of its PNG.
+        caption: paragraphs below it, plain text.
+        sources: file names of the same content as LaTeX or CSV.
+    """
+
+    heading: str
+    image: str
+    caption: tuple[str, ...]
+    sources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where some records come from; ``kinds`` says how many of each kind."""
+
+    kinds: str
+    device: str
+    torch: str
+    python: str
+    platform: str
+    threads: int
+    commit: str
+
+
+def readme(exhibits: Sequence[Exhibit], records: Records, studies: Sequence[Study], paper: Paper) -> str:
+    """Return the page as Markdown.
+
+    Args:
+        exhibits: what was rendered, in its order.
+        records: what it was rendered from.
+        studies: the accuracy groups, the headline first.
+        paper: its title and reference.
+    """
+    template = environment().get_template("README.md.j2")
+    return template.render(
+        exhibits=exhibits,
+        origins=_origins(records.all),
+        commands=_commands(studies),
+        commits=_commits(records.all),
+        paper=paper,
+        protocol=PROTOCOL,
+        shown=len(records.all),
+        outdated=records.outdated,
+        left_out=sum(study.left_out for study in studies),
+        dirty=any(entry.provenance.dirty for entry in records.all),
+    )
+
+
+def study_caption(study: Study, paper: Paper) -> tuple[str, ...]:
+    """Return what a study's figures were measured on: scale, data, sizes, training, device, versions."""
+    entries = [entry for cell in study.cells.values() for entry in cell]
+    scale = f"{study.group.title[0].upper()}{study.group.title[1:]}."
+    return " ".join((scale, *conditions(study, paper))), origin_caption(entries)
+
+
+def origin_caption(entries: Iterable[AnyEntry]) -> str:
+    """Return the devices, versions and commits that some records come from."""
+    origins = [entry.provenance for entry in entries]
+    if not origins:
+        return "Nothing of ours is measured yet."
+    dirty = " (modified checkout, not a reference)" if any(origin.dirty for origin in origins) else ""
+    commits = listing(sorted({_commit(origin.commit) for origin in origins}))
+    devices = listing(sorted({origin.device for origin in origins}))
+    versions = listing(sorted({origin.torch for origin in origins}))
+    return f"Device: {devices}; torch {versions}; commit {commits}{dirty}."
+
+
+def _commit(commit: str | None) -> str:
+    return commit[:COMMIT_DIGITS] if commit else "unknown"
+
+
+def _commits(entries: Iterable[AnyEntry]) -> str:
+    return listing(sorted({_commit(entry.provenance.commit) for entry in entries if entry.provenance.commit}))
+
+
+def _origins(entries: Iterable[AnyEntry]) -> list[Origin]:
+    counts: dict[tuple[str, str, str, str, int, str], dict[str, int]] = {}
+    for entry in entries:
+        place = entry.provenance
+        commit = _commit(place.commit) + (f" {DIRTY}" if place.dirty else "")
+        key = (place.device, place.torch, place.python, place.platform, place.threads, commit)
+        kinds = counts.setdefault(key, {})
+        kinds[entry.spec.kind] = kinds.get(entry.spec.kind, 0) + 1
+    return [
+        Origin(", ".join(f"{kind} {kinds[kind]}" for kind in sorted(kinds)), *key)
+        for key, kinds in sorted(counts.items())
+    ]
+
+
+def _commands(studies: Sequence[Study]) -> list[str]:
+    """Return the commands that measure what is shown, for every accuracy group and seed."""
+    commands = []
+    for study in studies:
+        entries = [entry for cell in study.cells.values() for entry in cell]
+        options = f"--scale {shlex.quote(study.group.scale)}" + _data_options(entries)
+        commands.append(f"python -m bench.all {options}")
+        others = sorted({entry.spec.seed for entry in entries} - {0})
+        commands += [f"python -m bench.accuracy --all {options} --seed {seed}" for seed in others]
+    return commands or ["python -m bench.all"]
+
+
+def _data_options(entries: Iterable[AccuracyEntry]) -> str:
+    sources = sorted({(entry.spec.task, entry.spec.data) for entry in entries if entry.spec.data != "generated"})
+    return "".join(" --data " + shlex.quote(f"{task}=FOLDER/{data}") for task, data in sources)

@@ -1,0 +1,142 @@
+"""Renders a results folder: tables as LaTeX, image and CSV, figures, and the page that shows them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import click
+from matplotlib import style
+from matplotlib.figure import Figure
+
+from bench.paper import Paper, load_paper
+from bench.report.choice import AnyEntry, Records, load_records
+from bench.report.comparison import Comparison
+from bench.report.figure2 import examples, reconstruction_figure
+from bench.report.figures import gain_figure, training_figure
+from bench.report.files import save_figure, save_text
+from bench.report.latex import latex
+from bench.report.layout import Table
+from bench.report.memory_figure import memory_figure
+from bench.report.page import Exhibit, origin_caption, readme, study_caption
+from bench.report.study import Study, studies
+from bench.report.style import STYLE
+from bench.report.table2 import accuracy_csv, accuracy_table
+from bench.report.table3 import MemoryStudy, memory_table
+from bench.report.table4 import comparison_table
+from bench.report.table_image import draw_table
+from bench.store import ResultStore, StoreError
+
+BOX_CAPTION = (
+    "A held-out image of every task, with the PSNR of that image alone. Red boxes: where the squared error "
+    "of LUSER-DW, averaged over a square of a quarter of the side, falls most below LU-DnCNN's; enlarged in "
+    "a corner."
+)
+BATCH_CAPTION = (
+    "The largest batch (1, or even) whose full training step fits under a memory cap: forward pass, loss, "
+    "backward pass and optimiser."
+)
+GAIN_CAPTION = (
+    "What every network gains over its starting image, with 95 % bootstrap intervals over groups of images "
+    "(patients, volumes, files). Filled: final loss; hollow: auxiliary loss. The runs of Table 2."
+)
+TRAINING_CAPTION = (
+    "Training loss at every step (faint) and its running mean over a fortieth of the training, one line a "
+    "seed. The runs of Table 2."
+)
+
+
+@dataclass
+class _Report:
+    """What is going to be written, in the page's order."""
+
+    files: dict[str, str | Figure] = field(default_factory=dict)
+    exhibits: list[Exhibit] = field(default_factory=list)
+
+    def add_table(
+        self, heading: str, table: Table, caption: Sequence[str], more: Mapping[str, str] | None = None
+    ) -> None:
+        files: dict[str, str] = {f"{table.name}.tex": latex(table), **(more or {})}
+        self.files |= files
+        self._add(heading, table.name, draw_table(table), caption, tuple(files))
+
+    def add_figure(self, heading: str, name: str, figure: Figure | None, caption: Sequence[str]) -> None:
+        if figure is not None:
+            self._add(heading, name, figure, caption, ())
+
+    def _add(self, heading: str, name: str, figure: Figure, caption: Sequence[str], sources: tuple[str, ...]) -> None:
+        self.files[f"{name}.png"] = figure
+        self.exhibits.append(Exhibit(heading, f"{name}.png", tuple(caption), sources))
+
+
+def render(results: Path, output: Path) -> list[Path]:
+    """Render tables, figures and page; the same records give the same bytes.
+
+    Args:
+        results: the results folder.
+        output: where the files go; it is made if it is absent. Nothing is written if a record is broken.
+
+    Returns:
+        The written files.
+
+    Raises:
+        click.ClickException: if there are no records, one is broken (the message names its file), or the
+            output cannot be written.
+    """
+    store, paper = ResultStore(results), load_paper()
+    try:
+        records = load_records(store)
+        if not records.all:
+            old = f" of the current protocol ({records.outdated} of another)" if records.outdated else ""
+            raise click.ClickException(f"no records{old} under {results}; run python -m bench.all first")
+        with style.context(["default", STYLE]):
+            report = _compose(records, store, paper)
+            return _write(report, output)
+    except StoreError as error:
+        raise click.ClickException(str(error)) from error
+    except OSError as error:
+        raise click.ClickException(f"{error.filename or output}: {error.strerror or error}") from error
+
+
+def _compose(records: Records, store: ResultStore, paper: Paper) -> _Report:
+    report, groups = _Report(), studies(records.accuracy)
+    headline = groups[0] if groups else None
+    memory = MemoryStudy(records.memory, paper)
+    comparison = Comparison(records, headline, paper)
+    if headline is not None:
+        _add_study(report, headline, paper, store, "")
+    report.add_table("Table 3", memory_table(memory), [origin_caption(records.memory)])
+    report.add_table("Table 4", comparison_table(comparison), [origin_caption(_cost(records))])
+    report.add_figure(
+        "Largest batches", "memory", memory_figure(memory), [BATCH_CAPTION, origin_caption(records.memory)]
+    )
+    if headline is not None:
+        report.add_figure("Gain over the starting image", "gain", gain_figure(headline, paper), [GAIN_CAPTION])
+        report.add_figure("Training", "training", training_figure(headline, paper), [TRAINING_CAPTION])
+    for study in groups[1:]:
+        _add_study(report, study, paper, store, f"-{study.group.name}")
+    report.files["README.md"] = readme(report.exhibits, records, groups, paper)
+    return report
+
+
+def _add_study(report: _Report, study: Study, paper: Paper, store: ResultStore, ending: str) -> None:
+    name, caption = f"table2{ending}", study_caption(study, paper)
+    of = f", {study.group.title}" if ending else ""
+    table = accuracy_table(study, paper, name)
+    report.add_table(f"Table 2{of}", table, caption, {f"{name}.csv": accuracy_csv(study, paper)})
+    rows = examples(study, paper, store)
+    figure = reconstruction_figure(rows, paper) if rows else None
+    report.add_figure(f"Figure 2{of}", f"figure2{ending}", figure, (BOX_CAPTION, *caption))
+
+
+def _cost(records: Records) -> list[AnyEntry]:
+    return [*records.timing, *records.calls, *records.memory]
+
+
+def _write(report: _Report, output: Path) -> list[Path]:
+    output.mkdir(parents=True, exist_ok=True)
+    for name, content in report.files.items():
+        if isinstance(content, str):
+            save_text(output / name, content)
+        else:
+            save_figure(output / name, content)
+    return [output / name for name in report.files]

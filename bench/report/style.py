@@ -1,0 +1,71 @@
+"""How every figure looks: one colour a model, safe for the colour-blind, and little ink beside the data."""
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#7F7F7F", "#9A8500")
+"""Okabe and Ito's colours, the paper's four models first and the user's own after them."""
+
+INK, SOFT, GRID, BAND, EMPHASIS = "#1a1a1a", "#555555", "#e0e0e0", "#f6f6f6", "#e3001b"
+
+STYLE = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9.0,
+    "axes.titlesize": 10.0,
+    "axes.titleweight": "bold",
+    "axes.labelsize": 9.0,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": SOFT,
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.7,
+    "xtick.color": SOFT,
+    "ytick.color": SOFT,
+    "xtick.labelsize": 8.0,
+    "ytick.labelsize": 8.0,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "text.color": INK,
+    "text.parse_math": False,
+    "figure.constrained_layout.h_pad": 0.09,
+    "figure.constrained_layout.w_pad": 0.09,
+    "figure.constrained_layout.wspace": 0.0,
+    "savefig.facecolor": "white",
+}
+"""Settings of every figure, on top of matplotlib's defaults: a user's own would change the files."""
+
+
+def colors(models: Sequence[str]) -> dict[str, str]:
+    """Return each model's colour, the same in every figure.
+
+    Args:
+        models: the paper's models in the paper's order, then the user's own.
+    """
+    return {model: PALETTE[place % len(PALETTE)] for place, model in enumerate(models)}
+
+
+def quiet_axis(axis: Axes, *, grid: str) -> None:
+    """Keep grid lines along one axis only, and ticks without marks.
+
+    Args:
+        axis: what to tidy.
+        grid: 'x' or 'y', the axis that is read off.
+    """
+    axis.grid(False)
+    axis.grid(True, axis="x" if grid == "x" else "y", which="major")
+    axis.tick_params(which="both", length=0)
+    axis.spines["left" if grid == "x" else "bottom"].set_color(GRID)
+
+
+def logarithmic(axis: Axes) -> None:
+    """Give a logarithmic y axis plain labels at 1, 2 and 5 times the powers of ten."""
+    axis.set_yscale("log")
+    axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.yaxis.set_minor_locator(NullLocator())

@@ -1,0 +1,47 @@
+"""How large a training run is: image size, steps, batch, images."""
+
+from dataclasses import dataclass, field
+
+from bench.tasks import TASKS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """One size of the study; the networks are the paper's at every scale.
+
+    Attributes:
+        name: key in ``SCALES``.
+        image_shapes: task -> (H, W) in pixels; a task that is absent has the paper's.
+        steps: optimiser steps.
+        batch: images a step.
+        train_images: images of the training split in use.
+        test_images: held-out images that are graded.
+        learning_rate: peak rate of the one-cycle schedule.
+    """
+
+    name: str
+    image_shapes: dict[str, tuple[int, int]] = field(default_factory=dict)
+    steps: int
+    batch: int
+    train_images: int
+    test_images: int
+    learning_rate: float = 1e-3
+
+    def image_shape(self, task: str) -> tuple[int, int]:
+        """Return (H, W) in pixels of a task at this scale."""
+        return self.image_shapes.get(task, TASKS[task].image_shape)
+
+
+def _square(size: int) -> dict[str, tuple[int, int]]:
+    return {task: (size, size) for task in TASKS}
+
+
+SCALES = {
+    scale.name: scale
+    for scale in (
+        Scale(name="quick", image_shapes=_square(32), steps=24, batch=2, train_images=64, test_images=8),
+        Scale(name="small", image_shapes=_square(64), steps=200, batch=4, train_images=256, test_images=15),
+        Scale(name="paper", steps=20_000, batch=2, train_images=40_000, test_images=4_000, learning_rate=5e-4),
+    )
+}
+"""``quick`` ends within minutes on two cores, ``small`` within hours, ``paper`` wants a GPU."""

@@ -1,0 +1,110 @@
+"""Sparse-view low-dose CT in the geometry of LoDoPaB-CT: the paper's second task."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench.data.base import ImageSplit, Split
+from bench.data.lodopab import open_lodopab
+from bench.data.synthetic import GeneratedSplit
+from bench.metrics import psnr_db, ssim
+from bench.tasks.base import Task
+from operators.base import LinearOperator
+from operators.radon import Radon
+
+FIELD_OF_VIEW_M = 0.26
+FULL_SIZE, FULL_ANGLES, FULL_DETECTORS = 362, 200, 513
+MIN_ANGLES = 24
+ATTENUATION_PER_M = 81.35858  # of 3071 HU; images and sinograms are divided by it
+PHOTONS = 4096  # a detector bin, before the patient
+MIN_PHOTONS = 0.1  # stands for a bin that no photon reached
+
+
+def operator_at(image_shape: tuple[int, int], device: torch.device) -> LinearOperator:
+    """Build LoDoPaB-CT's Radon transform of every fifth angle, scaled to the image.
+
+    At 362 x 362 these are 200 angles (5k + 1/2) pi / 1000 and 513 bins. A smaller image shows the same
+    0.26 m, with angles and bins in proportion: a multiple of 4 angles (k + 0.1) pi / T, at least 24, and an
+    odd number of bins over the image's diagonal. Line integrals are in metres times the image's values.
+
+    Args:
+        image_shape: (H, W) in pixels; the longer side is 0.26 m.
+        device: where its tables live.
+
+    Source: LUSER, Sec. 4.1; Leuschner et al. 2021 for the geometry.
+    """
+    size = max(image_shape)
+    num_angles = max(MIN_ANGLES, 4 * round(FULL_ANGLES * size / FULL_SIZE / 4))
+    num_detectors = 2 * round((FULL_DETECTORS * size / FULL_SIZE - 1) / 2) + 1
+    angles = (torch.arange(num_angles, dtype=torch.float64) + 0.1) * math.pi / num_angles
+    return Radon(
+        image_shape,
+        num_angles=num_angles,
+        num_detectors=num_detectors,
+        angles=angles,
+        pixel_size=FIELD_OF_VIEW_M / size,
+    ).to(device)
+
+
+@torch.no_grad()
+def measure(operator: LinearOperator, images: Tensor, generator: torch.Generator) -> Tensor:
+    """Project images and count photons: LoDoPaB-CT's own noise, after its logarithm.
+
+    Args:
+        operator: A, with line integrals in metres times the image's values.
+        images: (B, 1, H, W) in [0, 1].
+        generator: on the CPU; draws the photons.
+
+    Returns:
+        -ln(max(N, 0.1) / 4096) / 81.35858 with N from Poisson(4096 exp(-81.35858 A x)): (B, 1, T, D), about
+        A x. A bin gets 4096 photons at every image size.
+
+    Source: Leuschner et al. 2021, Sec. "Simulation"; the constants of LoDoPaB-CT.
+    """
+    clean = operator(images)
+    expected = PHOTONS * torch.exp(-ATTENUATION_PER_M * clean)
+    # The draw is the CPU's on every device, so that a seed means the same measurement everywhere.
+    photons = torch.poisson(expected.to(generator.device), generator=generator).to(clean.device)
+    return -torch.log(photons.clamp(min=MIN_PHOTONS) / PHOTONS) / ATTENUATION_PER_M
+
+
+def load_split(
+    source: Path | None, split: Split, *, image_shape: tuple[int, int], count: int, seed: int
+) -> ImageSplit[Any]:
+    """Open chest phantoms (``source=None``) or ground-truth slices in LoDoPaB-CT's layout.
+
+    Args:
+        source: ``None``, or a folder.
+        split: which part of it.
+        image_shape: (H, W) in pixels.
+        count: how many slices to use.
+        seed: of the phantoms, or of the selection.
+
+    Raises:
+        DataError: if the folder is not in this layout, or a file in it is missing or broken.
+    """
+    if source is None:
+        return GeneratedSplit("chest", split, image_shape=image_shape, count=count, seed=seed)
+    return open_lodopab(source, split, image_shape=image_shape, count=count, seed=seed)
+
+
+def display(image: Tensor) -> Tensor:
+    """Clip (1, H, W) to [0, 1], the range of LoDoPaB-CT's ground truth."""
+    return image.clamp(0, 1)
+
+
+CT = Task(
+    name="ct",
+    title="CT",
+    channels=1,
+    image_shape=(FULL_SIZE, FULL_SIZE),
+    operator_at=operator_at,
+    measure=measure,
+    load_split=load_split,
+    display=display,
+    # Range 1, the ground truth's published range; "truth-span" would give the numbers of its own library.
+    metrics={"psnr_db": psnr_db, "ssim": ssim},
+)

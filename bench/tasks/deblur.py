@@ -1,0 +1,80 @@
+"""Deblurring of colour photographs: the paper's first task."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench.data.base import ImageSplit, Split
+from bench.data.celeba import is_celeba, open_celeba
+from bench.data.folder import open_folder
+from bench.data.synthetic import GeneratedSplit
+from bench.metrics import psnr_db, ssim
+from bench.tasks.base import Task, standard_normal
+from operators.base import LinearOperator
+from operators.blur import GaussianBlur
+
+NOISE = 0.01  # standard deviation on the [0, 1] scale
+
+
+def operator_at(image_shape: tuple[int, int], device: torch.device) -> LinearOperator:
+    """Build the paper's 9 x 9 Gaussian of variance 5; the kernel has the same pixels at every image size."""
+    return GaussianBlur(image_shape, channels=3).to(device)
+
+
+@torch.no_grad()
+def measure(operator: LinearOperator, images: Tensor, generator: torch.Generator) -> Tensor:
+    """Blur images and add white Gaussian noise of standard deviation 0.01.
+
+    Args:
+        operator: A.
+        images: (B, 3, H, W) in [0, 1].
+        generator: on the CPU; draws the noise.
+
+    Returns:
+        (B, 3, H, W), not clipped.
+
+    Source: LUSER, Sec. 4.1.
+    """
+    clean = operator(images)
+    return clean + NOISE * standard_normal(clean, generator)
+
+
+def load_split(
+    source: Path | None, split: Split, *, image_shape: tuple[int, int], count: int, seed: int
+) -> ImageSplit[Any]:
+    """Open dead leaves (``source=None``), CelebA where the folder looks like it, else any photographs.
+
+    Args:
+        source: ``None``, or a folder.
+        split: which part of it.
+        image_shape: (H, W) in pixels.
+        count: how many images to use.
+        seed: of the generated images, or of the selection.
+
+    Raises:
+        DataError: if the folder is in none of these layouts, or a file in it is missing or broken.
+    """
+    if source is None:
+        return GeneratedSplit("leaves", split, image_shape=image_shape, count=count, seed=seed)
+    read = open_celeba if is_celeba(source) else open_folder
+    return read(source, split, image_shape=image_shape, count=count, seed=seed)
+
+
+def display(image: Tensor) -> Tensor:
+    """Clip (3, H, W) to [0, 1]."""
+    return image.clamp(0, 1)
+
+
+DEBLUR = Task(
+    name="deblur",
+    title="Deblurring",
+    channels=3,
+    image_shape=(218, 178),
+    operator_at=operator_at,
+    measure=measure,
+    load_split=load_split,
+    display=display,
+    metrics={"psnr_db": psnr_db, "ssim": ssim},
+)

@@ -1,0 +1,218 @@
+"""``python -m bench.timing``: seconds per training step and per reconstruction."""
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import click
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from bench.cli import (
+    EXIT_CODES,
+    EXIT_FAILED_CELLS,
+    Bytes,
+    Name,
+    common_options,
+    resolve_model,
+    run,
+    selection_options,
+)
+from bench.environment import pick_device, provenance
+from bench.memory.allocator import GIB
+from bench.memory.search import guess_batch, largest_batch, simulate
+from bench.progress import Reporter
+from bench.record import Measurement, MemorySpec, Policy, Provenance, Status, TimingSpec, TimingValues
+from bench.runner import Cell, Outcome, all_answered, run_cells
+from bench.scales import SCALES, Scale
+from bench.store import ResultStore
+from bench.tasks import TASKS
+from bench.train import make_optimizer, training_step
+from models import MODELS
+
+TIMED_TASKS = ("deblur", "ct", "mri4x")
+DEFAULT_CAP_BYTES = 8 * GIB
+
+HELP = f"""Time a training step and a reconstruction of every model.
+
+Each is timed at a common batch, and at the largest batch that the model trains under --cap at the paper's image
+size (simulated), where one fits. The median of the repeats counts; warm-up steps come first.
+
+\b
+Examples:
+  python -m bench.timing
+  python -m bench.timing --task ct --scale paper --device cuda --batch 2
+
+{EXIT_CODES}
+"""
+
+
+@click.command(help=HELP)
+@selection_options
+@click.option(
+    "--scale",
+    type=Name("scale", lambda: SCALES),
+    default="quick",
+    show_default=True,
+    help="Image size: quick, small or paper.",
+)
+@click.option("--batch", type=click.IntRange(min=1), default=2, show_default=True, help="The common batch.")
+@click.option(
+    "--cap",
+    type=Bytes(),
+    default="8GB",
+    show_default=True,
+    help="Cap that decides each model's own maximum batch.",
+)
+@click.option(
+    "--repeats",
+    type=click.IntRange(min=1),
+    default=3,
+    show_default=True,
+    help="Timed repeats after one warm-up.",
+)
+@common_options
+def main(
+    tasks: Sequence[str],
+    models: Sequence[str],
+    scale: str,
+    batch: int,
+    cap: int,
+    repeats: int,
+    results: Path,
+    force: bool,
+    device: str,
+) -> int:
+    """Run the timings from the command line."""
+    cells = timing_cells(
+        tasks or TIMED_TASKS,
+        models or tuple(MODELS),
+        SCALES[scale],
+        device=pick_device(device),
+        batch=batch,
+        cap_bytes=cap,
+        repeats=repeats,
+    )
+    records = run_cells(cells, ResultStore(results), force=force)
+    Console().print(_table(records))
+    return 0 if all_answered(records) else EXIT_FAILED_CELLS
+
+
+def timing_cells(
+    tasks: Sequence[str],
+    models: Sequence[str],
+    scale: Scale,
+    *,
+    device: torch.device,
+    batch: int = 2,
+    cap_bytes: int = DEFAULT_CAP_BYTES,
+    repeats: int = 3,
+    policy: Policy = "paper",
+) -> list[Cell]:
+    """Return two cells per task and model: at the common batch and at the model's own maximum.
+
+    Args:
+        tasks: keys of ``TASKS``.
+        models: keys of ``MODELS`` or ``package.module:Model``.
+        scale: image size.
+        device: where to run.
+        batch: the common batch.
+        cap_bytes: decides the maximum batch, at the paper's image size.
+        repeats: timed repeats.
+        policy: what training keeps for the backward pass.
+    """
+    where = provenance(device)
+    cells = []
+    for task in tasks:
+        for model in models:
+            common = TimingSpec(
+                task=task,
+                model=model,
+                image_shape=scale.image_shape(task),
+                policy=policy,
+                batch=batch,
+                batch_rule="common",
+                repeats=repeats,
+            )
+            cells.append(_cell(common, where, device))
+            own = _maximum_batch(task, model, policy, cap_bytes)
+            if own:
+                update = {"batch": own, "batch_rule": "maximum", "cap_bytes": cap_bytes}
+                cells.append(_cell(common.model_copy(update=update), where, device))
+    return cells
+
+
+def _maximum_batch(task: str, model: str, policy: Policy, cap_bytes: int) -> int:
+    spec = MemorySpec(
+        task=task,
+        model=model,
+        image_shape=TASKS[task].image_shape,
+        policy=policy,
+        cap_bytes=cap_bytes,
+        backend="simulate",
+    )
+    return largest_batch(lambda batch: simulate(spec, batch), guess_batch(spec))[0]
+
+
+def _cell(spec: TimingSpec, where: Provenance, device: torch.device) -> Cell:
+    def measure(_: Reporter) -> Outcome:
+        values = _time(spec, device)
+        step, evaluation = (statistics.median(s) for s in (values.train_step_s, values.evaluation_s))
+        summary = f"step {step:.3f} s, reconstruction {evaluation:.3f} s"
+        return Outcome(Status.OK, values, summary=summary)
+
+    return Cell(spec, where, measure, f"batch {spec.batch}")
+
+
+def _time(spec: TimingSpec, device: torch.device) -> TimingValues:
+    task = TASKS[spec.task]
+    torch.manual_seed(0)
+    operator = task.operator_at(spec.image_shape, device)
+    images = task.load_split(None, "train", image_shape=spec.image_shape, count=spec.batch, seed=0)
+    truth = torch.stack([images[index].image for index in range(spec.batch)]).to(device)
+    y = task.measure(operator, truth, torch.Generator().manual_seed(0))
+    model = resolve_model(spec.model)(channels=task.channels).to(device)
+    model.policy = spec.policy
+    optimizer = make_optimizer(model)
+    model.train()
+    train_s = _repeat(lambda: training_step(model, optimizer, operator, y, truth, "final"), spec.repeats, device)
+    model.eval()
+    with torch.no_grad():
+        evaluation_s = _repeat(lambda: model(y, operator), spec.repeats, device)
+    return TimingValues(train_step_s=train_s, evaluation_s=evaluation_s)
+
+
+def _repeat(work: Callable[[], object], repeats: int, device: torch.device) -> tuple[float, ...]:
+    """Seconds of every repeat after one warm-up, the device's queue drained on both sides."""
+
+    def timed() -> float:
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        started = time.perf_counter()
+        work()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        return time.perf_counter() - started
+
+    return tuple(timed() for _ in range(repeats + 1))[1:]
+
+
+def _table(records: Sequence[Measurement]) -> Table:
+    table = Table(title="Median seconds per image")
+    for name in ("task", "model", "batch", "rule", "training step", "reconstruction"):
+        table.add_column(name, justify="left" if name in ("task", "model", "rule") else "right")
+    for record in records:
+        spec, values = record.spec, record.values
+        assert isinstance(spec, TimingSpec)
+        cells = ("?", "?")
+        if isinstance(values, TimingValues):
+            train, evaluation = (statistics.median(s) / spec.batch for s in (values.train_step_s, values.evaluation_s))
+            cells = (f"{train:.4f}", f"{evaluation:.4f}")
+        table.add_row(spec.task, spec.model, str(spec.batch), spec.batch_rule, *cells)
+    return table
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,127 @@
+"""The contract every reconstruction model keeps, and the data-consistency step all of them share."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from operators import LinearOperator
+
+NUM_STAGES = 8
+"""Unrolled stages K of the paper (Sec. 4.1)."""
+
+Policy = Literal["paper", "recompute"]
+POLICIES: tuple[Policy, ...] = get_args(Policy)
+
+
+@dataclass(frozen=True)
+class SolveStats:
+    """How one fixed-point solve went, for every sample of the batch.
+
+    Attributes:
+        steps: map evaluations until the sample converged or the bound was reached, (B,) int64.
+        residual: relative residual |f(z) - z| / |f(z)| of the returned iterate, (B,).
+        converged: whether the residual is below the tolerance, (B,) bool.
+    """
+
+    steps: Tensor
+    residual: Tensor
+    converged: Tensor
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """What a model returns.
+
+    Attributes:
+        image: the reconstruction, (B, C, H, W).
+        stages: every stage's output in order, ``image`` last; what the auxiliary loss compares.
+        solves: one entry a stage for models with a fixed point, else empty.
+    """
+
+    image: Tensor
+    stages: tuple[Tensor, ...]
+    solves: tuple[SolveStats, ...] = ()
+
+
+class ReconstructionModel(nn.Module, ABC):
+    """A network that reconstructs images from measurements of a linear operator.
+
+    Args:
+        channels: image channels C.
+        policy: what training keeps for the backward pass. ``paper`` keeps one graph a stage, as the paper's
+            memory figures imply; ``recompute`` keeps a stage's input and output and rebuilds it. Weights,
+            results and gradients are the same.
+
+    Attributes:
+        supports_auxiliary_loss: whether there are intermediate stages to compare with the truth.
+        counts_operator: whether the paper's parameter count of this model includes the operator's frozen
+            kernel (243 values of the 9x9 blur on three channels; Table 3's deblurring row).
+
+    Raises:
+        ValueError: if the policy is unknown.
+    """
+
+    supports_auxiliary_loss = True
+    counts_operator = True
+
+    def __init__(self, channels: int, policy: Policy = "paper") -> None:
+        super().__init__()
+        if policy not in POLICIES:
+            raise ValueError(f"unknown policy {policy!r}; known: {', '.join(POLICIES)}")
+        self.channels = channels
+        self.policy = policy
+        # One step size shared by all stages: the '+1' in each of Table 3's parameter counts.
+        self.step_size = nn.Parameter(torch.tensor(1.0))
+
+    @abstractmethod
+    def forward(self, y: Tensor, operator: LinearOperator) -> Reconstruction:
+        """Reconstruct a batch.
+
+        Args:
+            y: measurements, (B, *operator.data_shape).
+            operator: A; the model divides by its norm, so that one step size serves every task.
+
+        Returns:
+            Images (B, C, H, W) and every stage's output.
+        """
+
+
+def starting_image(y: Tensor, operator: LinearOperator) -> Tensor:
+    """Return x_0: y itself where it is an image (deblurring), else A^H y / ||A||^2.
+
+    Args:
+        y: measurements, (B, *operator.data_shape).
+        operator: A.
+
+    Returns:
+        Images, (B, C, H, W).
+
+    Source: LUSER, Sec. 4.1.
+    """
+    if operator.data_shape == operator.image_shape:
+        return y
+    return operator.adjoint(y) / operator.norm() ** 2
+
+
+def gradient_step(x: Tensor, y: Tensor, operator: LinearOperator, step_size: Tensor) -> Tensor:
+    """Return d = x + (step_size / ||A||^2) A^H (y - A x), the data-consistency step.
+
+    Args:
+        x: images, (B, C, H, W).
+        y: measurements, (B, *operator.data_shape).
+        operator: A.
+        step_size: scalar lambda, for an operator of norm one.
+
+    Source: LUSER, Sec. 3.
+    """
+    return x + (step_size / operator.norm() ** 2) * operator.adjoint(y - operator(x))
+
+
+def parameter_counts(model: ReconstructionModel, operator: LinearOperator) -> tuple[int, int]:
+    """Return Table 3's parameter count of a model and its trainable parameters alone."""
+    trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    frozen = operator.frozen_values if model.counts_operator else 0
+    return trainable + frozen, trainable

@@ -1,0 +1,80 @@
+"""LU-DnCNN: loop unrolling with a 17-layer DnCNN shared by all stages."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from models.base import (
+    NUM_STAGES,
+    Policy,
+    Reconstruction,
+    ReconstructionModel,
+    gradient_step,
+    starting_image,
+)
+from models.networks import DnCNN
+from operators import LinearOperator, phase
+
+BATCH_NORM_MOMENTUM = 0.1
+
+
+class LuDnCNN(ReconstructionModel):
+    """K stages x <- d + DnCNN(d) with d the gradient step; all graphs are kept, or each stage is checkpointed.
+
+    Args:
+        channels: image channels C.
+        num_stages: K.
+        policy: ``paper`` keeps every activation; ``recompute`` checkpoints each stage.
+
+    Source: LUSER, Sec. 4.1.
+    """
+
+    def __init__(self, channels: int, *, num_stages: int = NUM_STAGES, policy: Policy = "paper") -> None:
+        super().__init__(channels, policy)
+        self.num_stages = num_stages
+        # A near-identity start, as LUSER and DEQ4IP have by theirs, for a fair race.
+        self.network = DnCNN(channels, last_scale=0.01)
+        # K passes an optimiser step move the statistics as far as one pass of an ordinary network does.
+        for norm in _batch_norms(self.network):
+            norm.momentum = 1 - (1 - BATCH_NORM_MOMENTUM) ** (1 / num_stages)
+
+    def forward(self, y: Tensor, operator: LinearOperator) -> Reconstruction:
+        """Reconstruct a batch; see ``ReconstructionModel.forward``."""
+
+        def stage(x: Tensor) -> Tensor:
+            d = gradient_step(x, y, operator, self.step_size)
+            return d + self.network(d)
+
+        x = starting_image(y, operator)
+        images: list[Tensor] = []
+        for _ in range(self.num_stages):
+            if self.policy == "recompute" and self.training:
+                x = checkpoint(stage, x, use_reentrant=False, preserve_rng_state=False, context_fn=self._contexts)
+            else:
+                x = stage(x)
+            images.append(x)
+        return Reconstruction(x, tuple(images))
+
+    def _contexts(self) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+        return nullcontext(), _rebuilding(self.network)
+
+
+@contextmanager
+def _rebuilding(network: nn.Module) -> Iterator[None]:
+    """A stage is rebuilt in the backward pass: BatchNorm must not move its statistics a second time."""
+    norms = _batch_norms(network)
+    kept = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
+    for norm in norms:
+        norm.momentum, norm.num_batches_tracked = 0.0, None
+    try:
+        with phase("backward"):
+            yield
+    finally:
+        for norm, (momentum, tracked) in zip(norms, kept, strict=True):
+            norm.momentum, norm.num_batches_tracked = momentum, tracked
+
+
+def _batch_norms(network: nn.Module) -> list[nn.BatchNorm2d]:
+    return [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]

@@ -1,0 +1,98 @@
+"""The two regularisers of the paper: a deep DnCNN and the shallow equilibrium block of Table 1."""
+
+import torch
+from torch import Tensor, nn
+
+DNCNN_LAYERS = 17
+DNCNN_FEATURES = 64
+LUSER_FEATURES = 32
+GROUPS = 8
+"""Groups of every GroupNorm. The paper does not give the number, and no parameter count depends on it."""
+
+
+def _conv(inputs: int, outputs: int, *, bias: bool) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, kernel_size=3, padding=1, bias=bias)
+
+
+class DnCNN(nn.Sequential):
+    """17 bias-free 3x3 convolutions with 64 features; BatchNorm after all but the first and the last.
+
+    Maps images (B, C, H, W) to corrections of the same shape. Activations are in place: convolution and
+    BatchNorm need their inputs in the backward pass, never their outputs.
+
+    Args:
+        channels: image channels C.
+        last_scale: factor on the initial correction, so that training starts near the identity.
+
+    Source: LUSER, Sec. 4.1; Ryu et al. 2019.
+    """
+
+    def __init__(self, channels: int, last_scale: float = 1.0) -> None:
+        layers: list[nn.Module] = [_conv(channels, DNCNN_FEATURES, bias=False), nn.ReLU(inplace=True)]
+        for _ in range(DNCNN_LAYERS - 2):
+            layers += [
+                _conv(DNCNN_FEATURES, DNCNN_FEATURES, bias=False),
+                nn.BatchNorm2d(DNCNN_FEATURES),
+                nn.ReLU(inplace=True),
+            ]
+        last = _conv(DNCNN_FEATURES, channels, bias=False)
+        super().__init__(*layers, last)
+        nn.init.constant_(self.last_norm.weight, last_scale)
+
+    @property
+    def last_norm(self) -> nn.BatchNorm2d:
+        """The BatchNorm before the last convolution: its weight scales the correction, even under spectral norm."""
+        norm = self[-3]
+        assert isinstance(norm, nn.BatchNorm2d)
+        return norm
+
+
+class EquilibriumBlock(nn.Module):
+    """The shallow network whose fixed point is LUSER's regulariser.
+
+    ``inject`` sees the stage's input once; ``forward`` is the map r -> Mix(Data(r) (+) injection) that is
+    iterated. The last GroupNorm's weight starts at zero: the map is then constant, its solve converges at
+    once and training is stable from the first step, without an extra parameter.
+
+    Args:
+        channels: image channels C.
+
+    Source: LUSER, Table 1 and Eq. (7); every convolution has a bias, every GroupNorm is affine, the second
+    Data convolution is 32 -> 32 (its printed input width is a misprint: the counts of Table 3 settle it).
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        width = LUSER_FEATURES
+        self.inject = nn.Sequential(
+            _conv(channels, width, bias=True), _activation(), _conv(width, width, bias=True), _activation()
+        )
+        self.data = nn.Sequential(*_normalised(channels, width), *_normalised(width, width))
+        self.mix = nn.Sequential(
+            *_normalised(2 * width, 2 * width),
+            *_normalised(2 * width, 2 * width),
+            _conv(2 * width, channels, bias=True),
+        )
+        last_norm = self.mix[-3]
+        assert isinstance(last_norm, nn.GroupNorm)
+        nn.init.zeros_(last_norm.weight)
+
+    def forward(self, r: Tensor, injection: Tensor) -> Tensor:
+        """Apply the map once.
+
+        Args:
+            r: residual images, (B, C, H, W).
+            injection: ``inject(d)``, (B, 32, H, W).
+
+        Returns:
+            The next residual images, (B, C, H, W).
+        """
+        return self.mix(torch.cat((self.data(r), injection), dim=1))
+
+
+def _activation() -> nn.Module:
+    return nn.LeakyReLU(inplace=True)
+
+
+def _normalised(inputs: int, outputs: int) -> tuple[nn.Module, ...]:
+    return _conv(inputs, outputs, bias=True), nn.GroupNorm(GROUPS, outputs), _activation()

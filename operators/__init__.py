@@ -1,0 +1,34 @@
+"""Forward operators of the inverse problems, each with its exact adjoint.
+
+Adding one: a file with a ``LinearOperator`` that writes ``_forward`` and ``_adjoint``, and a line in
+``OPERATORS``; the contract tests then run over it unchanged.
+"""
+
+from collections.abc import Callable
+
+from operators.base import LinearOperator
+from operators.blur import GaussianBlur
+from operators.counting import CallCounter
+from operators.fourier import SubsampledFourier
+from operators.phases import PHASES, Phase, current_phase, phase
+from operators.radon import Radon
+
+OPERATORS: dict[str, Callable[..., LinearOperator]] = {
+    "gaussian-blur": GaussianBlur,
+    "subsampled-fourier": SubsampledFourier,
+    "radon": Radon,
+}
+"""Name -> operator, constructible as ``OPERATORS[name](image_shape=(H, W))`` at any image size."""
+
+__all__ = [
+    "OPERATORS",
+    "PHASES",
+    "CallCounter",
+    "GaussianBlur",
+    "LinearOperator",
+    "Phase",
+    "Radon",
+    "SubsampledFourier",
+    "current_phase",
+    "phase",
+]

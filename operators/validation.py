@@ -1,0 +1,63 @@
+"""Checks of what users pass to operators: a clear ValueError instead of a wrong image or a distant error."""
+
+import operator
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+REAL_DTYPES = (torch.float32, torch.float64)
+COMPLEX_DTYPES = (torch.complex64, torch.complex128)
+
+
+def require_image_size(image_shape: Sequence[int]) -> tuple[int, int]:
+    """Return ``image_shape`` as a pair of plain ints.
+
+    Args:
+        image_shape: (H, W) in pixels.
+
+    Raises:
+        ValueError: unless these are two positive integers.
+    """
+    try:
+        height, width = (operator.index(size) for size in image_shape)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"image_shape must be two integers (H, W), got {image_shape!r}") from error
+    if height < 1 or width < 1:
+        raise ValueError(f"image_shape must be positive, got {(height, width)}")
+    return height, width
+
+
+def require_count(name: str, value: int) -> int:
+    """Return ``value`` as a plain int.
+
+    Args:
+        name: what the message calls it.
+        value: how many there are.
+
+    Raises:
+        ValueError: unless it is a positive integer.
+    """
+    try:
+        count = operator.index(value)
+    except TypeError as error:
+        raise ValueError(f"{name} must be an integer, got {value!r}") from error
+    if count < 1:
+        raise ValueError(f"{name} must be at least 1, got {count}")
+    return count
+
+
+def require_dtype(tensor: Tensor, allowed: tuple[torch.dtype, ...], what: str) -> None:
+    """Refuse a precision that an operator does not compute in.
+
+    Args:
+        tensor: what was passed.
+        allowed: dtypes that are computed in.
+        what: how the message calls the tensor.
+
+    Raises:
+        ValueError: if the tensor's dtype is none of ``allowed``.
+    """
+    if tensor.dtype not in allowed:
+        names = " or ".join(str(dtype).removeprefix("torch.") for dtype in allowed)
+        raise ValueError(f"expected a {what} of {names}, got {str(tensor.dtype).removeprefix('torch.')}")

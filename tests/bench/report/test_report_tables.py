@@ -1,0 +1,263 @@
+"""What stands in the cells of Tables 2 to 4."""
+
+import csv
+import io
+
+import pytest
+
+from bench.paper import load_paper
+from bench.record import Status
+from bench.report.choice import load_records
+from bench.report.comparison import Comparison
+from bench.report.latex import latex, md, tex
+from bench.report.layout import Cell, bytes_text, embolden_best, listing
+from bench.report.study import studies
+from bench.report.table2 import accuracy_csv, accuracy_table
+from bench.report.table3 import MemoryStudy, memory_table
+from bench.report.table4 import comparison_table, milliseconds_text
+
+EN_DASH = "\N{EN DASH}"
+PAPER = load_paper()
+
+
+def table2(samples):
+    return accuracy_table(studies(load_records(samples.store).accuracy)[0], PAPER, "table2")
+
+
+def table3(samples):
+    return memory_table(MemoryStudy(load_records(samples.store).memory, PAPER))
+
+
+def table4(samples):
+    records = load_records(samples.store)
+    groups = studies(records.accuracy)
+    return comparison_table(Comparison(records, groups[0] if groups else None, PAPER))
+
+
+def lines(table):
+    """A table's rows as texts, with the marks behind them and '*' around bold ones."""
+    return [[f"*{c.text}*" if c.bold else c.text + c.mark for c in row.cells] for row in table.body]
+
+
+def test_table_2_has_the_papers_rows_above_ours(samples):
+    samples.fill_accuracy(examples=False)
+    rows = lines(table2(samples))
+    assert rows[0][:6] == ["Deblurring", "paper", "PSNR", "", "29.93", "30.39"]
+    assert rows[2] == [
+        "",
+        "ours",
+        "PSNR",
+        "20.00",
+        "24.00",
+        "24.10",
+        "24.50",
+        "24.75",
+        "24.85",
+        "*25.50*",
+        "*25.60*",
+    ]
+    assert [row[0] for row in rows if row[0]] == [
+        "Deblurring",
+        "CT",
+        "4\N{MULTIPLICATION SIGN} MRI",
+        "8\N{MULTIPLICATION SIGN} MRI",
+    ]
+
+
+def test_two_best_of_a_row_are_bold_with_ties_at_printed_precision():
+    cells = embolden_best([Cell("29.01"), Cell("29.02"), Cell("29.02"), Cell("30.00"), Cell(EN_DASH), Cell("")])
+    assert [cell.bold for cell in cells] == [False, True, True, True, False, False]
+
+
+def test_two_figures_alone_are_no_contest():
+    assert not any(cell.bold for cell in embolden_best([Cell("29.01"), Cell("29.02"), Cell(EN_DASH)]))
+
+
+def test_missing_cells_are_dashes_with_a_note(samples):
+    samples.accuracy("ct", "luser-dw", psnr=31.0)
+    table = table2(samples)
+    ct = lines(table)[6]
+    assert ct == ["", "ours", "PSNR", "20.00", *[EN_DASH] * 5, "31.00", EN_DASH]
+    assert f"{EN_DASH}: not measured." in table.notes
+
+
+def test_dirty_records_are_marked(samples):
+    samples.accuracy("ct", "luser-dw", psnr=31.0, dirty=True)
+    table = table2(samples)
+    assert lines(table)[6][-2] == "31.00†"
+    assert "† from a modified checkout, not a reference." in table.notes
+
+
+def test_clean_tables_have_no_marks(samples):
+    samples.fill_accuracy(examples=False)
+    assert not any(mark in note for note in table2(samples).notes for mark in ("†", "‡", EN_DASH))
+
+
+def test_failures_say_so(samples):
+    samples.accuracy("ct", "deq4ip", status=Status.DIVERGED)
+    samples.accuracy("ct", "luser-sw", psnr=30.0, status=Status.NONCONVERGED)
+    table = table2(samples)
+    row = lines(table)[6]
+    assert row[6] == "div."
+    assert row[7] == "30.00‡"
+    assert "div.: training diverged." in table.notes
+
+
+def test_users_models_and_tasks_follow_the_papers(samples):
+    samples.accuracy("ct", "user.nets:Mine", psnr=33.0)
+    samples.accuracy("inpaint", "user.nets:Mine", psnr=34.0)
+    table = table2(samples)
+    assert [cell.text for cell in table.header[0].cells][-1] == "Mine"
+    rows = lines(table)
+    assert rows[4][-1] == ""
+    assert rows[6][-1] == "33.00"
+    assert rows[-2] == ["inpaint", "ours", "PSNR", "20.00", *[EN_DASH] * 7, "34.00"]
+    assert len(rows) == 4 * 4 + 2
+
+
+def test_table_2_says_what_it_was_measured_on(samples):
+    samples.accuracy("ct", "luser-dw", data="slices", seed=1)
+    samples.accuracy("ct", "luser-dw", data="slices", seed=4)
+    notes = " ".join(table2(samples).notes)
+    size = "32\N{MULTIPLICATION SIGN}32 pixels"
+    training = "40 steps of batch 4, at most 64 training images, 6 test images, mean over seeds 1 and 4."
+    assert f"CT: images of 'slices', {size}, {training}" in notes
+
+
+def test_csv_has_every_cell_with_its_interval(samples):
+    samples.accuracy("ct", "luser-dw", psnr=31.0)
+    study = studies(load_records(samples.store).accuracy)[0]
+    rows = list(csv.DictReader(io.StringIO(accuracy_csv(study, PAPER))))
+    assert len(rows) == 4 * 7 * 2
+    (row,) = [row for row in rows if row["mean"] and row["metric"] == "psnr_db"]
+    assert (row["paper"], row["mean"], row["start"], row["images"], row["groups"]) == (
+        "31.83",
+        "31",
+        "20",
+        "6",
+        "3",
+    )
+    assert float(row["low95"]) < 31 < float(row["high95"])
+
+
+def test_table_3_stands_beside_the_paper(samples):
+    samples.fill_memory()
+    rows = lines(table3(samples))
+    assert rows[4][:3] == ["CT", "#Params", ""]
+    assert rows[4][3::3] == rows[4][4::3] == ["556,033", "556,033", "93,954", "751,625"]
+    assert rows[5][:6] == ["362\N{MULTIPLICATION SIGN}362", "8 GiB", "simulated", "0", "0", "6"]
+    assert len(rows) == 3 * 4
+
+
+def test_table_3_names_what_trains(samples):
+    samples.fill_memory()
+    notes = " ".join(table3(samples).notes)
+    assert "Trainable alone: Deblurring DEQ4IP 556,033, LU-DnCNN 556,033 and LUSER-SW 93,954." in notes
+
+
+def test_table_3_without_recomputation_has_no_column_for_it(samples):
+    samples.fill_memory(policies=("paper",))
+    table = table3(samples)
+    assert "rec." not in [cell.text for cell in table.header[1].cells]
+    assert len(table.columns) == 3 + 4 * 2
+
+
+def test_table_3_tells_gpus_from_simulations_and_keeps_other_caps(samples):
+    samples.memory("ct", "luser-dw", 8, 2)
+    samples.memory("ct", "luser-dw", 8, 4, backend="cuda", device="NVIDIA Test")
+    samples.memory("ct", "luser-dw", 80, 40, backend="cuda", device="NVIDIA Test")
+    rows = [row for row in lines(table3(samples)) if row[2]]
+    assert [row[1:3] + row[-2:] for row in rows] == [
+        ["8 GiB", "simulated", "2", "2"],
+        ["", "Test", "", "4"],
+        ["80 GiB", "Test", "", "40"],
+    ]
+
+
+def test_table_3_without_records_has_all_of_the_papers_cells(samples):
+    rows = lines(memory_table(MemoryStudy((), PAPER)))
+    assert len(rows) == 3 * 4
+    assert rows[1] == ["", "8 GB", "", "1", EN_DASH, "16", EN_DASH, "10", EN_DASH, "10", EN_DASH]
+
+
+def test_table_4_puts_words_over_measurements(samples):
+    samples.fill()
+    rows = lines(table4(samples))
+    assert rows[0] == ["*Training time*", "the paper's word", "Fast", "Slow", "Moderate"]
+    # The median of (t, 9 t, t) over a batch of 2; its own maximum in brackets.
+    assert rows[1] == ["  Deblurring", "ms, batch 2", "50", "100", "150", "200"]
+    assert rows[2][1:] == ["ms, maximum batch under 24 GiB", "300 (1)", "37.5 (16)", "90 (10)", "120 (10)"]
+    assert rows[3][1:] == ["operator calls", "16 + 16", "43 + 40", "16 + 16", "16 + 16"]
+    memory = [row for row in rows if row[1] == "GiB per image under 24 GiB, simulated"]
+    assert memory[0][2:] == ["10.8", "0.45", "0.72", "0.72"]
+    stability = [row for row in rows if row[1] in ("skipped training steps", "diverged runs")]
+    assert stability[0][2:] == ["0 of 320", "4 of 160", "0 of 320", "0 of 320"]
+    assert stability[1][2:] == ["0 of 8", "0 of 4", "0 of 8", "0 of 8"]
+
+
+def test_table_4_counts_diverged_runs(samples):
+    samples.accuracy("ct", "deq4ip", status=Status.DIVERGED)
+    rows = lines(table4(samples))
+    (row,) = [row for row in rows if row[1] == "diverged runs"]
+    assert row[2:] == [EN_DASH, "1 of 1", EN_DASH, EN_DASH]
+
+
+def test_table_4_times_one_device_and_names_the_others(samples):
+    for model in ("lu-dncnn", "luser-dw"):
+        samples.timing("ct", model, device="NVIDIA Test", seconds=0.01)
+    samples.timing("ct", "luser-dw", device="slow", seconds=1.0, hours=9)
+    table = table4(samples)
+    (row,) = [row for row in lines(table) if row[0] == "  CT" and row[1] == "ms, batch 2" and row[2] == "5"]
+    assert row[2:] == ["5", EN_DASH, EN_DASH, "5"]
+    assert any("NVIDIA Test" in note and "not shown, on slow" in note for note in table.notes)
+
+
+def test_table_4_says_where_nothing_fits(samples):
+    samples.memory("ct", "lu-dncnn", 8, 0)
+    rows = lines(table4(samples))
+    assert ["  CT", "GiB per image under 8 GiB, simulated", "does not fit", *[EN_DASH] * 3] in rows
+
+
+def test_table_4_without_records_keeps_the_words(samples):
+    samples.accuracy("ct", "luser-dw")
+    rows = lines(table4(samples))
+    assert sum(row[1] == "the paper's word" for row in rows) == 6
+    assert ["  CT", "ms", *[EN_DASH] * 4] in rows
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(1.2345e-4, "0.123"), (0.0123, "12.3"), (0.9996, "1,000"), (1.234, "1,230")]
+)
+def test_milliseconds(seconds, text):
+    assert milliseconds_text(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(8 * 2**30, "8 GiB"), (8 * 10**9, "8 GB"), (512 * 2**20, "0.5 GiB"), (int(7.5 * 2**30), "7.5 GiB")],
+)
+def test_capacities(count, text):
+    assert bytes_text(count) == text
+
+
+def test_listings():
+    assert listing([]) == ""
+    assert listing([3, 3]) == "3"
+    assert listing([1, 2, 3]) == "1, 2 and 3"
+
+
+def test_plain_text_survives_latex_and_markdown():
+    assert (
+        tex("50 % of a_b & {c} \N{EN DASH} 4\N{MULTIPLICATION SIGN} †")
+        == r"50 \% of a\_b \& \{c\} -- 4$\times$ $^{\dagger}$"
+    )
+    assert md("a_b [c] | <d>") == r"a\_b \[c\] \| \<d\>"
+
+
+def test_latex_bolds_spans_and_underlines(samples):
+    samples.fill_accuracy(examples=False)
+    text = latex(table2(samples))
+    assert r"\multicolumn{2}{c}{LU-DnCNN}" in text
+    assert r"\cmidrule(lr){5-6}" in text
+    assert r"\textbf{31.57}" in text
+    assert text.count(r"\midrule") == 4

@@ -1,0 +1,70 @@
+"""Fixtures of several packages: writers of small files in genuine layouts, and the real images."""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+
+REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture
+def real_data():
+    if not REAL_DATA.is_dir():
+        pytest.skip("no folder shared/data beside the checkout")
+    return REAL_DATA
+
+
+@pytest.fixture
+def write_photo():
+    """Write an RGB photograph of random 8-bit pixels, and return them as (H, W, 3)."""
+
+    def write(path, height=40, width=30, seed=0, **options):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(path, **options)
+        return pixels
+
+    return write
+
+
+@pytest.fixture
+def write_slices():
+    """Write LoDoPaB-CT's layout: N slices of 362 x 362 under 'data', each constant at its own level."""
+
+    def write(path, number=2, size=362, key="data", dtype="f4", first=0.1):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        levels = first + 0.01 * np.arange(number)
+        data = np.broadcast_to(levels[:, None, None], (number, size, size)).astype(dtype)
+        with h5py.File(path, "w") as file:
+            file.create_dataset(key, data=data, chunks=(1, size, size), compression="gzip")
+
+    return write
+
+
+@pytest.fixture
+def write_volume():
+    """Write fastMRI's layout from random complex images, and return these, uncropped: (slices, H, W)."""
+
+    def write(path, slices=2, height=640, width=368, seed=0, patient=None, reference=True, mask=False):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        rng = np.random.default_rng(seed)
+        images = 5e-4 * (rng.standard_normal((slices, height, width, 2)) @ (1, 1j))
+        axes = (-2, -1)
+        k_space = np.fft.fftshift(np.fft.fft2(np.fft.ifftshift(images, axes=axes), norm="ortho"), axes=axes).astype(
+            np.complex64
+        )
+        top, left = (height - 320) // 2, (width - 320) // 2
+        with h5py.File(path, "w") as file:
+            file["kspace"] = k_space
+            if reference:
+                file["reconstruction_esc"] = np.abs(images[:, top : top + 320, left : left + 320]).astype("f4")
+            if mask:
+                file["mask"] = np.zeros(width, dtype=bool)
+            if patient is not None:
+                file.attrs["patient_id"] = patient
+        return images
+
+    return write
