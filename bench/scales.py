@@ -39,7 +39,15 @@ def _square(size: int) -> dict[str, tuple[int, int]]:
 SCALES = {
     scale.name: scale
     for scale in (
-        Scale(name="quick", image_shapes=_square(32), steps=24, batch=2, train_images=64, test_images=8),
+        Scale(
+            name="quick",
+            image_shapes=_square(48),
+            steps=24,
+            batch=1,
+            train_images=64,
+            test_images=8,
+            learning_rate=2e-3,
+        ),
         Scale(name="small", image_shapes=_square(64), steps=200, batch=4, train_images=256, test_images=15),
         Scale(name="paper", steps=20_000, batch=2, train_images=40_000, test_images=4_000, learning_rate=5e-4),
     )

@@ -157,16 +157,12 @@ def row(record: Measurement) -> dict[str, object]:
 
 def _place(backend: str, device: str) -> torch.device | None:
     """The CUDA device to prove on, None to simulate."""
-    if backend == "simulate":
+    if backend == "simulate" or (backend == "auto" and not torch.cuda.is_available()):
         return None
-    if backend == "auto" and not torch.cuda.is_available():
-        return None
-    place = pick_device("cuda" if device == "auto" else device)
-    if place.type == "cuda":
-        return place
-    if backend == "cuda":
+    if not torch.cuda.is_available():
         raise click.ClickException("--backend cuda needs a CUDA device; --backend simulate works without one")
-    return None
+    place = pick_device("cuda" if device == "auto" else device)
+    return place if place.type == "cuda" else None
 
 
 def _cell(spec: MemorySpec, where: Provenance, device: torch.device | None) -> Cell:
