@@ -18,13 +18,14 @@ from bench.cli import (
     run,
     selection_options,
 )
-from bench.data import DataError, Split, source_label
+from bench.data import source_label
 from bench.environment import pick_device, provenance
 from bench.evaluate import Grades, evaluate
 from bench.progress import Reporter
 from bench.record import AccuracySpec, AccuracyValues, Loss, Measurement, Policy, Provenance, Status
 from bench.runner import Cell, Outcome, all_answered, run_cells
 from bench.scales import SCALES, Scale
+from bench.sources import check_sources, data_sources
 from bench.store import ResultStore
 from bench.tasks import TASKS
 from bench.train import Recipe, TrainingLog, fit
@@ -88,13 +89,14 @@ def main(
     """Run the training cells from the command line."""
     if not (everything or tasks or models or losses):
         raise click.ClickException("say what to train: --all, or --task, --model or --loss")
-    store = ResultStore(results)
+    store, sources = ResultStore(results), data_sources(data)
+    check_sources(tasks or tuple(TASKS), sources, SCALES[scale])
     cells = accuracy_cells(
         tasks or tuple(TASKS),
         models or tuple(MODELS),
         losses or LOSSES,
         SCALES[scale],
-        data_sources(data),
+        sources,
         store,
         device=pick_device(device),
         seed=seed,
@@ -104,29 +106,6 @@ def main(
     records = run_cells(cells, store, force=force)
     Console().print(_table(records))
     return 0 if all_answered(records) else EXIT_FAILED_CELLS
-
-
-def data_sources(options: Sequence[str]) -> dict[str, Path]:
-    """Turn ``--data`` options into a folder per task; a later option wins over an earlier one.
-
-    Args:
-        options: ``FOLDER`` or ``TASK=FOLDER``.
-
-    Raises:
-        click.ClickException: if a task is unknown or a folder is absent.
-    """
-    sources: dict[str, Path] = {}
-    for option in options:
-        task, separator, folder = option.partition("=")
-        if not separator or not task.isidentifier():
-            task, folder = "", option
-        path = Path(folder)
-        if not path.is_dir():
-            raise click.ClickException(f"data folder {folder!r} does not exist")
-        if task:
-            Name("task", lambda: TASKS).convert(task, None, None)
-        sources |= dict.fromkeys([task] if task else TASKS, path)
-    return sources
 
 
 def accuracy_cells(
@@ -153,14 +132,10 @@ def accuracy_cells(
         device: where to train.
         seed: of initial weights, image order and noise.
         policy: what training keeps for the backward pass.
-
-    Raises:
-        click.ClickException: if a data folder cannot be read; the message names the file.
     """
     where = provenance(device)
     cells = []
     for task in tasks:
-        _check_source(task, sources.get(task), scale)
         for model in models:
             staged = getattr(resolve_model(model), "supports_auxiliary_loss", True)
             for loss in losses:
@@ -168,16 +143,6 @@ def accuracy_cells(
                     spec = _spec(task, model, loss, scale, sources.get(task), seed, policy)
                     cells.append(_cell(spec, sources.get(task), scale, where, store, device))
     return cells
-
-
-def _check_source(task: str, source: Path | None, scale: Scale) -> None:
-    """Open both splits before anything is trained, so that a bad folder costs no time."""
-    splits: tuple[Split, ...] = ("train", "test")
-    try:
-        for split in splits:
-            TASKS[task].load_split(source, split, image_shape=scale.image_shape(task), count=1, seed=0)
-    except DataError as error:
-        raise click.ClickException(f"task {task}: {error}") from error
 
 
 def _spec(

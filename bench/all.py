@@ -1,18 +1,20 @@
 """``python -m bench.all``: the whole study, from measurement to rendered tables."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
 
-from bench.accuracy import LOSSES, accuracy_cells, data_sources
+from bench.accuracy import LOSSES, accuracy_cells
 from bench.calls import call_cells
 from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, Name, common_options, run
 from bench.environment import pick_device
 from bench.memory.__main__ import TABLE3_CAPS_BYTES, TABLE3_TASKS, memory_cells
+from bench.record import Measurement
 from bench.report.render import render
-from bench.runner import all_answered, run_cells
+from bench.runner import Cell, all_answered, run_cells
 from bench.scales import SCALES
+from bench.sources import check_sources, data_sources
 from bench.store import ResultStore
 from bench.tasks import TASKS
 from bench.timing import TIMED_TASKS, timing_cells
@@ -57,15 +59,21 @@ def main(scale: str, data: Sequence[str], output: Path, results: Path, force: bo
     """Run the whole study from the command line."""
     store, place = ResultStore(results), pick_device(device)
     models, chosen = tuple(MODELS), SCALES[scale]
-    # Memory is proved with bench.memory, which needs the GPU for itself; here it is simulated.
-    cells = [
-        *memory_cells(TABLE3_TASKS, models, POLICIES, TABLE3_CAPS_BYTES, None),
-        *call_cells(tuple(TASKS), models, ("paper",), device=place),
-        *timing_cells(TIMED_TASKS, models, chosen, device=place),
-        *accuracy_cells(tuple(TASKS), models, LOSSES, chosen, data_sources(data), store, device=place),
-    ]
-    records = run_cells(cells, store, force=force)
-    render(results, output)
+    sources = data_sources(data)
+    check_sources(tuple(TASKS), sources, chosen)
+    # Memory is proved with bench.memory, which needs the GPU for itself; here it is simulated. It comes first:
+    # timing takes each model's own maximum batch from it.
+    stages: dict[str, Callable[[], list[Cell]]] = {
+        "memory": lambda: memory_cells(TABLE3_TASKS, models, POLICIES, TABLE3_CAPS_BYTES, None),
+        "operator calls": lambda: call_cells(tuple(TASKS), models, ("paper",), device=place),
+        "time": lambda: timing_cells(TIMED_TASKS, models, chosen, store=store, device=place),
+        "accuracy": lambda: accuracy_cells(tuple(TASKS), models, LOSSES, chosen, sources, store, device=place),
+    }
+    records: list[Measurement] = []
+    for number, (name, cells) in enumerate(stages.items(), start=1):
+        click.echo(f"part {number} of {len(stages)}: {name}", err=True)
+        records += run_cells(cells(), store, force=force)
+    click.echo(f"{len(render(results, output))} files in {output}, shown by {output / 'README.md'}")
     return 0 if all_answered(records) else EXIT_FAILED_CELLS
 
 

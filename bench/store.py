@@ -3,6 +3,7 @@
 results/
   memory/ct-luser-dw-1a2b3c4d-5e6f7a8b.json     kind / task-model-cell-environment
   examples/1a2b3c4d-5e6f7a8b.npz                Figure 2's arrays of one accuracy record
+  credits.toml                                  whom to credit for real images, by data label
 """
 
 import io
@@ -20,6 +21,11 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
 from bench.record import Measurement, Provenance, cell_id
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 EXAMPLE_KEYS = ("start", "reconstruction", "truth")
 
@@ -79,6 +85,23 @@ class ResultStore:
                 return {key: file[key].astype(np.float32) for key in EXAMPLE_KEYS}
         except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
             raise StoreError(f"{path}: not a valid example: {error}") from error
+
+    def credits(self) -> dict[str, str]:
+        """Return whom to credit for real images, by data label, from ``credits.toml``; empty where it is absent.
+
+        Raises:
+            StoreError: if the file is not a table of texts; the message names it.
+        """
+        path = self.root / "credits.toml"
+        if not path.exists():
+            return {}
+        try:
+            content = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise StoreError(f"{path}: not valid TOML: {error}") from error
+        if not all(isinstance(text, str) for text in content.values()):
+            raise StoreError(f"{path}: every credit must be one text")
+        return content
 
     def finished(self, spec: BaseModel, provenance: Provenance) -> Measurement | None:
         """Return the finished record of this cell in this environment, if there is one."""

@@ -1,5 +1,6 @@
 """What every source of images hands out, and the rules all of them share."""
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -117,5 +118,5 @@ def source_label(source: Path | None) -> str:
     """
     if source is None:
         return "generated"
-    absolute = source.expanduser().resolve()
+    absolute = Path(os.path.abspath(source.expanduser()))  # not resolve(): a link keeps the name it was given
     return "/".join(absolute.relative_to(absolute.anchor).parts[-2:])

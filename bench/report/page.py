@@ -1,7 +1,7 @@
 """The page that shows every table and figure, says what they were measured on and how to make them again."""
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.paper import Paper
@@ -69,11 +69,19 @@ def readme(exhibits: Sequence[Exhibit], records: Records, studies: Sequence[Stud
     )
 
 
-def study_caption(study: Study, paper: Paper) -> tuple[str, ...]:
-    """Return what a study's figures were measured on: scale, data, sizes, training, device, versions."""
+def study_caption(study: Study, paper: Paper, credits: Mapping[str, str]) -> tuple[str, ...]:
+    """Return what a study's figures were measured on: scale, data and its credits, training, device, versions.
+
+    Args:
+        study: the accuracy group.
+        paper: the order of tasks and models.
+        credits: whom to credit, by data label.
+    """
     entries = [entry for cell in study.cells.values() for entry in cell]
     scale = f"{study.group.title[0].upper()}{study.group.title[1:]}."
-    return " ".join((scale, *conditions(study, paper))), origin_caption(entries)
+    labels = sorted({entry.spec.data for entry in entries} & credits.keys())
+    credited = tuple(f"Images {label}: {credits[label]}" for label in labels)
+    return " ".join((scale, *conditions(study, paper))), *credited, origin_caption(entries)
 
 
 def origin_caption(entries: Iterable[AnyEntry]) -> str:

@@ -119,7 +119,7 @@ def _compose(records: Records, store: ResultStore, paper: Paper) -> _Report:
 
 
 def _add_study(report: _Report, study: Study, paper: Paper, store: ResultStore, ending: str) -> None:
-    name, caption = f"table2{ending}", study_caption(study, paper)
+    name, caption = f"table2{ending}", study_caption(study, paper, store.credits())
     of = f", {study.group.title}" if ending else ""
     table = accuracy_table(study, paper, name)
     report.add_table(f"Table 2{of}", table, caption, {f"{name}.csv": accuracy_csv(study, paper)})
