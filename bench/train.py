@@ -148,8 +148,9 @@ def fit(
         y = task.measure(operator, truth, noise)
         loss, norm = compute_gradients(model, operator, y, truth, recipe.loss)
         finite = bool(torch.isfinite(loss + norm))
-        if finite:
-            optimizer.step()
+        if not finite:
+            optimizer.zero_grad(set_to_none=True)  # without gradients Adam moves nothing
+        optimizer.step()
         log.skipped += not finite
         log.losses.append(loss.item())
         optimizer.zero_grad(set_to_none=True)

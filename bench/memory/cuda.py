@@ -130,11 +130,12 @@ def train_under_cap(request: dict[str, Any]) -> dict[str, int]:
 def _train(spec: MemorySpec, batch: int, device: torch.device) -> None:
     task = TASKS[spec.task]
     operator = task.operator_at(spec.image_shape, device)
-    with device:
-        model = resolve_model(spec.model)(channels=task.channels).to(device).train()
-        model.policy = spec.policy
-        truth = torch.rand(batch, *operator.image_shape)
+    model = resolve_model(spec.model)(channels=task.channels).to(device).train()
+    model.policy = spec.policy
     operator.norm()
+    torch.cuda.empty_cache()  # what finding the norm took is no part of a training step
+    torch.cuda.reset_peak_memory_stats(device)
+    truth = torch.rand(batch, *operator.image_shape, device=device)
     y = operator(truth)
     optimizer = make_optimizer(model)
     for _ in range(PROBE_STEPS):
