@@ -14,8 +14,10 @@ from bench.cli import (
     EXIT_FAILED_CELLS,
     Name,
     common_options,
+    data_option,
     resolve_model,
     run,
+    scale_option,
     selection_options,
 )
 from bench.data import source_label
@@ -59,19 +61,8 @@ Examples:
     multiple=True,
     help="final: error of the last image; aux: of every stage's; repeatable. Default: both.",
 )
-@click.option(
-    "--scale",
-    type=Name("scale", lambda: SCALES),
-    default="quick",
-    show_default=True,
-    help="quick (minutes on two cores), small (hours), paper (GPU).",
-)
-@click.option(
-    "--data",
-    multiple=True,
-    metavar="[TASK=]FOLDER",
-    help="Real images in their published layout, for all selected tasks or for one; repeatable. Default: generated.",
-)
+@scale_option
+@data_option
 @click.option("--seed", default=0, show_default=True, help="Of initial weights, image order and noise.")
 @common_options
 def main(

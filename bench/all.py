@@ -7,7 +7,7 @@ import click
 
 from bench.accuracy import LOSSES, accuracy_cells
 from bench.calls import call_cells
-from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, Name, common_options, run
+from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, common_options, data_option, output_option, run, scale_option
 from bench.environment import pick_device
 from bench.memory.__main__ import TABLE3_CAPS_BYTES, TABLE3_TASKS, memory_cells
 from bench.record import Measurement
@@ -34,26 +34,9 @@ Examples:
 
 
 @click.command(help=HELP)
-@click.option(
-    "--scale",
-    type=Name("scale", lambda: SCALES),
-    default="quick",
-    show_default=True,
-    help="quick (minutes on two cores), small (hours), paper (GPU).",
-)
-@click.option(
-    "--data",
-    multiple=True,
-    metavar="[TASK=]FOLDER",
-    help="Real images, for every task or for one; repeatable. Default: generated images.",
-)
-@click.option(
-    "--output",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("reports"),
-    show_default=True,
-    help="Folder of the rendered tables and figures.",
-)
+@scale_option
+@data_option
+@output_option
 @common_options
 def main(scale: str, data: Sequence[str], output: Path, results: Path, force: bool, device: str) -> int:
     """Run the whole study from the command line."""

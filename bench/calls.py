@@ -8,7 +8,15 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, common_options, resolve_model, run, selection_options
+from bench.cli import (
+    EXIT_CODES,
+    EXIT_FAILED_CELLS,
+    common_options,
+    policy_option,
+    resolve_model,
+    run,
+    selection_options,
+)
 from bench.environment import pick_device, provenance
 from bench.progress import Reporter
 from bench.record import CallsSpec, CallsValues, Measurement, Policy, Provenance, Status
@@ -38,15 +46,7 @@ Examples:
 
 @click.command(help=HELP)
 @selection_options
-@click.option(
-    "--policy",
-    "policies",
-    type=click.Choice(["paper", "recompute"]),
-    multiple=True,
-    default=("paper",),
-    show_default=True,
-    help="What training keeps for the backward pass; repeatable.",
-)
+@policy_option
 @common_options
 def main(
     tasks: Sequence[str],

@@ -142,6 +142,50 @@ TASK = Name("task", _task_names)
 MODEL = ModelName()
 
 
+def _scale_names() -> list[str]:
+    from bench.scales import SCALES
+
+    return list(SCALES)
+
+
+scale_option = click.option(
+    "--scale",
+    type=Name("scale", _scale_names),
+    default="quick",
+    show_default=True,
+    help="Image size and length of the training: quick (minutes on two cores), small (hours), paper (GPU).",
+)
+data_option = click.option(
+    "--data",
+    multiple=True,
+    metavar="[TASK=]FOLDER",
+    help="Real images in their published layout, for all tasks or for one; repeatable. Default: generated images.",
+)
+policy_option = click.option(
+    "--policy",
+    "policies",
+    type=click.Choice(["paper", "recompute"]),
+    multiple=True,
+    default=("paper",),
+    show_default=True,
+    help="What training keeps for the backward pass: one graph a stage, or a stage's input and output; repeatable.",
+)
+results_option = click.option(
+    "--results",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("results"),
+    show_default=True,
+    help="Folder of the stored records.",
+)
+output_option = click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("reports"),
+    show_default=True,
+    help="Folder of the rendered tables and figures.",
+)
+
+
 def common_options(function: _F) -> _F:
     """Add ``--results``, ``--force`` and ``--device`` to a measuring command."""
     for option in (
@@ -152,13 +196,7 @@ def common_options(function: _F) -> _F:
             help="cpu, cuda, cuda:1, ... ; auto takes CUDA where there is one.",
         ),
         click.option("--force", is_flag=True, help="Measure again what is already stored for this machine."),
-        click.option(
-            "--results",
-            type=click.Path(file_okay=False, path_type=Path),
-            default=Path("results"),
-            show_default=True,
-            help="Folder of the stored records.",
-        ),
+        results_option,
     ):
         function = option(function)
     return function

@@ -14,10 +14,10 @@ from bench.cli import (
     EXIT_CODES,
     EXIT_FAILED_CELLS,
     Bytes,
-    Name,
     common_options,
     resolve_model,
     run,
+    scale_option,
     selection_options,
 )
 from bench.environment import pick_device, provenance
@@ -39,7 +39,8 @@ REPEATS_LIMIT_S = 10.0
 HELP = f"""Time a training step and a reconstruction of every model.
 
 Each is timed at a common batch, and at the largest batch that the model trains under --cap at the paper's image
-size (simulated), where one fits. The median of the repeats counts; warm-up steps come first.
+size (simulated), where one fits. The median of the repeats counts; a warm-up comes first. Without --task: deblur,
+ct and mri4x.
 
 \b
 Examples:
@@ -52,13 +53,7 @@ Examples:
 
 @click.command(help=HELP)
 @selection_options
-@click.option(
-    "--scale",
-    type=Name("scale", lambda: SCALES),
-    default="quick",
-    show_default=True,
-    help="Image size: quick, small or paper.",
-)
+@scale_option
 @click.option("--batch", type=click.IntRange(min=1), default=2, show_default=True, help="The common batch.")
 @click.option(
     "--cap",

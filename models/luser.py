@@ -1,5 +1,7 @@
 """LUSER: loop unrolling with a shallow equilibrium regulariser, shared (SW) or different (DW) weights."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -51,17 +53,28 @@ class _Luser(ReconstructionModel):
 
     Args:
         channels: image channels C.
-        blocks: 1 for shared weights, K for different weights.
         num_stages: K.
         policy: see ``ReconstructionModel``.
         solver: for the forward and the backward fixed points.
+
+    Source: LUSER, Sec. 3.
     """
 
-    def __init__(self, channels: int, blocks: int, num_stages: int, policy: Policy, solver: Anderson) -> None:
+    shared_weights: ClassVar[bool]
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        num_stages: int = NUM_STAGES,
+        policy: Policy = "paper",
+        solver: Anderson = SOLVER,
+    ) -> None:
         super().__init__(channels, policy)
         self.num_stages = num_stages
         self.solver = solver
-        self.blocks = nn.ModuleList(EquilibriumBlock(channels) for _ in range(blocks))
+        num_blocks = 1 if self.shared_weights else num_stages
+        self.blocks = nn.ModuleList(EquilibriumBlock(channels) for _ in range(num_blocks))
         self.norms = nn.ModuleList(SpectralNorm(block) for block in self.blocks)
 
     def forward(self, y: Tensor, operator: LinearOperator) -> Reconstruction:
@@ -95,39 +108,13 @@ class _Luser(ReconstructionModel):
 
 
 class LuserSW(_Luser):
-    """LUSER with one block shared by all stages; arguments as ``LuserDW``."""
+    """LUSER with one block shared by all stages; arguments as for every LUSER."""
 
-    def __init__(
-        self,
-        channels: int,
-        *,
-        num_stages: int = NUM_STAGES,
-        policy: Policy = "paper",
-        solver: Anderson = SOLVER,
-    ) -> None:
-        super().__init__(channels, 1, num_stages, policy, solver)
+    shared_weights = True
 
 
 class LuserDW(_Luser):
-    """LUSER with a block of its own for every stage.
+    """LUSER with a block of its own for every stage; arguments as for every LUSER."""
 
-    Args:
-        channels: image channels C.
-        num_stages: K.
-        policy: see ``ReconstructionModel``.
-        solver: for the forward and the backward fixed points.
-
-    Source: LUSER, Sec. 3.
-    """
-
+    shared_weights = False
     counts_operator = False  # Table 3: 770,073 = 8 * 96,259 + 1, without the blur's 243 values.
-
-    def __init__(
-        self,
-        channels: int,
-        *,
-        num_stages: int = NUM_STAGES,
-        policy: Policy = "paper",
-        solver: Anderson = SOLVER,
-    ) -> None:
-        super().__init__(channels, num_stages, num_stages, policy, solver)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from bench.cli import run
+from bench.cli import output_option, results_option, run
 from bench.report.render import render
 
 HELP = """Render the stored records as the paper's Tables 2-4 and Figure 2, the paper's values beside ours.
@@ -22,20 +22,8 @@ Exit codes: 0 rendered; 2 no records, a broken record or a folder that cannot be
 
 
 @click.command(help=HELP)
-@click.option(
-    "--results",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("results"),
-    show_default=True,
-    help="Folder of the stored records.",
-)
-@click.option(
-    "--output",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("reports"),
-    show_default=True,
-    help="Folder of the rendered files.",
-)
+@results_option
+@output_option
 def main(results: Path, output: Path) -> None:
     """Render from the command line."""
     written = render(results, output)

@@ -129,6 +129,23 @@ def command(*arguments, code=0):
     return done
 
 
+def test_real_images_are_credited_under_their_table_and_figure(samples, tmp_path):
+    samples.accuracy("ct", "luser-dw", data="lab/scans")
+    (samples.store.root / "credits.toml").write_text('"lab/scans" = "A. Scanner, CC0."\n"lab/unused" = "Nobody."\n')
+    render(samples.store.root, tmp_path)
+    page = (tmp_path / "README.md").read_text()
+    assert page.count("Images lab/scans: A. Scanner, CC0.") >= 1
+    assert "Nobody" not in page
+
+
+@pytest.mark.parametrize("content", ["not toml", '"lab/scans" = 3'])
+def test_broken_credits_are_named(content, samples, tmp_path):
+    samples.accuracy("ct", "luser-dw", data="lab/scans")
+    (samples.store.root / "credits.toml").write_text(content)
+    with pytest.raises(click.ClickException, match=r"credits\.toml"):
+        render(samples.store.root, tmp_path)
+
+
 def test_command_without_records(tmp_path):
     done = command("-m", "bench.report", "--results", str(tmp_path), "--output", str(tmp_path / "out"), code=2)
     assert done.stderr == f"error: no records under {tmp_path}; run python -m bench.all first\n"
