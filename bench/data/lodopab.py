@@ -77,7 +77,7 @@ def open_lodopab(source: Path, split: Split, *, image_shape: tuple[int, int], co
         raise DataError.about(source, "no such folder")
     files = sorted(source.glob(f"ground_truth_{split}_[0-9]*.hdf5"), key=natural_key)
     if not files:
-        raise DataError.about(source, f"has no file ground_truth_{split}_<number>.hdf5")
+        raise DataError.about(source, f"has no file ground_truth_{split}_000.hdf5")
     rows = _rows(files, split)
     patients = _patients(source, split, len(rows))
     selected = spread(len(rows), count, seed)

@@ -155,7 +155,7 @@ def test_calls_counts_eight_of_each_for_unrolled_models(tmp_path):
 @pytest.mark.slow
 def test_training_improves_on_the_start_and_timing_and_report_follow(tmp_path):
     results = tmp_path / "results"
-    trained = run("bench.accuracy", "--task", "deblur", "--model", "luser-sw", "--loss", "final", "--results", results)
+    trained = run("bench.accuracy", "--task", "deblur", "--model", "luser-dw", "--loss", "final", "--results", results)
     assert trained.returncode == 0, trained.stderr
     (record,) = ResultStore(results).records()
     gains = [item.psnr_db - item.start_psnr_db for item in record.values.items]
@@ -165,7 +165,7 @@ def test_training_improves_on_the_start_and_timing_and_report_follow(tmp_path):
         "--task",
         "deblur",
         "--model",
-        "luser-sw",
+        "luser-dw",
         "--repeats",
         "1",
         "--batch",

@@ -14,8 +14,10 @@ def opened(source, split="train", image_shape=(320, 320), count=10_000, seed=0):
 
 
 def channels(images):
-    """Crop (slices, H, W) and divide by the largest magnitude: (slices, 2, 320, 320)."""
+    """Crop (slices, H, W), make every sum real and divide by the largest magnitude: (slices, 2, 320, 320)."""
     cropped = crop_centre(images, (320, 320))
+    total = cropped.sum(axis=(1, 2), keepdims=True)
+    cropped = cropped * total.conj() / np.abs(total)
     return np.stack([cropped.real, cropped.imag], axis=1) / np.abs(cropped).max()
 
 
