@@ -17,6 +17,7 @@ class Scale:
         train_images: images of the training split in use.
         test_images: held-out images that are graded.
         learning_rate: peak rate of the one-cycle schedule.
+        timed_shapes: task -> (H, W) for timings alone, which need large batches; absent ones are as for training.
     """
 
     name: str
@@ -26,10 +27,15 @@ class Scale:
     train_images: int
     test_images: int
     learning_rate: float = 1e-3
+    timed_shapes: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def image_shape(self, task: str) -> tuple[int, int]:
         """Return (H, W) in pixels of a task at this scale."""
         return self.image_shapes.get(task, TASKS[task].image_shape)
+
+    def timed_shape(self, task: str) -> tuple[int, int]:
+        """Return (H, W) in pixels at which a task is timed at this scale."""
+        return self.timed_shapes.get(task, self.image_shape(task))
 
 
 def _square(size: int) -> dict[str, tuple[int, int]]:
@@ -47,6 +53,7 @@ SCALES = {
             train_images=64,
             test_images=8,
             learning_rate=2e-3,
+            timed_shapes=_square(32),
         ),
         Scale(name="small", image_shapes=_square(64), steps=200, batch=4, train_images=256, test_images=15),
         Scale(name="paper", steps=20_000, batch=2, train_images=40_000, test_images=4_000, learning_rate=5e-4),

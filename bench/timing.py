@@ -34,7 +34,7 @@ from models import MODELS
 
 TIMED_TASKS = ("deblur", "ct", "mri4x")
 DEFAULT_CAP_BYTES = 8 * GIB
-REPEATS_LIMIT_S = 10.0
+REPEATS_LIMIT_S = 5.0
 
 HELP = f"""Time a training step and a reconstruction of every model.
 
@@ -67,7 +67,7 @@ Examples:
     type=click.IntRange(min=1),
     default=3,
     show_default=True,
-    help="Timed repeats after one warm-up; fewer where they take over ten seconds.",
+    help="Timed repeats after one warm-up; fewer where they take over five seconds.",
 )
 @common_options
 def main(
@@ -130,7 +130,7 @@ def timing_cells(
             common = TimingSpec(
                 task=task,
                 model=model,
-                image_shape=scale.image_shape(task),
+                image_shape=scale.timed_shape(task),
                 policy=policy,
                 batch=batch,
                 batch_rule="common",
