@@ -39,8 +39,8 @@ REPEATS_LIMIT_S = 5.0
 HELP = f"""Time a training step and a reconstruction of every model.
 
 Each is timed at a common batch, and at the largest batch that the model trains under --cap at the paper's image
-size (simulated), where one fits. The median of the repeats counts; a warm-up comes first. Without --task: deblur,
-ct and mri4x.
+size (simulated), where one fits. The median of the repeats counts; a warm-up comes first. Weights are
+the initial ones, with which LUSER's fixed-point solves are short. Without --task: deblur, ct and mri4x.
 
 \b
 Examples:
