@@ -79,7 +79,7 @@ def _git_state() -> tuple[str | None, bool]:
         return None, False
 
     def ask(*arguments: str) -> str:
-        answer = subprocess.run([git, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603
+        answer = subprocess.run([git, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603  # no shell
         return answer.stdout.strip()
 
     excluded = [f":(exclude){folder}" for folder in RESULT_FOLDERS]

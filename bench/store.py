@@ -83,7 +83,7 @@ class ResultStore:
         try:
             with np.load(path, allow_pickle=False) as file:
                 return {key: file[key].astype(np.float32) for key in EXAMPLE_KEYS}
-        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
             raise StoreError(f"{path}: not a valid example: {error}") from error
 
     def credits(self) -> dict[str, str]:

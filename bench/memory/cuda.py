@@ -58,7 +58,7 @@ def _run(spec: MemorySpec, batch: int, device: torch.device, cap_bytes: int | No
         "device": str(device),
     }
     command = [sys.executable, "-m", "bench.memory.cuda", json.dumps(request)]
-    answer = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_TIMEOUT_S, check=False)  # noqa: S603
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_TIMEOUT_S, check=False)  # noqa: S603  # no shell
     if answer.returncode == OUT_OF_MEMORY_EXIT:
         return None
     if answer.returncode:

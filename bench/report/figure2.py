@@ -1,6 +1,5 @@
 """Figure 2: a held-out image of every task, with red boxes where LUSER-DW improves most on LU-DnCNN."""
 
-import zipfile
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +9,6 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from bench.paper import Paper
-from bench.report.choice import AccuracyEntry
 from bench.report.study import Study
 from bench.report.style import EMPHASIS, INK, SOFT
 from bench.store import EXAMPLE_KEYS, ResultStore, StoreError
@@ -186,15 +184,12 @@ def _example(study: Study, store: ResultStore, task: str, model: str) -> dict[st
     for loss in ("final", "aux"):
         for entry in study.cells.get((task, model, loss), ()):
             if entry.values is not None and entry.values.example is not None:
-                return _read(store, entry, entry.values.example)
+                return _read(store, entry.values.example)
     return None
 
 
-def _read(store: ResultStore, entry: AccuracyEntry, relative: str) -> dict[str, Image]:
-    try:
-        images = store.example(relative)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise StoreError(f"{store.root / relative}: cannot read example images: {error}") from error
+def _read(store: ResultStore, relative: str) -> dict[str, Image]:
+    images = store.example(relative)
     shapes = {images[key].shape for key in EXAMPLE_KEYS}
     shape = next(iter(shapes))
     if len(shapes) != 1 or len(shape) != 3 or shape[0] not in (1, 3):

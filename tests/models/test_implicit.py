@@ -31,6 +31,13 @@ def make_inputs():
     return x.requires_grad_(), weight.requires_grad_()
 
 
+def solve(inputs, policy):
+    start = torch.zeros(4, 6, dtype=torch.float64)
+    return implicit_fixed_point(
+        Contraction(), inputs, start, forward_solver=EXACT, backward_solver=EXACT, policy=policy
+    )
+
+
 def unrolled(problem, inputs, steps=200):
     context = problem.prepare(*inputs)
     z = torch.zeros_like(inputs[0])
@@ -43,14 +50,7 @@ def unrolled(problem, inputs, steps=200):
 def test_value_and_gradient_match_unrolling(policy):
     problem, inputs = Contraction(), make_inputs()
     expected = unrolled(problem, inputs)
-    output, stats = implicit_fixed_point(
-        problem,
-        inputs,
-        torch.zeros(4, 6, dtype=torch.float64),
-        forward_solver=EXACT,
-        backward_solver=EXACT,
-        policy=policy,
-    )
+    output, stats = solve(inputs, policy)
     assert stats.converged.all()
     torch.testing.assert_close(output, expected, rtol=1e-10, atol=1e-12)
     cotangent = torch.randn(4, 6, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
@@ -63,14 +63,7 @@ def test_value_and_gradient_match_unrolling(policy):
 def test_only_inputs_that_need_a_gradient_get_one(policy):
     x, weight = make_inputs()
     fixed = weight.detach()
-    output, _ = implicit_fixed_point(
-        Contraction(),
-        (x, fixed),
-        torch.zeros(4, 6, dtype=torch.float64),
-        forward_solver=EXACT,
-        backward_solver=EXACT,
-        policy=policy,
-    )
+    output, _ = solve((x, fixed), policy)
     output.sum().backward()
     assert x.grad is not None
     assert fixed.grad is None
@@ -79,27 +72,13 @@ def test_only_inputs_that_need_a_gradient_get_one(policy):
 def test_without_gradients_nothing_is_kept():
     x, weight = make_inputs()
     with torch.no_grad():
-        output, stats = implicit_fixed_point(
-            Contraction(),
-            (x, weight),
-            torch.zeros(4, 6, dtype=torch.float64),
-            forward_solver=EXACT,
-            backward_solver=EXACT,
-            policy="paper",
-        )
+        output, stats = solve((x, weight), "paper")
     assert output.grad_fn is None
     assert stats.converged.all()
 
 
 def test_recompute_keeps_only_inputs_and_fixed_point():
     x, weight = make_inputs()
-    output, _ = implicit_fixed_point(
-        Contraction(),
-        (x, weight),
-        torch.zeros(4, 6, dtype=torch.float64),
-        forward_solver=EXACT,
-        backward_solver=EXACT,
-        policy="recompute",
-    )
+    output, _ = solve((x, weight), "recompute")
     kept = output.grad_fn.saved_tensors
     assert [tuple(tensor.shape) for tensor in kept] == [(4, 6), (4, 6), (6, 6)]
