@@ -69,8 +69,8 @@ def evaluate(
             "truth": _shown(task, truth),
         }
         items.append(_score(task, labelled, shown))
-        steps.append([float(solve.steps.float().mean()) for solve in result.solves])
-        residuals.append([float(solve.residual.mean()) for solve in result.solves])
+        steps.append([float(solve.forward.steps.float().mean()) for solve in result.solves])
+        residuals.append([float(solve.forward.residual.mean()) for solve in result.solves])
         example = example or {key: image.numpy() for key, image in shown.items()}
     return Grades(tuple(items), _means(steps), _means(residuals), example)
 

@@ -1,10 +1,14 @@
-"""Reconstruction models: loop-unrolled and deep-equilibrium networks."""
+"""Reconstruction models: loop-unrolled and deep-equilibrium networks, and the solvers they stand on."""
 
 from collections.abc import Callable
 
-from models.base import POLICIES, Policy, Reconstruction, ReconstructionModel, SolveStats, parameter_counts
+from models.anderson import Anderson
+from models.base import POLICIES, Policy, Reconstruction, ReconstructionModel, parameter_counts
+from models.broyden import Broyden
 from models.deq4ip import DEQ4IP
-from models.fixed_point import Anderson
+from models.fixed_point import FixedPointSolver, Picard, SolveStats
+from models.gradients import GRADIENTS, Phantom, Unrolled
+from models.implicit import Solve
 from models.lu_dncnn import LuDnCNN
 from models.luser import LuserDW, LuserSW
 
@@ -16,17 +20,28 @@ MODELS: dict[str, Callable[..., ReconstructionModel]] = {
 }
 """Every model of the study; called as ``MODELS[name](channels=C)``."""
 
+SOLVERS: dict[str, Callable[..., FixedPointSolver]] = {"anderson": Anderson, "broyden": Broyden, "picard": Picard}
+"""Every fixed-point method; called as ``SOLVERS[name](max_steps=N, tolerance=T)``."""
+
 __all__ = [
     "DEQ4IP",
+    "GRADIENTS",
     "MODELS",
     "POLICIES",
+    "SOLVERS",
     "Anderson",
+    "Broyden",
+    "FixedPointSolver",
     "LuDnCNN",
     "LuserDW",
     "LuserSW",
+    "Phantom",
+    "Picard",
     "Policy",
     "Reconstruction",
     "ReconstructionModel",
+    "Solve",
     "SolveStats",
+    "Unrolled",
     "parameter_counts",
 ]

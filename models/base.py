@@ -7,6 +7,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from models.implicit import Solve
 from operators import LinearOperator
 
 NUM_STAGES = 8
@@ -17,33 +18,18 @@ POLICIES: tuple[Policy, ...] = get_args(Policy)
 
 
 @dataclass(frozen=True)
-class SolveStats:
-    """How one fixed-point solve went, for every sample of the batch.
-
-    Attributes:
-        steps: map evaluations until the sample converged or the bound was reached, (B,) int64.
-        residual: relative residual |f(z) - z| / |f(z)| of the returned iterate, (B,).
-        converged: whether the residual is below the tolerance, (B,) bool.
-    """
-
-    steps: Tensor
-    residual: Tensor
-    converged: Tensor
-
-
-@dataclass(frozen=True)
 class Reconstruction:
     """What a model returns.
 
     Attributes:
         image: the reconstruction, (B, C, H, W).
         stages: every stage's output in order, ``image`` last; what the auxiliary loss compares.
-        solves: one entry a stage for models with a fixed point, else empty.
+        solves: one entry a stage for models with a fixed point, else empty; the backward pass completes them.
     """
 
     image: Tensor
     stages: tuple[Tensor, ...]
-    solves: tuple[SolveStats, ...] = ()
+    solves: tuple[Solve, ...] = ()
 
 
 class ReconstructionModel(nn.Module, ABC):
@@ -51,8 +37,8 @@ class ReconstructionModel(nn.Module, ABC):
 
     Args:
         channels: image channels C.
-        policy: what training keeps for the backward pass. ``paper`` keeps one graph a stage, as the paper's
-            memory figures imply; ``recompute`` keeps a stage's input and output and rebuilds it. Weights,
+        policy: what training keeps for the backward pass. ``recompute`` keeps a stage's input and output and
+            rebuilds it; ``paper`` keeps one graph a stage, as the paper's memory figures imply. Weights,
             results and gradients are the same.
 
     Attributes:
@@ -67,7 +53,7 @@ class ReconstructionModel(nn.Module, ABC):
     supports_auxiliary_loss = True
     counts_operator = True
 
-    def __init__(self, channels: int, policy: Policy = "paper") -> None:
+    def __init__(self, channels: int, policy: Policy = "recompute") -> None:
         super().__init__()
         if policy not in POLICIES:
             raise ValueError(f"unknown policy {policy!r}; known: {', '.join(POLICIES)}")

@@ -4,11 +4,14 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from models.base import Policy, Reconstruction, ReconstructionModel, gradient_step, starting_image
-from models.fixed_point import Anderson
-from models.implicit import FixedPointProblem, implicit_fixed_point
+from models.anderson import Anderson
+from models.base import Policy, Reconstruction, gradient_step, starting_image
+from models.equilibrium import EquilibriumModel, Stage
+from models.fixed_point import FixedPointSolver
+from models.gradients import GradientRule, Unrolled
 from models.networks import DnCNN
-from models.spectral import SpectralNorm
+from models.problem import Context, FixedPointProblem
+from models.spectral import SpectralKind, SpectralNorm
 from operators import LinearOperator
 
 SOLVER = Anderson(max_steps=20, tolerance=1e-3, ridge=0.1)
@@ -22,19 +25,23 @@ class _Iteration(FixedPointProblem):
     def __init__(self, network: DnCNN, names: tuple[str, ...], operator: LinearOperator) -> None:
         self.network, self.names, self.operator = network, names, operator
 
-    def prepare(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        return inputs
+    def prepare(self, *inputs: Tensor) -> Context:
+        y, *shared = inputs
+        return Context((y,), tuple(shared))
 
-    def step(self, z: Tensor, context: tuple[Tensor, ...]) -> Tensor:
-        y, step_size, *weights = context
-        d = gradient_step(z, y, self.operator, step_size)
+    def step(self, z: Tensor, context: Context) -> Tensor:
+        step_size, *weights = context.shared
+        d = gradient_step(z, context.samples[0], self.operator, step_size)
         return d + functional_call(self.network, dict(zip(self.names, weights, strict=True)), (d,))
 
-    def finish(self, z: Tensor, context: tuple[Tensor, ...]) -> Tensor:
+    def finish(self, z: Tensor, context: Context) -> Tensor:
         return z
 
+    def fixed_point_of(self, output: Tensor, context: Context) -> Tensor:
+        return output
 
-class DEQ4IP(ReconstructionModel):
+
+class DEQ4IP(EquilibriumModel):
     """The fixed point of one unrolled stage, found by Anderson acceleration.
 
     BatchNorm normalises with its running statistics in both solves, so that the map stands still and no
@@ -44,50 +51,72 @@ class DEQ4IP(ReconstructionModel):
         channels: image channels C.
         policy: see ``ReconstructionModel``.
         solver: for the forward and the backward fixed point.
+        gradient: see ``EquilibriumModel``.
+        spectral: see ``SpectralNorm``.
 
     Source: Gilton, Ongie and Willett 2021 (DE-Prox); LUSER, Sec. 2.2.
     """
 
     supports_auxiliary_loss = False  # there is one stage only
 
-    def __init__(self, channels: int, *, policy: Policy = "paper", solver: Anderson = SOLVER) -> None:
-        super().__init__(channels, policy)
-        self.solver = solver
+    def __init__(
+        self,
+        channels: int,
+        *,
+        policy: Policy = "recompute",
+        solver: FixedPointSolver = SOLVER,
+        gradient: GradientRule | Unrolled | None = None,
+        spectral: SpectralKind = "matrix",
+    ) -> None:
+        super().__init__(channels, policy=policy, solver=solver, gradient=gradient, spectral=spectral)
         # Small, since the iteration accumulates the correction; not zero, since ReLU passes no gradient there.
         self.network = DnCNN(channels, last_scale=0.01)
-        self.norm = SpectralNorm(self.network)
+        self.norm = SpectralNorm(self.network, spectral)
 
     def forward(self, y: Tensor, operator: LinearOperator) -> Reconstruction:
         """Reconstruct a batch; see ``ReconstructionModel.forward``."""
         if self.training:
             self.norm.update(self.network)
-        # Statistics travel with the weights, as copies: they move before the backward pass reads them.
-        statistics = {name: buffer.clone() for name, buffer in self.network.named_buffers()}
         weights = self.norm.weights(self.network)
-        state = weights | statistics
-        image, stats = implicit_fixed_point(
-            _Iteration(self.network, tuple(state), operator),
-            (y, self.step_size, *state.values()),
-            starting_image(y, operator),
-            forward_solver=self.solver,
-            backward_solver=self.solver,
-            policy=self.policy,
-        )
+        image, _, solve = self._solve(self._problem(y, operator, weights), starting_image(y, operator))
         if self.training:
             self._update_statistics(image.detach(), y, operator, weights)
-        return Reconstruction(image, (image,), (stats,))
+        return Reconstruction(image, (image,), (solve,))
+
+    def denoise(self, noisy: Tensor) -> Tensor:
+        """Apply the network alone, as a denoiser of images (B, C, H, W): what pre-training trains.
+
+        In training mode the spectral norm's vectors and BatchNorm's statistics move, as in a training step.
+        """
+        if not self.training:
+            return noisy + functional_call(self.network, self.norm.weights(self.network), (noisy,))
+        self.norm.update(self.network)
+        return noisy + self._with_batch_statistics(self.norm.weights(self.network), noisy)
+
+    def _problem(self, y: Tensor, operator: LinearOperator, weights: dict[str, Tensor]) -> Stage:
+        # Statistics travel with the weights, as copies: they move before the backward pass reads them.
+        state = weights | {name: buffer.clone() for name, buffer in self.network.named_buffers()}
+        return _Iteration(self.network, tuple(state), operator), (y, self.step_size, *state.values())
+
+    def _stage(self, index: int, y: Tensor, operator: LinearOperator, result: Reconstruction) -> Stage:
+        return self._problem(y, operator, self.norm.weights(self.network))
 
     @torch.no_grad()
     def _update_statistics(
         self, image: Tensor, y: Tensor, operator: LinearOperator, weights: dict[str, Tensor]
     ) -> None:
-        d = gradient_step(image, y, operator, self.step_size)
+        self._with_batch_statistics(weights, gradient_step(image, y, operator, self.step_size))
+
+    def _with_batch_statistics(self, weights: dict[str, Tensor], images: Tensor) -> Tensor:
+        """Apply the network normalised by the batch's own statistics, and move the running ones."""
         self.network.train()
-        functional_call(self.network, weights, (d,))
-        self.network.eval()
+        try:
+            return functional_call(self.network, weights, (images,))
+        finally:
+            self.network.eval()
 
     def train(self, mode: bool = True) -> "DEQ4IP":
-        """Set the model's mode; its BatchNorm layers always normalise with running statistics."""
+        """Set the model's mode; its BatchNorm layers normalise with running statistics in every solve."""
         super().train(mode)
         self.network.eval()
         return self

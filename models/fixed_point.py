@@ -1,14 +1,39 @@
-"""Anderson acceleration of fixed-point iterations, each sample of a batch on its own."""
+"""Fixed points z = f(z): the loop that every solver shares, each sample of a batch on its own.
 
+A method (Picard here, ``Anderson`` and ``Broyden`` in files of their own) only proposes the next iterates; when a
+sample is done, which of its iterates is returned and what is reported of it is decided here, once for all.
+"""
+
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
 
-from models.base import SolveStats
+DIVERGENCE = 1e4
+"""A sample whose |f(z) - z| exceeds its smallest by this factor is given up."""
 
-EPSILON = 1e-12
+Map = Callable[[Tensor], Tensor]
+"""z -> f(z), both (B, ...); no sample may depend on another."""
+
+
+@dataclass(frozen=True)
+class SolveStats:
+    """How one fixed-point solve went, for every sample of the batch.
+
+    Attributes:
+        steps: map evaluations until the sample converged, diverged or the bound was reached, (B,) int64.
+        residual: relative residual |f(z) - z| / |f(z)| of the returned iterate, (B,).
+        converged: whether the residual is below the tolerance, (B,) bool.
+        diverged: whether the sample met a value that is not finite, or its |f(z) - z| grew ``DIVERGENCE``-fold,
+            (B,) bool. A sample that is neither ran out of steps.
+    """
+
+    steps: Tensor
+    residual: Tensor
+    converged: Tensor
+    diverged: Tensor
 
 
 @dataclass(frozen=True)
@@ -17,117 +42,179 @@ class FixedPointSolution:
 
     Attributes:
         z: (B, ...), shaped like the start.
-        stats: steps, residual and converged per sample.
+        stats: steps, residual, converged and diverged per sample.
     """
 
     z: Tensor
     stats: SolveStats
 
 
-@dataclass(frozen=True)
-class Anderson:
-    """Solves z = f(z) by Anderson acceleration (type II), z and f(z) being (B, ...).
+class Memory(ABC):
+    """What a method remembers of one solve; b samples are left, each of size N."""
 
-    A sample that has converged, or whose map value is not finite, keeps its iterate: no sample's result
-    depends on its batch-mates. The iterate with the smallest residual is returned.
+    def difference(self, value: Tensor, z: Tensor) -> Tensor:
+        """Return f(z) - z, (b, N), where the method wants it to lie."""
+        return value - z
+
+    @abstractmethod
+    def propose(self, z: Tensor, value: Tensor, difference: Tensor) -> Tensor:
+        """Return the next iterates from ``z``, ``value`` = f(z) and ``difference`` = f(z) - z, all (b, N).
+
+        ``z`` may be overwritten and returned.
+        """
+
+    @abstractmethod
+    def keep(self, rows: Tensor) -> None:
+        """Forget all samples but those at ``rows``, an index tensor; called before ``propose``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FixedPointSolver(ABC):
+    """Solves z = f(z) for z of shape (B, ...), each sample as if it were alone.
+
+    A sample is done when its relative residual reaches the tolerance, when it diverges, or after ``max_steps``;
+    its result and its statistics are then final, whatever its batch-mates do. Once half of the samples are
+    done, the others go on without them. The iterate with the smallest residual is returned.
 
     Attributes:
-        max_steps: bound on map evaluations.
-        tolerance: relative residual |f(z) - z| / |f(z)| at which a sample is done. Zero never stops early and
+        max_steps: bound on map evaluations, at least 1.
+        tolerance: relative residual |f(z) - z| / |f(z)| at which a sample is done. Zero takes every step and
             never looks at a value, so that the solve can be traced without data.
-        history: number of past iterates m.
-        mixing: beta; 1 takes the combination of map values alone.
-        ridge: Tikhonov term relative to the mean diagonal of the Gram matrix.
-        check_every: steps between looks at whether all samples are done (each one waits for the device).
+        check_every: steps between looks at which samples are done. Each look waits for the device, so that the
+            CPU, which has no queue, looks after every step; no result depends on it.
 
-    Source: Walker and Ni 2011; LUSER, Sec. 3 uses it for every fixed point.
+    Raises:
+        ValueError: if ``max_steps`` or ``check_every`` is below 1, or the tolerance is negative.
     """
 
     max_steps: int
     tolerance: float
-    history: int = 5
-    mixing: float = 1.0
-    ridge: float = 1e-4
-    check_every: int = 2
+    check_every: int = 3
+
+    def __post_init__(self) -> None:
+        if self.max_steps < 1 or self.check_every < 1:
+            raise ValueError("max_steps and check_every must be at least 1")
+        if not self.tolerance >= 0:
+            raise ValueError(f"tolerance must not be negative, got {self.tolerance}")
 
     @torch.no_grad()
-    def __call__(self, f: Callable[[Tensor], Tensor], start: Tensor) -> FixedPointSolution:
-        """Solve from ``start``, (B, ...), with at least one evaluation of ``f``."""
-        state = _State(start, self.history)
-        for step in range(self.max_steps):
-            state.evaluate(f, self.tolerance)
-            if step + 1 == self.max_steps:
+    def __call__(self, f: Map, start: Tensor, select: Callable[[Tensor], Map] | None = None) -> FixedPointSolution:
+        """Solve from ``start``.
+
+        Args:
+            f: the map on the whole batch.
+            start: (B, ...), floating point.
+            select: returns the map on some samples, named by their places in the batch, (b,) int64. Without it
+                samples that are done are evaluated along with the others, to no effect.
+        """
+        samples = _Samples.at(start)
+        memory = self._begin(samples.z)
+        whole: _Samples | None = None
+        for step in range(1, self.max_steps + 1):
+            value = f(samples.z.view(-1, *start.shape[1:])).reshape(samples.z.shape)
+            difference = memory.difference(value, samples.z)
+            samples.observe(value, difference, self.tolerance)
+            if step == self.max_steps:
                 break
-            if self.tolerance > 0 and step % self.check_every == self.check_every - 1 and state.all_done():
-                break
-            state.advance(self._combine(state))
-        stats = SolveStats(state.steps, state.best_residual, state.best_residual <= self.tolerance)
-        return FixedPointSolution(state.best.view_as(start), stats)
+            if self._looks(step, start.device):
+                remaining = int(samples.active.sum())
+                if remaining == 0:
+                    break
+                if select is not None and 2 * remaining <= len(samples.z):
+                    rows = samples.active.nonzero().squeeze(1)
+                    whole = samples.merged_into(whole)
+                    samples = samples.at_rows(rows)
+                    value, difference = value[rows], difference[rows]
+                    memory.keep(rows)
+                    f = select(samples.place)
+            samples.z = memory.propose(samples.z, value, difference)
+        samples = samples.merged_into(whole)
+        return FixedPointSolution(samples.best.view_as(start), samples.stats(self.tolerance))
 
-    def _combine(self, state: "_State") -> Tensor:
-        """The next iterate (B, N): the affine combination of history with the smallest residual."""
-        filled = state.filled
-        gram = state.gram[:, :filled, :filled]
-        diagonal = gram.diagonal(dim1=1, dim2=2)
-        ridge = self.ridge * diagonal.mean(dim=1, keepdim=True) + torch.finfo(gram.dtype).tiny
-        regularised = gram + torch.diag_embed(ridge.expand_as(diagonal))
-        ones = gram.new_ones(len(gram), filled, 1)
-        alpha = torch.linalg.solve_ex(regularised, ones).result
-        alpha = alpha / alpha.sum(dim=1, keepdim=True)
-        # Where the system is singular to working precision the sample takes a plain step.
-        plain = torch.zeros_like(alpha)
-        plain[:, state.newest] = 1
-        alpha = torch.where(alpha.isfinite().all(dim=1, keepdim=True), alpha, plain)
-        weights = alpha.transpose(1, 2)
-        combined = torch.bmm(weights, state.values[:, :filled])
-        if self.mixing != 1:
-            combined -= (1 - self.mixing) * torch.bmm(weights, state.differences[:, :filled])
-        return combined.squeeze(1)
+    def _looks(self, step: int, device: torch.device) -> bool:
+        every = 1 if device.type == "cpu" else self.check_every
+        return self.tolerance > 0 and step % every == 0
+
+    @abstractmethod
+    def _begin(self, z: Tensor) -> Memory:
+        """Return an empty memory for iterates like ``z``, (B, N), with all that it will ever need allocated."""
 
 
-class _State:
-    """Iterates, history and Gram matrix of one solve; N is the size of one sample."""
+@dataclass
+class _Samples:
+    """The samples that are still iterated: b of the batch's B, each flattened to size N."""
 
-    def __init__(self, start: Tensor, history: int) -> None:
-        batch = len(start)
-        self.shape = start.shape
-        self.z = start.reshape(batch, -1)
-        self.best = self.z
-        self.best_residual = self.z.new_full((batch,), torch.inf)
-        self.steps = torch.zeros(batch, dtype=torch.long, device=start.device)
-        self.active = torch.ones(batch, dtype=torch.bool, device=start.device)
-        self.values = self.z.new_zeros(batch, history, self.z.shape[1])  # f(z) of the last m iterates
-        self.differences = torch.zeros_like(self.values)  # f(z) - z
-        self.gram = self.z.new_zeros(batch, history, history)
-        self.count = 0
+    place: Tensor  # (b,) where each stands in the batch
+    z: Tensor  # (b, N) where the map is evaluated next
+    best: Tensor  # (b, N) the iterate with the smallest residual so far
+    residual: Tensor  # (b,) its relative residual
+    smallest: Tensor  # (b,) smallest |f(z) - z| so far
+    steps: Tensor  # (b,) int64
+    active: Tensor  # (b,) bool, neither converged nor diverged
 
-    @property
-    def filled(self) -> int:
-        return min(self.count, self.values.shape[1])
+    @classmethod
+    def at(cls, start: Tensor) -> "_Samples":
+        batch, device = len(start), start.device
+        z = start.reshape(batch, -1).clone()
+        return cls(
+            place=torch.arange(batch, device=device),
+            z=z,
+            best=z.clone(),
+            residual=z.new_full((batch,), torch.inf),
+            smallest=z.new_full((batch,), torch.finfo(z.dtype).max / DIVERGENCE),
+            steps=torch.zeros(batch, dtype=torch.long, device=device),
+            active=torch.ones(batch, dtype=torch.bool, device=device),
+        )
 
-    @property
-    def newest(self) -> int:
-        return (self.count - 1) % self.values.shape[1]
-
-    def evaluate(self, f: Callable[[Tensor], Tensor], tolerance: float) -> None:
-        """Apply the map, remember the best iterate of every active sample and update the Gram matrix by one row."""
-        value = f(self.z.view(self.shape)).reshape(self.z.shape)
-        difference = value - self.z
-        residual = difference.norm(dim=1) / (value.norm(dim=1) + EPSILON)
+    def observe(self, value: Tensor, difference: Tensor, tolerance: float) -> None:
+        """Take in f(z) and f(z) - z: whose iterate is better, and who is done."""
+        distance = torch.linalg.vector_norm(difference, dim=1)
+        residual = distance / (torch.linalg.vector_norm(value, dim=1) + torch.finfo(value.dtype).tiny)
         self.steps += self.active
-        better = self.active & (residual < self.best_residual)
-        self.best = torch.where(better[:, None], self.z, self.best)
-        self.best_residual = torch.where(better, residual, self.best_residual)
-        self.active = self.active & residual.isfinite() & (residual > tolerance)
-        slot = self.count % self.values.shape[1]
-        self.values[:, slot], self.differences[:, slot] = value, difference
-        row = torch.bmm(self.differences, difference[:, :, None]).squeeze(2)
-        self.gram[:, slot, :], self.gram[:, :, slot] = row, row
-        self.count += 1
+        better = self.active & (residual < self.residual)
+        torch.where(better[:, None], self.z, self.best, out=self.best)
+        self.residual = torch.where(better, residual, self.residual)
+        # Comparisons with nan are false, and no bound is infinite: what is not finite is out of bounds.
+        self.active &= (distance <= DIVERGENCE * self.smallest) & (residual > tolerance)
+        self.smallest = torch.minimum(self.smallest, distance)
 
-    def advance(self, candidate: Tensor) -> None:
-        """Move the active samples; the others stay where they are best."""
-        self.z = torch.where(self.active[:, None], candidate, self.best)
+    def at_rows(self, rows: Tensor) -> "_Samples":
+        return _Samples(*(getattr(self, field.name)[rows] for field in fields(self)))
 
-    def all_done(self) -> bool:
-        return not bool(self.active.any())
+    def merged_into(self, whole: "_Samples | None") -> "_Samples":
+        """Write these samples into the whole batch; they are the whole batch where there is none yet."""
+        if whole is None:
+            return self
+        for field in fields(self):
+            if field.name != "z":
+                getattr(whole, field.name)[self.place] = getattr(self, field.name)
+        return whole
+
+    def stats(self, tolerance: float) -> SolveStats:
+        converged = self.residual <= tolerance
+        return SolveStats(self.steps, self.residual, converged, diverged=~(self.active | converged))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picard(FixedPointSolver):
+    """Plain iteration z <- z + damping (f(z) - z); it converges where f contracts.
+
+    Attributes:
+        damping: 1 takes f(z) itself.
+    """
+
+    damping: float = 1.0
+
+    def _begin(self, z: Tensor) -> Memory:
+        return _NoMemory(self.damping)
+
+
+class _NoMemory(Memory):
+    def __init__(self, damping: float) -> None:
+        self.damping = damping
+
+    def propose(self, z: Tensor, value: Tensor, difference: Tensor) -> Tensor:
+        return value if self.damping == 1 else z + self.damping * difference
+
+    def keep(self, rows: Tensor) -> None:
+        pass

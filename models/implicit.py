@@ -1,34 +1,38 @@
-"""A fixed point as one differentiable function, in two memory policies with the same gradient."""
+"""A fixed point as one differentiable function: the problem, its solver and its gradient rule are independent."""
 
-from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
-from typing import Any, cast
+from dataclasses import dataclass
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
-from models.base import Policy, SolveStats
-from models.fixed_point import Anderson
+from models.fixed_point import FixedPointSolver, Map, SolveStats
+from models.gradients import RECOMPUTE, GradientRule, Linearisation, Unrolled
+from models.problem import Context, FixedPointProblem
 from operators import phase
 
 
-class FixedPointProblem(ABC):
-    """The equation z = step(z, context) and what surrounds it, as pure functions of explicit tensors.
+@dataclass
+class Solve:
+    """How a fixed point and its gradient were solved.
 
-    ``output = finish(z*, prepare(*inputs))``. Everything that needs a gradient is among ``inputs``.
+    Attributes:
+        forward: of the fixed point.
+        backward: of the gradient's linear fixed point; None before the backward pass, and always where the
+            gradient rule solves none.
     """
 
-    @abstractmethod
-    def prepare(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        """Compute once per solve what every step uses: the context."""
+    forward: SolveStats
+    backward: SolveStats | None = None
 
-    @abstractmethod
-    def step(self, z: Tensor, context: tuple[Tensor, ...]) -> Tensor:
-        """Apply the map once; z and the result are (B, ...)."""
 
-    @abstractmethod
-    def finish(self, z: Tensor, context: tuple[Tensor, ...]) -> Tensor:
-        """Turn the fixed point into the output."""
+class FixedPointResult(NamedTuple):
+    """What ``implicit_fixed_point`` returns: ``finish(z*)``, z* without a graph, and how the solves went."""
+
+    output: Tensor
+    z: Tensor
+    solve: Solve
 
 
 def implicit_fixed_point(
@@ -36,79 +40,104 @@ def implicit_fixed_point(
     inputs: tuple[Tensor, ...],
     start: Tensor,
     *,
-    forward_solver: Anderson,
-    backward_solver: Anderson,
-    policy: Policy,
-) -> tuple[Tensor, SolveStats]:
+    solver: FixedPointSolver,
+    backward_solver: FixedPointSolver | None = None,
+    gradient: GradientRule | Unrolled = RECOMPUTE,
+) -> FixedPointResult:
     """Solve a fixed point and return ``finish(z*)``, differentiable with respect to ``inputs``.
 
-    The gradient is the implicit function theorem's: with J the map's Jacobian at z*, the cotangent
-    w = g + J^T w is solved with ``backward_solver`` and pulled back through one step. Memory does not depend
-    on the number of solver steps. ``paper`` keeps the graph of that step from the forward pass (one graph a
-    stage); ``recompute`` keeps the inputs and z* and rebuilds it in the backward pass.
+    What lives until the backward pass does not depend on the number of solver steps (``Unrolled`` excepted): the
+    inputs and z*, or with ``ONE_GRAPH`` the graph of one application of the map.
+
+    Args:
+        problem: the map and what surrounds it.
+        inputs: tensors that ``problem.prepare`` takes; gradients reach those that require them, once.
+        start: z_0, (B, ...); no gradient flows to it.
+        solver: for z*.
+        backward_solver: for the gradient's linear fixed point; ``solver`` where it is None.
+        gradient: how gradients are found, and what is kept for them.
+
+    Source: Bai et al. 2019, Theorem 1; LUSER, Sec. 2.2.
+    """
+    if isinstance(gradient, Unrolled):
+        return _unrolled(problem, inputs, start, gradient.steps or solver.max_steps, solver.tolerance)
+    call = _Call(problem, solver, backward_solver or solver, gradient)
+    if not (torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs)):
+        context = problem.prepare(*inputs)
+        z, solve = call.solve(start, context)
+        return FixedPointResult(problem.finish(z, context), z, solve)
+    function = _KeepGraph if gradient.keeps_graph else _Rebuild
+    output = cast(Tensor, function.apply(call, start, *inputs))
+    assert call.result is not None
+    return FixedPointResult(output, *call.result)
+
+
+def jacobian_penalty(
+    problem: FixedPointProblem, inputs: tuple[Tensor, ...], output: Tensor, generator: torch.Generator
+) -> Tensor:
+    """Estimate |J|_F^2 / N of the map at its fixed point, differentiable with respect to ``inputs``.
 
     Args:
         problem: the map.
-        inputs: tensors that ``problem.prepare`` takes; gradients reach those that require them.
-        start: z_0, (B, ...); no gradient flows to it.
-        forward_solver: for z*.
-        backward_solver: for w.
-        policy: ``paper`` or ``recompute``.
+        inputs: as for ``implicit_fixed_point``.
+        output: what it returned, (B, ...); taken as constant.
+        generator: of the one Gaussian probe e in |J^T e|^2, on the CPU.
 
     Returns:
-        The output and how the forward solve went, per sample.
+        A scalar: the mean over samples and their N entries.
 
-    Source: Bai et al. 2019, Theorem 1.
+    Source: Bai, Koltun and Kolter 2021, Sec. 4 (Hutchinson's estimator).
     """
-    call = _Call(problem, forward_solver, backward_solver)
-    if not (torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs)):
+    with torch.enable_grad():
         context = problem.prepare(*inputs)
-        return problem.finish(call.solve(start, context), context), call.stats[0]
-    function = _KeepGraph if policy == "paper" else _Recompute
-    output = cast(Tensor, function.apply(call, start, *inputs))
-    return output, call.stats[0]
+        z = problem.fixed_point_of(output, context).detach().requires_grad_()
+        probe = torch.randn(z.shape, generator=generator, dtype=z.dtype).to(z.device)
+        (pulled,) = torch.autograd.grad(problem.step(z, context), z, probe, create_graph=True)
+        return pulled.square().mean()
+
+
+def _unrolled(
+    problem: FixedPointProblem, inputs: tuple[Tensor, ...], start: Tensor, steps: int, tolerance: float
+) -> FixedPointResult:
+    context = problem.prepare(*inputs)
+    z = previous = start
+    for _ in range(steps):
+        z, previous = problem.step(z, context), z
+    with torch.no_grad():
+        distance, size = (tensor.flatten(1).norm(dim=1) for tensor in (z - previous, z))
+        residual = distance / (size + torch.finfo(z.dtype).tiny)
+        taken = torch.full((len(z),), steps, device=z.device)
+        stats = SolveStats(taken, residual, residual <= tolerance, ~residual.isfinite())
+    return FixedPointResult(problem.finish(z, context), z.detach(), Solve(stats))
 
 
 @dataclass
 class _Call:
-    """One solve: the problem, its solvers and, once solved, its statistics."""
+    """One fixed point on its way through autograd; ``result`` is z* and how it was found."""
 
     problem: FixedPointProblem
-    forward_solver: Anderson
-    backward_solver: Anderson
-    stats: list[SolveStats] = field(default_factory=list)
+    solver: FixedPointSolver
+    backward_solver: FixedPointSolver
+    gradient: GradientRule
+    result: tuple[Tensor, Solve] | None = None
 
-    def solve(self, start: Tensor, context: tuple[Tensor, ...]) -> Tensor:
+    def solve(self, start: Tensor, context: Context) -> tuple[Tensor, Solve]:
+        def on(some: Context) -> Map:
+            return lambda z: self.problem.step(z, some)
+
         with phase("solve"):
-            solution = self.forward_solver(lambda z: self.problem.step(z, context), start)
-        self.stats.append(solution.stats)
-        return solution.z
+            solution = self.solver(on(context), start, lambda samples: on(context.select(samples)))
+        self.result = solution.z, Solve(solution.stats)
+        return self.result
 
-
-@dataclass
-class _Graph:
-    """The graph of one step at the fixed point, from detached leaves to the output."""
-
-    leaves: tuple[Tensor, ...]
-    context: tuple[Tensor, ...]
-    z: Tensor
-    step: Tensor
-
-    def cotangents(self, call: _Call, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        """Gradients with respect to the leaves, None for those that need none."""
-        fixed_point = self.step.detach().requires_grad_()
-        with torch.enable_grad():
-            output = call.problem.finish(fixed_point, self.context)
-        (direct,) = torch.autograd.grad(output, fixed_point, gradient, retain_graph=True)
-
-        def adjoint_step(w: Tensor) -> Tensor:
-            (pulled,) = torch.autograd.grad(self.step, self.z, w, retain_graph=True)
-            return direct + pulled
-
-        w = call.backward_solver(adjoint_step, direct).z
-        wanted = [leaf for leaf in self.leaves if leaf.requires_grad]
-        found = iter(torch.autograd.grad((self.step, output), wanted, (w, gradient), allow_unused=True))
-        return tuple(next(found) if leaf.requires_grad else None for leaf in self.leaves)
+    def cotangents(self, point: Linearisation, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the inputs' gradients, None for those that need none, and note how they were solved."""
+        wanted = [leaf for leaf in point.leaves if leaf.requires_grad]
+        found, stats = self.gradient.pull(self.problem, point, wanted, gradient, self.backward_solver)
+        assert self.result is not None
+        self.result[1].backward = stats
+        parts = iter(found)
+        return tuple(next(parts) if leaf.requires_grad else None for leaf in point.leaves)
 
 
 def _leaves(inputs: tuple[Tensor, ...], needs: tuple[bool, ...]) -> tuple[Tensor, ...]:
@@ -116,47 +145,41 @@ def _leaves(inputs: tuple[Tensor, ...], needs: tuple[bool, ...]) -> tuple[Tensor
 
 
 class _KeepGraph(torch.autograd.Function):
-    """Policy ``paper``: the step's graph lives from the forward pass to the backward pass."""
+    """The linearisation lives from the forward pass to the backward pass."""
 
     @staticmethod
     def forward(ctx: Any, call: _Call, start: Tensor, *inputs: Tensor) -> Tensor:
         leaves = _leaves(inputs, ctx.needs_input_grad[2:])
         with torch.enable_grad():
             context = call.problem.prepare(*leaves)
-        frozen = tuple(tensor.detach() for tensor in context)
-        z = call.solve(start, frozen)
-        with torch.enable_grad():
-            leaf = z.detach().requires_grad_()
-            step = call.problem.step(leaf, context)
-        ctx.call, ctx.graph = call, _Graph(leaves, context, leaf, step)
+        frozen = context.detach()
+        z, _ = call.solve(start, frozen)
+        ctx.call, ctx.point = call, Linearisation.at(call.problem, z, leaves, context)
         return call.problem.finish(z, frozen).detach()
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         with phase("backward"):
-            graph, ctx.graph = ctx.graph, None
-            return None, None, *graph.cotangents(ctx.call, gradient)
+            point, ctx.point = ctx.point, None
+            return None, None, *ctx.call.cotangents(point, gradient)
 
 
-class _Recompute(torch.autograd.Function):
-    """Policy ``recompute``: only the inputs and the fixed point live until the backward pass."""
+class _Rebuild(torch.autograd.Function):
+    """Only the inputs and the fixed point live until the backward pass, which builds the linearisation again."""
 
     @staticmethod
     def forward(ctx: Any, call: _Call, start: Tensor, *inputs: Tensor) -> Tensor:
         context = call.problem.prepare(*inputs)
-        z = call.solve(start, context)
+        z, _ = call.solve(start, context)
         ctx.call = call
         ctx.save_for_backward(z, *inputs)
         return call.problem.finish(z, context)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        saved, *inputs = ctx.saved_tensors
-        leaves = _leaves(tuple(inputs), ctx.needs_input_grad[2:])
+        z, *inputs = ctx.saved_tensors
         with phase("backward"):
-            with torch.enable_grad():
-                context = ctx.call.problem.prepare(*leaves)
-                z = saved.detach().requires_grad_()
-                step = ctx.call.problem.step(z, context)
-            graph = _Graph(leaves, context, z, step)
-            return None, None, *graph.cotangents(ctx.call, gradient)
+            point = Linearisation.at(ctx.call.problem, z, _leaves(tuple(inputs), ctx.needs_input_grad[2:]))
+            return None, None, *ctx.call.cotangents(point, gradient)

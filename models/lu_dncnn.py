@@ -31,7 +31,7 @@ class LuDnCNN(ReconstructionModel):
     Source: LUSER, Sec. 4.1.
     """
 
-    def __init__(self, channels: int, *, num_stages: int = NUM_STAGES, policy: Policy = "paper") -> None:
+    def __init__(self, channels: int, *, num_stages: int = NUM_STAGES, policy: Policy = "recompute") -> None:
         super().__init__(channels, policy)
         self.num_stages = num_stages
         # A near-identity start, as LUSER and DEQ4IP have by theirs, for a fair race.

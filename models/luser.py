@@ -1,24 +1,21 @@
 """LUSER: loop unrolling with a shallow equilibrium regulariser, shared (SW) or different (DW) weights."""
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from models.base import (
-    NUM_STAGES,
-    Policy,
-    Reconstruction,
-    ReconstructionModel,
-    SolveStats,
-    gradient_step,
-    starting_image,
-)
-from models.fixed_point import Anderson
-from models.implicit import FixedPointProblem, implicit_fixed_point
+from models.anderson import Anderson
+from models.base import NUM_STAGES, Policy, Reconstruction, gradient_step, starting_image
+from models.equilibrium import EquilibriumModel, Stage
+from models.fixed_point import FixedPointSolver
+from models.gradients import GradientRule, Unrolled
+from models.implicit import Solve
 from models.networks import EquilibriumBlock
-from models.spectral import SpectralNorm
+from models.problem import Context, FixedPointProblem
+from models.spectral import SpectralKind, SpectralNorm
 from operators import LinearOperator
 
 SOLVER = Anderson(max_steps=12, tolerance=1e-3)
@@ -30,25 +27,27 @@ class _Stage(FixedPointProblem):
     def __init__(self, block: EquilibriumBlock, names: tuple[str, ...], operator: LinearOperator) -> None:
         self.block, self.names, self.operator = block, names, operator
 
-    def prepare(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+    def prepare(self, *inputs: Tensor) -> Context:
         x, y, step_size, *weights = inputs
         d = gradient_step(x, y, self.operator, step_size)
         injection = functional_call(self.block.inject, self._named(weights, "inject."), (d,))
-        return d, injection, *weights
+        return Context((d, injection), tuple(weights))
 
-    def step(self, z: Tensor, context: tuple[Tensor, ...]) -> Tensor:
-        _, injection, *weights = context
-        return functional_call(self.block, self._named(weights), (z, injection))
+    def step(self, z: Tensor, context: Context) -> Tensor:
+        return functional_call(self.block, self._named(context.shared), (z, context.samples[1]))
 
-    def finish(self, z: Tensor, context: tuple[Tensor, ...]) -> Tensor:
-        return context[0] + z
+    def finish(self, z: Tensor, context: Context) -> Tensor:
+        return context.samples[0] + z
 
-    def _named(self, weights: list[Tensor], prefix: str = "") -> dict[str, Tensor]:
+    def fixed_point_of(self, output: Tensor, context: Context) -> Tensor:
+        return output - context.samples[0]
+
+    def _named(self, weights: Sequence[Tensor], prefix: str = "") -> dict[str, Tensor]:
         pairs = zip(self.names, weights, strict=True)
         return {name.removeprefix(prefix): weight for name, weight in pairs if name.startswith(prefix)}
 
 
-class _Luser(ReconstructionModel):
+class _Luser(EquilibriumModel):
     """K stages over one block or over K blocks.
 
     Args:
@@ -56,6 +55,10 @@ class _Luser(ReconstructionModel):
         num_stages: K.
         policy: see ``ReconstructionModel``.
         solver: for the forward and the backward fixed points.
+        gradient: see ``EquilibriumModel``.
+        spectral: see ``SpectralNorm``.
+        warm_start: start a stage's solve at the r* of the stage before; the paper starts each at zero, since
+            r* tends to zero as x_k tends to the truth.
 
     Source: LUSER, Sec. 3.
     """
@@ -67,44 +70,53 @@ class _Luser(ReconstructionModel):
         channels: int,
         *,
         num_stages: int = NUM_STAGES,
-        policy: Policy = "paper",
-        solver: Anderson = SOLVER,
+        policy: Policy = "recompute",
+        solver: FixedPointSolver = SOLVER,
+        gradient: GradientRule | Unrolled | None = None,
+        spectral: SpectralKind = "matrix",
+        warm_start: bool = False,
     ) -> None:
-        super().__init__(channels, policy)
+        super().__init__(channels, policy=policy, solver=solver, gradient=gradient, spectral=spectral)
         self.num_stages = num_stages
-        self.solver = solver
+        self.warm_start = warm_start
         num_blocks = 1 if self.shared_weights else num_stages
         self.blocks = nn.ModuleList(EquilibriumBlock(channels) for _ in range(num_blocks))
-        self.norms = nn.ModuleList(SpectralNorm(block) for block in self.blocks)
+        self.norms = nn.ModuleList(SpectralNorm(block, spectral) for block in self.blocks)
 
     def forward(self, y: Tensor, operator: LinearOperator) -> Reconstruction:
         """Reconstruct a batch; see ``ReconstructionModel.forward``."""
-        weights = [self._frozen_weights(block, norm) for block, norm in zip(self.blocks, self.norms, strict=True)]
+        if self.training:
+            for index in range(len(self.blocks)):
+                self._norm(index).update(self.blocks[index])
+        weights = [self._weights(index) for index in range(len(self.blocks))]
         x = starting_image(y, operator)
+        z = torch.zeros_like(x)
         images: list[Tensor] = []
-        solves: list[SolveStats] = []
+        solves: list[Solve] = []
         for k in range(self.num_stages):
-            named = weights[k % len(weights)]
-            block = self.blocks[k % len(weights)]
-            assert isinstance(block, EquilibriumBlock)
-            x, stats = implicit_fixed_point(
-                _Stage(block, tuple(named), operator),
-                (x, y, self.step_size, *named.values()),
-                # The residual tends to zero as x_k tends to the truth, hence the paper's start r_0 = 0.
-                torch.zeros_like(x),
-                forward_solver=self.solver,
-                backward_solver=self.solver,
-                policy=self.policy,
-            )
+            stage = self._problem(k, x, y, operator, weights[k % len(weights)])
+            x, solved, solve = self._solve(stage, z)
+            z = solved if self.warm_start else z
             images.append(x)
-            solves.append(stats)
+            solves.append(solve)
         return Reconstruction(x, tuple(images), tuple(solves))
 
-    def _frozen_weights(self, block: nn.Module, norm: nn.Module) -> dict[str, Tensor]:
+    def _problem(self, k: int, x: Tensor, y: Tensor, operator: LinearOperator, weights: dict[str, Tensor]) -> Stage:
+        block = self.blocks[k % len(self.blocks)]
+        assert isinstance(block, EquilibriumBlock)
+        return _Stage(block, tuple(weights), operator), (x, y, self.step_size, *weights.values())
+
+    def _stage(self, index: int, y: Tensor, operator: LinearOperator, result: Reconstruction) -> Stage:
+        x = result.stages[index - 1] if index else starting_image(y, operator)
+        return self._problem(index, x.detach(), y, operator, self._weights(index % len(self.blocks)))
+
+    def _weights(self, index: int) -> dict[str, Tensor]:
+        return self._norm(index).weights(self.blocks[index])
+
+    def _norm(self, index: int) -> SpectralNorm:
+        norm = self.norms[index]
         assert isinstance(norm, SpectralNorm)
-        if self.training:
-            norm.update(block)
-        return norm.weights(block)
+        return norm
 
 
 class LuserSW(_Luser):

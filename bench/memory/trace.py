@@ -5,19 +5,16 @@ batch: each request is an affine function of the batch, and their order does not
 """
 
 import gc
-import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from bench.memory.allocator import CachingAllocator
+from bench.memory.storage import StorageRecorder
 from bench.train import make_optimizer, training_step
 from models import Policy, ReconstructionModel
 from operators import LinearOperator
@@ -83,39 +80,6 @@ class ShapeOperator(LinearOperator):
         return y.new_empty((len(y), *self.image_shape), dtype=torch.float32)
 
 
-class _Recorder(TorchDispatchMode):
-    """Notes the birth of every new storage that an operation returns, and its death when it is collected."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.sizes: list[int] = []
-        self.events: list[tuple[int, bool]] = []
-        self._alive: dict[int, int] = {}
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        result = func(*args, **(kwargs or {}))
-        for leaf in tree_leaves(result):
-            if isinstance(leaf, Tensor):
-                self._note(leaf.untyped_storage())
-        return result
-
-    def _note(self, storage: torch.UntypedStorage) -> None:
-        key = storage._cdata
-        if key in self._alive or storage.nbytes() == 0:
-            return
-        number = len(self.sizes)
-        self._alive[key] = number
-        self.sizes.append(storage.nbytes())
-        self.events.append((number, True))
-        weakref.finalize(storage, self._died, key, number).atexit = False
-
-    def _died(self, key: int, number: int) -> None:
-        del self._alive[key]
-        self.events.append((number, False))
-
-
 def trace_training(
     make_model: Callable[..., ReconstructionModel], operator: ShapeOperator, policy: Policy
 ) -> tuple[Event, ...]:
@@ -163,8 +127,8 @@ def replay(events: tuple[Event, ...], batch: int, limit_bytes: int | None = None
 
 def _record(
     make_model: Callable[..., ReconstructionModel], operator: ShapeOperator, policy: Policy, batch: int
-) -> _Recorder:
-    recorder = _Recorder()
+) -> StorageRecorder:
+    recorder = StorageRecorder()
     with _no_cycle_collection(), FakeTensorMode(), recorder:
         model = make_model(channels=operator.image_shape[0])
         model.policy = policy

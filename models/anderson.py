@@ -1,0 +1,78 @@
+"""Anderson acceleration of fixed-point iterations."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from models.fixed_point import FixedPointSolver, Memory
+
+
+@dataclass(frozen=True, kw_only=True)
+class Anderson(FixedPointSolver):
+    """Takes the affine combination of the last map values whose combined residual is smallest (type II).
+
+    Attributes:
+        history: number of past iterates m.
+        mixing: beta; 1 takes the combination of map values alone, 0 that of the iterates.
+        ridge: each diagonal entry of the Gram matrix grows by this factor: relative to the residual's own size,
+            so that the newest is regularised no more than the oldest, however much they shrink.
+
+    Source: Walker and Ni 2011; LUSER, Sec. 3 uses it for every fixed point.
+    """
+
+    history: int = 5
+    mixing: float = 1.0
+    ridge: float = 1e-4
+
+    def _begin(self, z: Tensor) -> Memory:
+        return _History(self, z)
+
+
+class _History(Memory):
+    """The last m map values and residuals of b samples, and the residuals' Gram matrix."""
+
+    def __init__(self, solver: Anderson, z: Tensor) -> None:
+        size = solver.history
+        self.solver = solver
+        self.values = z.new_empty(len(z), size, z.shape[1])
+        self.differences = torch.empty_like(self.values)
+        self.gram = z.new_zeros(len(z), size, size)
+        self.identity = torch.eye(size, dtype=z.dtype, device=z.device)
+        self.ones = z.new_ones(len(z), size, 1)
+        self.count = 0
+
+    def difference(self, value: Tensor, z: Tensor) -> Tensor:
+        return torch.sub(value, z, out=self.differences[:, self.newest])
+
+    def keep(self, rows: Tensor) -> None:
+        self.values, self.differences, self.gram = self.values[rows], self.differences[rows], self.gram[rows]
+        self.ones = self.ones[rows]
+
+    def propose(self, z: Tensor, value: Tensor, difference: Tensor) -> Tensor:
+        newest, self.count = self.newest, self.count + 1
+        filled = min(self.count, self.solver.history)
+        self.values[:, newest] = value
+        # One row a step: the other products have not changed. A row times a matrix: the CPU's batched matrix
+        # times column is ten times slower.
+        row = torch.bmm(difference[:, None, :], self.differences[:, :filled].transpose(1, 2)).squeeze(1)
+        row *= 1 + self.solver.ridge * self.identity[newest, :filled]
+        self.gram[:, newest, :filled], self.gram[:, :filled, newest] = row, row
+        weights = self._weights(newest, filled)
+        torch.bmm(weights, self.values[:, :filled], out=z[:, None, :])
+        if self.solver.mixing != 1:
+            z -= (1 - self.solver.mixing) * torch.bmm(weights, self.differences[:, :filled])[:, 0]
+        return z
+
+    @property
+    def newest(self) -> int:
+        """The place of the newest residual: the oldest's, once the history is full."""
+        return self.count % self.solver.history
+
+    def _weights(self, newest: int, filled: int) -> Tensor:
+        """Return the combination's weights (b, 1, filled); their sum is 1."""
+        alpha = torch.linalg.solve_ex(self.gram[:, :filled, :filled], self.ones[:, :filled]).result
+        alpha = alpha / alpha.sum(dim=1, keepdim=True)
+        # Where the system is singular to working precision the sum is not a number: a plain step.
+        sound = alpha.sum(dim=1, keepdim=True) > 0
+        return torch.where(sound, alpha, self.identity[newest, :filled, None]).transpose(1, 2)

@@ -1,0 +1,75 @@
+"""What models with fixed points share: solver, gradient rule, spectral norm and the Jacobian's size."""
+
+from abc import abstractmethod
+
+import torch
+from torch import Tensor
+
+from models.base import Policy, Reconstruction, ReconstructionModel
+from models.fixed_point import FixedPointSolver
+from models.gradients import ONE_GRAPH, RECOMPUTE, GradientRule, Unrolled
+from models.implicit import FixedPointResult, implicit_fixed_point, jacobian_penalty
+from models.problem import FixedPointProblem
+from models.spectral import SpectralKind
+from operators import LinearOperator
+
+POLICY_GRADIENTS: dict[Policy, GradientRule] = {"paper": ONE_GRAPH, "recompute": RECOMPUTE}
+
+Stage = tuple[FixedPointProblem, tuple[Tensor, ...]]
+"""A stage's fixed-point problem and its inputs."""
+
+
+class EquilibriumModel(ReconstructionModel):
+    """A model whose stages are fixed points.
+
+    Args:
+        channels: image channels C.
+        policy: see ``ReconstructionModel``.
+        solver: for the forward and the backward fixed points.
+        gradient: gradient rule; None takes the exact one in the policy's memory.
+        spectral: which norm of the convolutions is held at one, see ``SpectralNorm``.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        policy: Policy,
+        solver: FixedPointSolver,
+        gradient: GradientRule | Unrolled | None,
+        spectral: SpectralKind,
+    ) -> None:
+        super().__init__(channels, policy)
+        self.solver = solver
+        self.gradient = gradient
+        self.spectral: SpectralKind = spectral
+
+    def _solve(self, stage: Stage, start: Tensor) -> FixedPointResult:
+        gradient = self.gradient or POLICY_GRADIENTS[self.policy]
+        return implicit_fixed_point(*stage, start, solver=self.solver, gradient=gradient)
+
+    @abstractmethod
+    def _stage(self, index: int, y: Tensor, operator: LinearOperator, result: Reconstruction) -> Stage:
+        """Return a stage of a finished reconstruction, its image inputs without a graph."""
+
+    def jacobian_penalty(
+        self, y: Tensor, operator: LinearOperator, result: Reconstruction, generator: torch.Generator
+    ) -> Tensor:
+        """Estimate |J|_F^2 / N of the map of one random stage, to be added to the loss.
+
+        A small Jacobian makes both solves short. Gradients reach the weights, not the images before the stage.
+
+        Args:
+            y: measurements, (B, *operator.data_shape).
+            operator: A.
+            result: what the model made of ``y``.
+            generator: of the stage and the probe, on the CPU.
+
+        Returns:
+            A scalar with a graph.
+
+        Source: Bai, Koltun and Kolter 2021.
+        """
+        index = int(torch.randint(len(result.stages), (), generator=generator))
+        problem, inputs = self._stage(index, y, operator, result)
+        return jacobian_penalty(problem, inputs, result.stages[index].detach(), generator)
