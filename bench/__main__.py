@@ -10,6 +10,7 @@ COMMANDS = {
     "bench.accuracy": "train and grade on held-out images (Table 2, Figure 2)",
     "bench.timing": "seconds per training step and per reconstruction (Table 4)",
     "bench.calls": "operator applications per training step and per reconstruction (Table 4)",
+    "bench.solvers": "race fixed-point methods and gradient rules, other libraries' beside ours",
     "bench.report": "render tables and figures from the stored records",
 }
 

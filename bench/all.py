@@ -5,10 +5,11 @@ from pathlib import Path
 
 import click
 
-from bench.accuracy import LOSSES, accuracy_cells
+from bench.accuracy import LOSSES
 from bench.calls import call_cells
 from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, common_options, data_option, output_option, run, scale_option
 from bench.environment import pick_device
+from bench.experiment import accuracy_cells
 from bench.memory.__main__ import TABLE3_CAPS_BYTES, TABLE3_TASKS, memory_cells
 from bench.record import Measurement
 from bench.report.render import render

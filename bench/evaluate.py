@@ -11,7 +11,7 @@ from torch import Tensor
 from bench.data import ImageSplit, LabelledImage
 from bench.record import ImageScore
 from bench.tasks.base import Task
-from models import ReconstructionModel
+from models import Luser, Reconstruction, ReconstructionModel
 from models.base import starting_image
 from operators import LinearOperator
 
@@ -26,12 +26,14 @@ class Grades:
     Attributes:
         items: one score an image.
         solver_steps: mean fixed-point steps per stage; empty without fixed points.
+        warm_solver_steps: the same, each solve started where the stage before ended; empty where that can't be.
         residuals: mean relative residual per stage.
         example: the first image as the task displays it: start, reconstruction, truth.
     """
 
     items: tuple[ImageScore, ...]
     solver_steps: tuple[float, ...]
+    warm_solver_steps: tuple[float, ...]
     residuals: tuple[float, ...]
     example: dict[str, NDArray[np.float32]]
 
@@ -56,6 +58,7 @@ def evaluate(
     noise = torch.Generator().manual_seed(NOISE_SEED)
     items: list[ImageScore] = []
     steps: list[list[float]] = []
+    warm_steps: list[list[float]] = []
     residuals: list[list[float]] = []
     example: dict[str, NDArray[np.float32]] = {}
     for index in range(len(images)):
@@ -69,10 +72,26 @@ def evaluate(
             "truth": _shown(task, truth),
         }
         items.append(_score(task, labelled, shown))
-        steps.append([float(solve.forward.steps.float().mean()) for solve in result.solves])
+        steps.append(_solver_steps(result))
+        warm_steps.append(_warm_solver_steps(model, y, operator))
         residuals.append([float(solve.forward.residual.mean()) for solve in result.solves])
         example = example or {key: image.numpy() for key, image in shown.items()}
-    return Grades(tuple(items), _means(steps), _means(residuals), example)
+    return Grades(tuple(items), _means(steps), _means(warm_steps), _means(residuals), example)
+
+
+def _solver_steps(result: Reconstruction) -> list[float]:
+    return [float(solve.forward.steps.float().mean()) for solve in result.solves]
+
+
+def _warm_solver_steps(model: ReconstructionModel, y: Tensor, operator: LinearOperator) -> list[float]:
+    """Reconstruct again, each stage's solve started at the r* of the stage before."""
+    if not isinstance(model, Luser) or model.warm_start:
+        return []
+    model.warm_start = True
+    try:
+        return _solver_steps(model(y, operator))
+    finally:
+        model.warm_start = False
 
 
 def _shown(task: Task, batch: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
-PROTOCOL = 1
+PROTOCOL = 2
 """Raised by every change that moves a number (see CHANGELOG.md); older records are then measured again."""
 
 Policy = Literal["paper", "recompute"]
@@ -66,6 +66,8 @@ class AccuracySpec(_Spec):
     train_images: int
     test_images: int
     seed: int
+    jacobian_weight: float = Field(default=0.0, description="of the Jacobian's penalty; 0 without one")
+    pretrain_steps: int = Field(default=0, description="steps of training as a denoiser before; 0 without them")
 
 
 class TimingSpec(_Spec):
@@ -86,6 +88,18 @@ class CallsSpec(_Spec):
     policy: Policy
     batch: int
     training_steps: int = Field(description="steps before the count: a deep-equilibrium model's depends on them")
+
+
+class SolversSpec(_Spec):
+    """How the fixed-point methods and gradient rules of several libraries compare on one map."""
+
+    kind: Literal["solvers"] = "solvers"
+    batch: int
+    tolerance: float
+    max_steps: int
+    history: int
+    repeats: int
+    peers: tuple[str, ...] = Field(description="'name version' of every other library that took part")
 
 
 class Probe(_Frozen):
@@ -119,6 +133,16 @@ class ImageScore(_Frozen):
     ssim: float
 
 
+class SolverPoint(_Frozen):
+    """How the fixed points of one training step were solved: means over the batch, one a stage."""
+
+    step: int
+    forward_steps: tuple[float, ...]
+    forward_residuals: tuple[float, ...]
+    backward_steps: tuple[float, ...] = Field(description="of the gradient's linear fixed points; may be empty")
+    backward_residuals: tuple[float, ...]
+
+
 class AccuracyValues(_Frozen):
     """Scores of every held-out image and the course of the training."""
 
@@ -128,6 +152,10 @@ class AccuracyValues(_Frozen):
     skipped_steps: int = Field(description="steps whose loss or gradient was not finite")
     solver_steps: tuple[float, ...] = Field(description="mean fixed-point steps per stage on the held-out images")
     residuals: tuple[float, ...] = Field(description="mean relative residual per stage on the held-out images")
+    warm_solver_steps: tuple[float, ...] = Field(
+        default=(), description="as solver_steps, each solve started at the r* of the stage before; LUSER only"
+    )
+    solver_trace: tuple[SolverPoint, ...] = Field(default=(), description="evenly spread over the training steps")
     train_s: float
     example: str | None = Field(
         default=None, description="file of Figure 2's arrays, relative to the results folder; see bench.store"
@@ -150,6 +178,39 @@ class CallsValues(_Frozen):
     reconstruction: dict[str, float]
 
 
+class MethodRow(_Frozen):
+    """One library's method on the map; seconds of every repeat, taken in turn with the other methods."""
+
+    library: str
+    method: str
+    evaluations: int = Field(description="evaluations of the map on the whole batch or a part of it")
+    sample_evaluations: int = Field(description="images evaluated, over all evaluations")
+    residual: float = Field(description="largest true relative residual of a returned image")
+    solve_s: tuple[float, ...]
+    overhead_s: tuple[float, ...] = Field(description="outside the map")
+    peak_bytes: int = Field(description="of storages alive during a solve")
+    gradient_error: float = Field(description="relative, of a whole model's gradient, to float64 unrolling")
+
+
+class RuleRow(_Frozen):
+    """One gradient rule in a whole training step; seconds of every repeat, taken in turn with the other rules."""
+
+    rule: str
+    step_s: tuple[float, ...]
+    kept_bytes: int = Field(description="of storages that the forward pass leaves for the backward pass")
+    peak_bytes: int = Field(description="of storages alive during a step, weights and optimiser left out")
+    gradient_error: float
+
+
+class SolversValues(_Frozen):
+    """Methods on one map, and gradient rules in a training step."""
+
+    kind: Literal["solvers"] = "solvers"
+    methods: tuple[MethodRow, ...]
+    rules: tuple[RuleRow, ...]
+    step_batch: int = Field(description="images of the training steps")
+
+
 class Provenance(_Frozen):
     """Where, when and from what code a record was made."""
 
@@ -169,8 +230,10 @@ class Provenance(_Frozen):
         return _digest(self.model_dump(mode="json", include={"device", "torch", "platform", "threads", "options"}))
 
 
-Spec = Annotated[MemorySpec | AccuracySpec | TimingSpec | CallsSpec, Field(discriminator="kind")]
-Values = Annotated[MemoryValues | AccuracyValues | TimingValues | CallsValues, Field(discriminator="kind")]
+Spec = Annotated[MemorySpec | AccuracySpec | TimingSpec | CallsSpec | SolversSpec, Field(discriminator="kind")]
+Values = Annotated[
+    MemoryValues | AccuracyValues | TimingValues | CallsValues | SolversValues, Field(discriminator="kind")
+]
 
 
 class Measurement(_Frozen):

@@ -1,7 +1,7 @@
 """Training: one step, which memory and timing measure too, and the loop around it."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,12 +11,16 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, RandomSampler
 
 from bench.data import ImageSplit, LabelledImage
-from bench.record import Loss
+from bench.record import Loss, SolverPoint
 from bench.tasks.base import Task
-from models import Reconstruction, ReconstructionModel
+from models import EquilibriumModel, Reconstruction, ReconstructionModel, Solve
 from operators import LinearOperator
 
 CLIP_NORM = 1.0
+JACOBIAN_PROBABILITY = 0.08
+"""Share of the steps that pay for the Jacobian's penalty (Bai, Koltun and Kolter 2021; MDEQ's recipe)."""
+TRACE_POINTS = 100
+DIVERGED_SHARE = 0.1
 
 
 def reconstruction_loss(reconstruction: Reconstruction, truth: Tensor, loss: Loss) -> Tensor:
@@ -38,13 +42,33 @@ def make_optimizer(model: ReconstructionModel, learning_rate: float = 1e-3) -> t
     return torch.optim.Adam(model.parameters(), lr=learning_rate, foreach=True)
 
 
+@dataclass(frozen=True)
+class StepReport:
+    """What one step found, without a graph.
+
+    Attributes:
+        loss: the reconstruction loss, a scalar.
+        norm: the gradient's norm before clipping, a scalar.
+        solves: the fixed points, both ways.
+    """
+
+    loss: Tensor
+    norm: Tensor
+    solves: tuple[Solve, ...]
+
+
+Penalty = Callable[[Reconstruction], Tensor]
+"""What is added to the loss of a reconstruction: a scalar with a graph."""
+
+
 def compute_gradients(
     model: ReconstructionModel,
     operator: LinearOperator,
     y: Tensor,
     truth: Tensor,
     loss: Loss,
-) -> tuple[Tensor, Tensor]:
+    penalty: Penalty | None = None,
+) -> StepReport:
     """Run forward, loss and backward, and clip the gradient's norm to 1.
 
     Args:
@@ -53,14 +77,17 @@ def compute_gradients(
         y: measurements, (B, *operator.data_shape).
         truth: images, (B, C, H, W).
         loss: ``final`` or ``aux``.
-
-    Returns:
-        The loss and the gradient's norm before clipping, two scalars without a graph.
+        penalty: added to the loss.
     """
-    value = reconstruction_loss(model(y, operator), truth, loss)
-    value.backward()
+    result = model(y, operator)
+    value = total = reconstruction_loss(result, truth, loss)
+    if penalty is not None:
+        total = value + penalty(result)
+    solves = result.solves
+    del result  # its images are not needed any more: the backward pass may have their memory
+    total.backward()
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP_NORM, foreach=True)
-    return value.detach(), norm.detach()
+    return StepReport(value.detach(), norm.detach(), solves)
 
 
 def training_step(
@@ -87,6 +114,8 @@ class Recipe:
         learning_rate: peak of the one-cycle schedule.
         loss: ``final`` or ``aux``.
         seed: of image order and noise.
+        jacobian_weight: of the Jacobian's penalty, reached by half the training; 0 for none, and for models
+            without fixed points.
     """
 
     steps: int
@@ -94,6 +123,7 @@ class Recipe:
     learning_rate: float
     loss: Loss
     seed: int
+    jacobian_weight: float = 0.0
 
 
 @dataclass
@@ -103,17 +133,27 @@ class TrainingLog:
     Attributes:
         losses: training loss of every step, nan where it was not finite.
         skipped: steps whose loss or gradient was not finite; the weights did not move.
+        diverged: whether more than a tenth of the planned steps were skipped, which ended the run.
+        solver_trace: how the fixed points were solved, at up to 100 steps.
         train_s: seconds of the whole run.
     """
 
     losses: list[float] = field(default_factory=list)
     skipped: int = 0
+    diverged: bool = False
+    solver_trace: list[SolverPoint] = field(default_factory=list)
     train_s: float = 0.0
 
-    @property
-    def diverged(self) -> bool:
-        """Whether more than a tenth of the steps were skipped."""
-        return self.skipped > 0.1 * len(self.losses)
+    def note(self, report: StepReport, recipe: Recipe) -> bool:
+        """Take in a step's report; return whether its loss and gradient were finite."""
+        finite = bool(torch.isfinite(report.loss + report.norm))
+        step = len(self.losses)
+        if report.solves and step % max(1, -(-recipe.steps // TRACE_POINTS)) == 0:
+            self.solver_trace.append(_solver_point(step, report.solves))
+        self.losses.append(report.loss.item())
+        self.skipped += not finite
+        self.diverged = self.skipped > DIVERGED_SHARE * recipe.steps
+        return finite
 
 
 def fit(
@@ -135,36 +175,64 @@ def fit(
         on_step: told (step, loss) after every step.
 
     Returns:
-        Every step's loss, and how many steps were skipped.
+        Every step's loss, how many steps were skipped, and how the fixed points were solved.
     """
     model.train()
     device = next(model.parameters()).device
     optimizer = make_optimizer(model, recipe.learning_rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, total_steps=recipe.steps)
     noise = torch.Generator().manual_seed(recipe.seed)
+    penalty = _jacobian_penalty(model, operator, recipe)
     log, started = TrainingLog(), time.monotonic()
-    for step, truth in zip(range(recipe.steps), _batches(images, recipe), strict=False):
+    for step, truth in zip(range(recipe.steps), batches(images, recipe.batch, recipe.seed), strict=False):
         truth = truth.to(device)
         y = task.measure(operator, truth, noise)
-        loss, norm = compute_gradients(model, operator, y, truth, recipe.loss)
-        finite = bool(torch.isfinite(loss + norm))
-        if not finite:
+        report = compute_gradients(model, operator, y, truth, recipe.loss, penalty(step, y))
+        if not log.note(report, recipe):
             optimizer.zero_grad(set_to_none=True)  # without gradients Adam moves nothing
         optimizer.step()
-        log.skipped += not finite
-        log.losses.append(loss.item())
         optimizer.zero_grad(set_to_none=True)
         schedule.step()
         on_step(step, log.losses[-1])
+        if log.diverged:
+            break
     log.train_s = time.monotonic() - started
     return log
 
 
-def _batches(images: ImageSplit[Any], recipe: Recipe) -> Iterator[Tensor]:
-    """Endless seeded batches (B, C, H, W), reshuffled every epoch."""
-    order = torch.Generator().manual_seed(recipe.seed)
+def _jacobian_penalty(
+    model: ReconstructionModel, operator: LinearOperator, recipe: Recipe
+) -> Callable[[int, Tensor], Penalty | None]:
+    """Return what tells, for a step and its measurements, which penalty it pays: most pay none."""
+    generator = torch.Generator().manual_seed(recipe.seed)
+
+    def at(step: int, y: Tensor) -> Penalty | None:
+        if not recipe.jacobian_weight or not isinstance(model, EquilibriumModel):
+            return None
+        if torch.rand((), generator=generator) >= JACOBIAN_PROBABILITY:
+            return None
+        weight = recipe.jacobian_weight * min(1.0, 2 * (step + 1) / recipe.steps)
+        return lambda result: weight * model.jacobian_penalty(y, operator, result, generator)
+
+    return at
+
+
+def _solver_point(step: int, solves: Sequence[Solve]) -> SolverPoint:
+    backward = [solve.backward for solve in solves if solve.backward is not None]
+    return SolverPoint(
+        step=step,
+        forward_steps=tuple(float(solve.forward.steps.float().mean()) for solve in solves),
+        forward_residuals=tuple(float(solve.forward.residual.mean()) for solve in solves),
+        backward_steps=tuple(float(stats.steps.float().mean()) for stats in backward),
+        backward_residuals=tuple(float(stats.residual.mean()) for stats in backward),
+    )
+
+
+def batches(images: ImageSplit[Any], batch: int, seed: int) -> Iterator[Tensor]:
+    """Yield endless seeded batches (B, C, H, W), reshuffled every epoch."""
+    order = torch.Generator().manual_seed(seed)
     sampler = RandomSampler(images, generator=order)
-    loader = DataLoader(images, recipe.batch, sampler=sampler, drop_last=True, collate_fn=_stack)
+    loader = DataLoader(images, batch, sampler=sampler, drop_last=True, collate_fn=_stack)
     while True:
         yield from loader
 

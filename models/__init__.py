@@ -6,11 +6,12 @@ from models.anderson import Anderson
 from models.base import POLICIES, Policy, Reconstruction, ReconstructionModel, parameter_counts
 from models.broyden import Broyden
 from models.deq4ip import DEQ4IP
+from models.equilibrium import EquilibriumModel
 from models.fixed_point import FixedPointSolver, Picard, SolveStats
 from models.gradients import GRADIENTS, Phantom, Unrolled
 from models.implicit import Solve
 from models.lu_dncnn import LuDnCNN
-from models.luser import LuserDW, LuserSW
+from models.luser import Luser, LuserDW, LuserSW
 
 MODELS: dict[str, Callable[..., ReconstructionModel]] = {
     "lu-dncnn": LuDnCNN,
@@ -31,8 +32,10 @@ __all__ = [
     "SOLVERS",
     "Anderson",
     "Broyden",
+    "EquilibriumModel",
     "FixedPointSolver",
     "LuDnCNN",
+    "Luser",
     "LuserDW",
     "LuserSW",
     "Phantom",

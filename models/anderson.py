@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from models.fixed_point import FixedPointSolver, Memory
+from models.fixed_point import Memory, SampleWiseSolver
 
 
 @dataclass(frozen=True, kw_only=True)
-class Anderson(FixedPointSolver):
+class Anderson(SampleWiseSolver):
     """Takes the affine combination of the last map values whose combined residual is smallest (type II).
 
     Attributes:

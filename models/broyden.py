@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from models.fixed_point import FixedPointSolver, Memory
+from models.fixed_point import Memory, SampleWiseSolver
 
 
 @dataclass(frozen=True, kw_only=True)
-class Broyden(FixedPointSolver):
+class Broyden(SampleWiseSolver):
     """Broyden's first ("good") method on g(z) = f(z) - z, with a low-rank inverse Jacobian a sample.
 
     The inverse starts as -I, so that the first step is a plain one, and learns one rank a step. There is no

@@ -70,43 +70,64 @@ class Memory(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class FixedPointSolver(ABC):
-    """Solves z = f(z) for z of shape (B, ...), each sample as if it were alone.
-
-    A sample is done when its relative residual reaches the tolerance, when it diverges, or after ``max_steps``;
-    its result and its statistics are then final, whatever its batch-mates do. Once half of the samples are
-    done, the others go on without them. The iterate with the smallest residual is returned.
+    """Solves z = f(z) for z of shape (B, ...).
 
     Attributes:
         max_steps: bound on map evaluations, at least 1.
-        tolerance: relative residual |f(z) - z| / |f(z)| at which a sample is done. Zero takes every step and
-            never looks at a value, so that the solve can be traced without data.
-        check_every: steps between looks at which samples are done. Each look waits for the device, so that the
-            CPU, which has no queue, looks after every step; no result depends on it.
+        tolerance: relative residual |f(z) - z| / |f(z)| at which a sample is done; not negative.
 
     Raises:
-        ValueError: if ``max_steps`` or ``check_every`` is below 1, or the tolerance is negative.
+        ValueError: if either is out of range.
     """
 
     max_steps: int
     tolerance: float
-    check_every: int = 3
 
     def __post_init__(self) -> None:
-        if self.max_steps < 1 or self.check_every < 1:
-            raise ValueError("max_steps and check_every must be at least 1")
+        if self.max_steps < 1:
+            raise ValueError(f"max_steps must be at least 1, got {self.max_steps}")
         if not self.tolerance >= 0:
             raise ValueError(f"tolerance must not be negative, got {self.tolerance}")
 
-    @torch.no_grad()
+    @abstractmethod
     def __call__(self, f: Map, start: Tensor, select: Callable[[Tensor], Map] | None = None) -> FixedPointSolution:
         """Solve from ``start``.
 
         Args:
             f: the map on the whole batch.
             start: (B, ...), floating point.
-            select: returns the map on some samples, named by their places in the batch, (b,) int64. Without it
-                samples that are done are evaluated along with the others, to no effect.
+            select: returns the map on some samples, named by their places in the batch, (b,) int64. A solver
+                that is given none evaluates samples that are done along with the others, to no effect.
         """
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleWiseSolver(FixedPointSolver):
+    """A solver that treats each sample of a batch as if it were alone.
+
+    A sample is done when its relative residual reaches the tolerance, when it diverges, or after ``max_steps``;
+    its result and its statistics are then final, whatever its batch-mates do. Once half of the samples are
+    done, the others go on without them. The iterate with the smallest residual is returned. A tolerance of
+    zero takes every step and never looks at a value, so that the solve can be traced without data.
+
+    Attributes:
+        check_every: steps between looks at which samples are done. Each look waits for the device, so that the
+            CPU, which has no queue, looks after every step; no result depends on it.
+
+    Raises:
+        ValueError: if ``check_every`` is below 1.
+    """
+
+    check_every: int = 3
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.check_every < 1:
+            raise ValueError(f"check_every must be at least 1, got {self.check_every}")
+
+    @torch.no_grad()
+    def __call__(self, f: Map, start: Tensor, select: Callable[[Tensor], Map] | None = None) -> FixedPointSolution:
+        """See ``FixedPointSolver.__call__``."""
         samples = _Samples.at(start)
         memory = self._begin(samples.z)
         whole: _Samples | None = None
@@ -196,7 +217,7 @@ class _Samples:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Picard(FixedPointSolver):
+class Picard(SampleWiseSolver):
     """Plain iteration z <- z + damping (f(z) - z); it converges where f contracts.
 
     Attributes:

@@ -47,7 +47,7 @@ class _Stage(FixedPointProblem):
         return {name.removeprefix(prefix): weight for name, weight in pairs if name.startswith(prefix)}
 
 
-class _Luser(EquilibriumModel):
+class Luser(EquilibriumModel):
     """K stages over one block or over K blocks.
 
     Args:
@@ -106,9 +106,13 @@ class _Luser(EquilibriumModel):
         assert isinstance(block, EquilibriumBlock)
         return _Stage(block, tuple(weights), operator), (x, y, self.step_size, *weights.values())
 
+    def stage(self, k: int, x: Tensor, y: Tensor, operator: LinearOperator) -> Stage:
+        """Return stage k from the images x, (B, C, H, W), with the weights as they are."""
+        return self._problem(k, x, y, operator, self._weights(k % len(self.blocks)))
+
     def _stage(self, index: int, y: Tensor, operator: LinearOperator, result: Reconstruction) -> Stage:
         x = result.stages[index - 1] if index else starting_image(y, operator)
-        return self._problem(index, x.detach(), y, operator, self._weights(index % len(self.blocks)))
+        return self.stage(index, x.detach(), y, operator)
 
     def _weights(self, index: int) -> dict[str, Tensor]:
         return self._norm(index).weights(self.blocks[index])
@@ -119,13 +123,13 @@ class _Luser(EquilibriumModel):
         return norm
 
 
-class LuserSW(_Luser):
+class LuserSW(Luser):
     """LUSER with one block shared by all stages; arguments as for every LUSER."""
 
     shared_weights = True
 
 
-class LuserDW(_Luser):
+class LuserDW(Luser):
     """LUSER with a block of its own for every stage; arguments as for every LUSER."""
 
     shared_weights = False

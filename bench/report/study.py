@@ -159,5 +159,6 @@ def _grading(entry: AccuracyEntry) -> tuple[str, tuple[int, int], int]:
     return entry.spec.data, entry.spec.image_shape, entry.spec.test_images
 
 
-def _training(entry: AccuracyEntry) -> tuple[str, int, int, int]:
-    return entry.spec.policy, entry.spec.steps, entry.spec.batch, entry.spec.train_images
+def _training(entry: AccuracyEntry) -> tuple[str, int, int, int, float, int]:
+    spec = entry.spec
+    return spec.policy, spec.steps, spec.batch, spec.train_images, spec.jacobian_weight, spec.pretrain_steps

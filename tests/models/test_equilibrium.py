@@ -7,7 +7,7 @@ import torch
 
 from bench.memory.storage import StorageRecorder
 from models import GRADIENTS, MODELS, SOLVERS, Anderson, Unrolled
-from operators import GaussianBlur, Radon
+from operators import GaussianBlur, SubsampledFourier
 from tests.models.test_models import images, make
 
 EQUILIBRIUM = ("deq4ip", "luser-sw", "luser-dw")
@@ -31,7 +31,7 @@ def contractive(name, **options):
     with torch.no_grad():
         for block in getattr(model, "blocks", ()):
             block.mix[-3].weight.fill_(0.02)
-        if name == "deq4ip":  # the gradient step alone barely contracts: weak the correction, and well-posed A
+        if name == "deq4ip":
             model.network.last_norm.weight.fill_(0.02)
             model.step_size.fill_(0.9)
     return model
@@ -59,14 +59,14 @@ def test_the_recomputed_gradient_is_that_of_200_unrolled_steps(name, operator):
 
 
 def test_deq4ip_has_the_gradient_of_unrolling_where_its_map_contracts():
-    # All angles of a small image: A sees everything, so that the gradient step contracts.
-    operator = Radon(image_shape=(6, 6), num_angles=24, num_detectors=12)
-    truth = images(2, channels=1)[..., :6, :6].double()
+    # All of k-space: A is unitary, so that the gradient step contracts.
+    operator = SubsampledFourier(image_shape=(8, 8), acceleration=1)
+    truth = images(2, channels=2)[..., :8, :8].double()
     y = operator(truth)
-    found, _ = all_gradients(contractive("deq4ip", channels=1, solver=replace(EXACT, max_steps=2000)), y, operator, truth)
-    reference, _ = all_gradients(contractive("deq4ip", channels=1, gradient=Unrolled(steps=6000)), y, operator, truth)
+    found, _ = all_gradients(contractive("deq4ip", channels=2, solver=EXACT), y, operator, truth)
+    reference, _ = all_gradients(contractive("deq4ip", channels=2, gradient=Unrolled(steps=200)), y, operator, truth)
     for part, expected in zip(found, reference, strict=True):
-        assert (part - expected).norm() / expected.norm() < 1e-7
+        assert (part - expected).norm() / expected.norm() < 1e-8
 
 
 @pytest.mark.parametrize("rule", GRADIENTS)
@@ -134,7 +134,7 @@ def test_a_warm_start_changes_the_path_and_not_the_result(name, operator):
         first, second = cold(y, operator), warm(y, operator)
     torch.testing.assert_close(first.image, second.image, rtol=1e-9, atol=1e-11)
     assert torch.equal(first.solves[0].forward.steps, second.solves[0].forward.steps)
-    assert first.solves[-1].forward.steps.sum() != second.solves[-1].forward.steps.sum()
+    assert not torch.equal(first.image, second.image)
 
 
 def test_the_jacobian_penalty_lowers_the_jacobian(name, operator):

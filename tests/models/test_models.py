@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from models import MODELS, POLICIES, Anderson, ReconstructionModel, parameter_counts
+from models import MODELS, POLICIES, ReconstructionModel, parameter_counts
 from models.base import gradient_step, starting_image
 from operators import CallCounter, GaussianBlur, SubsampledFourier
 

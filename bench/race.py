@@ -1,0 +1,222 @@
+"""Solvers and gradient rules side by side on the paper's network: everything in one run, repeats taken in turn."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from bench.memory.storage import StorageRecorder
+from bench.peers import peer_solvers
+from bench.record import MethodRow, RuleRow, SolversSpec, SolversValues
+from bench.tasks import TASKS
+from bench.train import compute_gradients, make_optimizer, reconstruction_loss
+from models import GRADIENTS, SOLVERS, FixedPointSolver, Luser, LuserSW, Unrolled
+from models.base import starting_image
+from models.fixed_point import Map
+from models.gradients import GradientRule
+from operators import LinearOperator
+
+LAST_NORM_WEIGHT = 0.03
+"""Of the map's last GroupNorm. It starts at zero, where the map is constant; at 0.1 and initial weights the map has
+no fixed point that any of the solvers finds within 50 steps."""
+
+STEP_BATCH = 2
+ERROR_SHAPE = (32, 32)
+REFERENCE_STEPS = 60
+"""The map contracts by 0.4 a step or better: 60 steps are exact in float64."""
+
+UNROLLED_STEPS = 12
+
+Method = tuple[str, str]
+"""Library and method."""
+K = TypeVar("K")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A model, an operator and measured images."""
+
+    model: Luser
+    operator: LinearOperator
+    truth: Tensor
+    y: Tensor
+
+
+class Race:
+    """Everything that one record compares.
+
+    Args:
+        spec: sizes, tolerance and repeats.
+        device: where to run.
+        detail: told what is being measured.
+    """
+
+    def __init__(
+        self, spec: SolversSpec, device: torch.device, detail: Callable[[str], None] = lambda text: None
+    ) -> None:
+        self.spec, self.device, self.detail = spec, device, detail
+        self.small = self._scene(ERROR_SHAPE, 1)
+        detail("reference gradient")
+        self.reference = self._reference_gradient()
+
+    def run(self) -> SolversValues:
+        """Measure every method on the first stage's map, and every gradient rule in a whole training step."""
+        return SolversValues(methods=self._methods(), rules=self._rules(), step_batch=STEP_BATCH)
+
+    def _solvers(self) -> dict[Method, FixedPointSolver]:
+        steps, tolerance, history = self.spec.max_steps, self.spec.tolerance, self.spec.history
+        options = {name: {"history": history} if name == "anderson" else {} for name in SOLVERS}
+        ours: dict[Method, FixedPointSolver] = {
+            ("ours", name): make(max_steps=steps, tolerance=tolerance, **options[name])
+            for name, make in SOLVERS.items()
+        }
+        return ours | peer_solvers(steps, tolerance, history)
+
+    def _methods(self) -> tuple[MethodRow, ...]:
+        scene, solvers = self._scene(self.spec.image_shape, self.spec.batch), self._solvers()
+        problem, inputs = scene.model.stage(0, starting_image(scene.y, scene.operator), scene.y, scene.operator)
+        with torch.no_grad():
+            context = problem.prepare(*inputs)
+        start = torch.zeros_like(scene.truth)
+
+        def solve(solver: FixedPointSolver, clock: _Clock) -> Tensor:
+            def on(rows: Tensor) -> Map:
+                some = context.select(rows)
+                return clock.timed(lambda z: problem.step(z, some))
+
+            return solver(clock.timed(lambda z: problem.step(z, context)), start, on).z
+
+        def seconds(method: Method) -> tuple[float, float]:
+            self.detail(" ".join(method))
+            clock = _Clock(self.device)
+            total = clock.seconds(lambda: solve(solvers[method], clock))
+            return total, total - clock.inside
+
+        def row(method: Method, times: list[tuple[float, float]]) -> MethodRow:
+            clock = _Clock(self.device)
+            with StorageRecorder() as recorder:
+                z = solve(solvers[method], clock)
+            with torch.no_grad():
+                value = problem.step(z, context)
+            self.small.model.solver, self.small.model.gradient = solvers[method], None
+            return MethodRow(
+                library=method[0],
+                method=method[1],
+                evaluations=clock.calls,
+                sample_evaluations=clock.samples,
+                residual=float(((value - z).flatten(1).norm(dim=1) / value.flatten(1).norm(dim=1)).max()),
+                solve_s=tuple(total for total, _ in times),
+                overhead_s=tuple(overhead for _, overhead in times),
+                peak_bytes=recorder.peak_bytes,
+                gradient_error=self._gradient_error(),
+            )
+
+        return tuple(row(method, times) for method, times in self._in_turn(solvers, seconds).items())
+
+    def _rules(self) -> tuple[RuleRow, ...]:
+        scene = self._scene(self.spec.image_shape, STEP_BATCH)
+        scene.model.solver = self.small.model.solver = self._solvers()["ours", "anderson"]
+        rules: dict[str, GradientRule | Unrolled] = GRADIENTS | {"unrolled": Unrolled(steps=UNROLLED_STEPS)}
+        optimizer = make_optimizer(scene.model, learning_rate=0.0)  # as any other step, and the map stays
+
+        def step() -> None:
+            compute_gradients(scene.model, scene.operator, scene.y, scene.truth, "final")
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+
+        def seconds(rule: str) -> float:
+            self.detail(f"{rule} step")
+            scene.model.gradient = rules[rule]
+            return _Clock(self.device).seconds(step)
+
+        def row(rule: str, times: list[float]) -> RuleRow:
+            scene.model.gradient = self.small.model.gradient = rules[rule]
+            with StorageRecorder() as kept:
+                image = scene.model(scene.y, scene.operator).image
+                kept_bytes = kept.live_bytes
+            del image
+            with StorageRecorder() as recorder:
+                step()
+            return RuleRow(
+                rule=rule,
+                step_s=tuple(times),
+                kept_bytes=kept_bytes,
+                peak_bytes=recorder.peak_bytes,
+                gradient_error=self._gradient_error(),
+            )
+
+        return tuple(row(rule, times) for rule, times in self._in_turn(rules, seconds).items())
+
+    def _in_turn(self, contestants: Mapping[K, object], work: Callable[[K], T]) -> dict[K, list[T]]:
+        """Work through all contestants once to warm up, then ``repeats`` times in turn: drift hits all alike."""
+        for key in contestants:
+            work(key)
+        found: dict[K, list[T]] = {key: [] for key in contestants}
+        for _ in range(self.spec.repeats):
+            for key in contestants:
+                found[key].append(work(key))
+        return found
+
+    def _scene(self, shape: tuple[int, int], batch: int) -> Scene:
+        """Return LUSER-SW with initial weights but a map that is not constant, and generated images of the task."""
+        task = TASKS[self.spec.task]
+        torch.manual_seed(0)
+        model = LuserSW(channels=task.channels).to(self.device).train()
+        with torch.no_grad():
+            model.blocks[0].get_parameter("mix.4.weight").fill_(LAST_NORM_WEIGHT)
+        operator = task.operator_at(shape, self.device)
+        images = task.load_split(None, "train", image_shape=shape, count=batch, seed=0)
+        truth = torch.stack([images[index].image for index in range(batch)]).to(self.device)
+        return Scene(model, operator, truth, task.measure(operator, truth, torch.Generator().manual_seed(0)))
+
+    def _reference_gradient(self) -> Tensor:
+        self.small.model.gradient = Unrolled(steps=REFERENCE_STEPS)
+        gradient = _gradient(self.small, torch.float64)
+        self.small.model.float()
+        return gradient
+
+    def _gradient_error(self) -> float:
+        found = _gradient(self.small, torch.float32).double()
+        return float((found - self.reference).norm() / self.reference.norm())
+
+
+def _gradient(scene: Scene, dtype: torch.dtype) -> Tensor:
+    """Return the loss's gradient with respect to all parameters, in evaluation mode: no vector moves."""
+    model = scene.model.to(dtype).eval()
+    loss = reconstruction_loss(model(scene.y.to(dtype), scene.operator), scene.truth.to(dtype), "final")
+    gradients = torch.autograd.grad(loss, list(model.parameters()))
+    return torch.cat([gradient.flatten() for gradient in gradients])
+
+
+class _Clock:
+    """Counts and times a map's evaluations, the device's queue drained on both sides."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.inside, self.calls, self.samples = 0.0, 0, 0
+
+    def seconds(self, work: Callable[[], object]) -> float:
+        started = self._now()
+        work()
+        return self._now() - started
+
+    def timed(self, f: Map) -> Map:
+        def counted(z: Tensor) -> Tensor:
+            started = self._now()
+            with torch.no_grad():
+                value = f(z)
+            self.inside += self._now() - started
+            self.calls += 1
+            self.samples += len(z)
+            return value
+
+        return counted
+
+    def _now(self) -> float:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter()

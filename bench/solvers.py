@@ -1,0 +1,189 @@
+"""``python -m bench.solvers``: fixed-point methods and gradient rules, ours beside those of other libraries."""
+
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, common_options, run
+from bench.environment import pick_device, provenance
+from bench.peers import PEERS, installed_peers
+from bench.progress import Reporter
+from bench.race import Race
+from bench.record import Measurement, Provenance, SolversSpec, SolversValues, Status
+from bench.runner import Cell, Outcome, all_answered, run_cells
+from bench.store import ResultStore
+
+SIZES = (64, 128)
+TOLERANCES = (1e-3, 1e-4)
+
+HELP = f"""Race fixed-point methods on LUSER's map, and gradient rules in its training step.
+
+Ours (anderson, broyden, picard) run beside those of the libraries that are installed: TorchDEQ and deepinv, with
+pip install .[peers]. Same map, same start, same tolerance on the relative residual, repeats taken in turn. The
+gradient's error is that of a whole LUSER-SW at 32x32 pixels, to unrolling in float64.
+
+\b
+Examples:
+  python -m bench.solvers
+  python -m bench.solvers --size 64 --tolerance 1e-5 --repeats 9
+
+{EXIT_CODES}
+"""
+
+
+@click.command(help=HELP)
+@click.option(
+    "--size",
+    "sizes",
+    type=click.IntRange(min=16),
+    multiple=True,
+    default=SIZES,
+    show_default=True,
+    help="Side of the square images, in pixels; repeatable.",
+)
+@click.option(
+    "--tolerance",
+    "tolerances",
+    type=click.FloatRange(min=0, min_open=True),
+    multiple=True,
+    default=TOLERANCES,
+    show_default=True,
+    help="Relative residual at which a solve ends; repeatable.",
+)
+@click.option("--batch", type=click.IntRange(min=1), default=8, show_default=True, help="Images a solve.")
+@click.option("--max-steps", type=click.IntRange(min=3), default=50, show_default=True, help="Bound on evaluations.")
+@click.option(
+    "--history", type=click.IntRange(min=2), default=6, show_default=True, help="Of Anderson's method, for all."
+)
+@click.option("--repeats", type=click.IntRange(min=1), default=5, show_default=True, help="Timed repeats.")
+@common_options
+def main(
+    sizes: Sequence[int],
+    tolerances: Sequence[float],
+    batch: int,
+    max_steps: int,
+    history: int,
+    repeats: int,
+    results: Path,
+    force: bool,
+    device: str,
+) -> int:
+    """Run the race from the command line."""
+    missing = [name for name in PEERS if not any(peer.startswith(name) for peer in installed_peers())]
+    if missing:
+        click.echo(f"not installed, so not compared: {', '.join(missing)}; pip install .[peers] brings them", err=True)
+    cells = solver_cells(
+        sizes,
+        tolerances,
+        device=pick_device(device),
+        batch=batch,
+        max_steps=max_steps,
+        history=history,
+        repeats=repeats,
+    )
+    records = run_cells(cells, ResultStore(results), force=force)
+    for record in records:
+        if isinstance(record.values, SolversValues):
+            Console().print(_methods_table(record, record.values), _rules_table(record.values))
+    return 0 if all_answered(records) else EXIT_FAILED_CELLS
+
+
+def solver_cells(
+    sizes: Sequence[int],
+    tolerances: Sequence[float],
+    *,
+    device: torch.device,
+    batch: int = 8,
+    max_steps: int = 50,
+    history: int = 6,
+    repeats: int = 5,
+) -> list[Cell]:
+    """Return one cell per size and tolerance.
+
+    Args:
+        sizes: sides of the square images, in pixels.
+        tolerances: relative residuals at which a solve ends.
+        device: where to run.
+        batch: images a solve.
+        max_steps: bound on map evaluations.
+        history: of Anderson's method, for every library.
+        repeats: timed repeats.
+    """
+    where = provenance(device)
+    return [
+        _cell(
+            SolversSpec(
+                task="deblur",
+                model="luser-sw",
+                image_shape=(size, size),
+                batch=batch,
+                tolerance=tolerance,
+                max_steps=max_steps,
+                history=history,
+                repeats=repeats,
+                peers=installed_peers(),
+            ),
+            where,
+            device,
+        )
+        for size in sizes
+        for tolerance in tolerances
+    ]
+
+
+def _cell(spec: SolversSpec, where: Provenance, device: torch.device) -> Cell:
+    def measure(reporter: Reporter) -> Outcome:
+        values = Race(spec, device, reporter.detail).run()
+        return Outcome(Status.OK, values, summary=_summary(values))
+
+    return Cell(spec, where, measure, f"{spec.image_shape[0]} pixels, tolerance {spec.tolerance:g}")
+
+
+def _summary(values: SolversValues) -> str:
+    steps = {row.rule: statistics.median(row.step_s) for row in values.rules}
+    return f"recompute takes {steps['recompute'] / steps['one-graph']:.3f} times the one-graph step"
+
+
+def _methods_table(record: Measurement, values: SolversValues) -> Table:
+    spec = record.spec
+    assert isinstance(spec, SolversSpec)
+    size = f"{spec.image_shape[0]}x{spec.image_shape[1]}"
+    table = Table(title=f"{size}, batch {spec.batch}, tolerance {spec.tolerance:g}: one solve")
+    for name in ("library", "method", "evaluations", "residual", "ms", "ms outside", "peak MiB", "gradient error"):
+        table.add_column(name, justify="left" if name in ("library", "method") else "right")
+    for row in values.methods:
+        milliseconds = [f"{1e3 * statistics.median(seconds):.4g}" for seconds in (row.solve_s, row.overhead_s)]
+        table.add_row(
+            row.library,
+            row.method,
+            str(row.evaluations),
+            f"{row.residual:.1e}",
+            *milliseconds,
+            f"{row.peak_bytes / 2**20:.1f}",
+            f"{row.gradient_error:.1e}",
+        )
+    return table
+
+
+def _rules_table(values: SolversValues) -> Table:
+    table = Table(title=f"LUSER-SW training step, batch {values.step_batch}")
+    for name in ("rule", "s", "kept MiB", "peak MiB", "gradient error"):
+        table.add_column(name, justify="left" if name == "rule" else "right")
+    for row in values.rules:
+        table.add_row(
+            row.rule,
+            f"{statistics.median(row.step_s):.4g}",
+            f"{row.kept_bytes / 2**20:.1f}",
+            f"{row.peak_bytes / 2**20:.1f}",
+            f"{row.gradient_error:.1e}",
+        )
+    return table
+
+
+if __name__ == "__main__":
+    run(main)
