@@ -58,11 +58,13 @@ class _History(Memory):
         row = torch.bmm(difference[:, None, :], self.differences[:, :filled].transpose(1, 2)).squeeze(1)
         row *= 1 + self.solver.ridge * self.identity[newest, :filled]
         self.gram[:, newest, :filled], self.gram[:, :filled, newest] = row, row
+        if filled == 1 and self.solver.mixing == 1:
+            return value  # the only combination there is
         weights = self._weights(newest, filled)
-        torch.bmm(weights, self.values[:, :filled], out=z[:, None, :])
+        combined = torch.bmm(weights, self.values[:, :filled])
         if self.solver.mixing != 1:
-            z -= (1 - self.solver.mixing) * torch.bmm(weights, self.differences[:, :filled])[:, 0]
-        return z
+            combined -= (1 - self.solver.mixing) * torch.bmm(weights, self.differences[:, :filled])
+        return combined.squeeze(1)
 
     @property
     def newest(self) -> int:

@@ -6,7 +6,7 @@ sample is done, which of its iterates is returned and what is reported of it is 
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -58,10 +58,7 @@ class Memory(ABC):
 
     @abstractmethod
     def propose(self, z: Tensor, value: Tensor, difference: Tensor) -> Tensor:
-        """Return the next iterates from ``z``, ``value`` = f(z) and ``difference`` = f(z) - z, all (b, N).
-
-        ``z`` may be overwritten and returned.
-        """
+        """Return the next iterates from ``z``, ``value`` = f(z) and ``difference`` = f(z) - z, all (b, N)."""
 
     @abstractmethod
     def keep(self, rows: Tensor) -> None:
@@ -134,10 +131,11 @@ class SampleWiseSolver(FixedPointSolver):
         for step in range(1, self.max_steps + 1):
             value = f(samples.z.view(-1, *start.shape[1:])).reshape(samples.z.shape)
             difference = memory.difference(value, samples.z)
-            samples.observe(value, difference, self.tolerance)
+            looks = self._looks(step, start.device)
+            samples.observe(value, difference, self.tolerance, looks)
             if step == self.max_steps:
                 break
-            if self._looks(step, start.device):
+            if looks:
                 remaining = int(samples.active.sum())
                 if remaining == 0:
                     break
@@ -149,7 +147,7 @@ class SampleWiseSolver(FixedPointSolver):
                     memory.keep(rows)
                     f = select(samples.place)
             samples.z = memory.propose(samples.z, value, difference)
-        samples = samples.merged_into(whole)
+        samples = samples if whole is None else samples.merged_into(whole)
         return FixedPointSolution(samples.best.view_as(start), samples.stats(self.tolerance))
 
     def _looks(self, step: int, device: torch.device) -> bool:
@@ -176,24 +174,27 @@ class _Samples:
     @classmethod
     def at(cls, start: Tensor) -> "_Samples":
         batch, device = len(start), start.device
-        z = start.reshape(batch, -1).clone()
+        z = start.reshape(batch, -1)
         return cls(
             place=torch.arange(batch, device=device),
             z=z,
-            best=z.clone(),
+            best=z,
             residual=z.new_full((batch,), torch.inf),
             smallest=z.new_full((batch,), torch.finfo(z.dtype).max / DIVERGENCE),
             steps=torch.zeros(batch, dtype=torch.long, device=device),
             active=torch.ones(batch, dtype=torch.bool, device=device),
         )
 
-    def observe(self, value: Tensor, difference: Tensor, tolerance: float) -> None:
+    def observe(self, value: Tensor, difference: Tensor, tolerance: float, looks: bool) -> None:
         """Take in f(z) and f(z) - z: whose iterate is better, and who is done."""
         distance = torch.linalg.vector_norm(difference, dim=1)
         residual = distance / (torch.linalg.vector_norm(value, dim=1) + torch.finfo(value.dtype).tiny)
         self.steps += self.active
         better = self.active & (residual < self.residual)
-        torch.where(better[:, None], self.z, self.best, out=self.best)
+        if looks and bool(better.all()):  # as it mostly is, and then nothing need be copied
+            self.best = self.z
+        else:
+            self.best = torch.where(better[:, None], self.z, self.best)
         self.residual = torch.where(better, residual, self.residual)
         # Comparisons with nan are false, and no bound is infinite: what is not finite is out of bounds.
         self.active &= (distance <= DIVERGENCE * self.smallest) & (residual > tolerance)
@@ -205,7 +206,7 @@ class _Samples:
     def merged_into(self, whole: "_Samples | None") -> "_Samples":
         """Write these samples into the whole batch; they are the whole batch where there is none yet."""
         if whole is None:
-            return self
+            return replace(self, best=self.best.clone())  # it may be an iterate, or the caller's start
         for field in fields(self):
             if field.name != "z":
                 getattr(whole, field.name)[self.place] = getattr(self, field.name)

@@ -16,6 +16,8 @@ from bench.record import (
     MemorySpec,
     MemoryValues,
     Provenance,
+    SolversSpec,
+    SolversValues,
     Status,
     TimingSpec,
     TimingValues,
@@ -45,7 +47,8 @@ AccuracyEntry = Entry[AccuracySpec, AccuracyValues]
 MemoryEntry = Entry[MemorySpec, MemoryValues]
 TimingEntry = Entry[TimingSpec, TimingValues]
 CallsEntry = Entry[CallsSpec, CallsValues]
-AnyEntry = AccuracyEntry | MemoryEntry | TimingEntry | CallsEntry
+SolversEntry = Entry[SolversSpec, SolversValues]
+AnyEntry = AccuracyEntry | MemoryEntry | TimingEntry | CallsEntry | SolversEntry
 E = TypeVar("E", bound=AnyEntry)
 
 
@@ -57,13 +60,14 @@ class Records:
     memory: tuple[MemoryEntry, ...]
     timing: tuple[TimingEntry, ...]
     calls: tuple[CallsEntry, ...]
+    solvers: tuple[SolversEntry, ...]
     outdated: int
     """Records of an older protocol, which are not comparable and not shown."""
 
     @property
     def all(self) -> tuple[AnyEntry, ...]:
         """Every entry, whatever its kind."""
-        return (*self.accuracy, *self.memory, *self.timing, *self.calls)
+        return (*self.accuracy, *self.memory, *self.timing, *self.calls, *self.solvers)
 
 
 def load_records(store: ResultStore) -> Records:
@@ -87,6 +91,7 @@ def load_records(store: ResultStore) -> Records:
         memory=_entries(best, MemorySpec, MemoryValues),
         timing=_entries(best, TimingSpec, TimingValues),
         calls=_entries(best, CallsSpec, CallsValues),
+        solvers=_entries(best, SolversSpec, SolversValues),
         outdated=len(every) - len(current),
     )
 
@@ -130,7 +135,7 @@ def _one_environment(records: Iterable[Measurement]) -> list[Measurement]:
     best: dict[tuple[str, str], Measurement] = {}
     for record in records:
         on_gpu = isinstance(record.spec, MemorySpec) and record.spec.backend == "cuda"
-        by_device = on_gpu or isinstance(record.spec, TimingSpec)
+        by_device = on_gpu or isinstance(record.spec, TimingSpec | SolversSpec)
         key = record.cell_id, record.provenance.device if by_device else ""
         if key not in best or _preference(record) > _preference(best[key]):
             best[key] = record

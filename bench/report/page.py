@@ -58,7 +58,7 @@ def readme(exhibits: Sequence[Exhibit], records: Records, studies: Sequence[Stud
     return template.render(
         exhibits=exhibits,
         origins=_origins(records.all),
-        commands=_commands(studies),
+        commands=_commands(studies) + (["python -m bench.solvers"] if records.solvers else []),
         commits=_commits(records.all),
         paper=paper,
         protocol=PROTOCOL,
