@@ -60,7 +60,7 @@ Examples:
 @click.option(
     "--history", type=click.IntRange(min=2), default=6, show_default=True, help="Of Anderson's method, for all."
 )
-@click.option("--repeats", type=click.IntRange(min=1), default=3, show_default=True, help="Timed repeats.")
+@click.option("--repeats", type=click.IntRange(min=1), default=5, show_default=True, help="Timed repeats.")
 @common_options
 def main(
     sizes: Sequence[int],
@@ -101,7 +101,7 @@ def solver_cells(
     batch: int = 8,
     max_steps: int = 50,
     history: int = 6,
-    repeats: int = 3,
+    repeats: int = 5,
 ) -> list[Cell]:
     """Return one cell per size and tolerance.
 

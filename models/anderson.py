@@ -39,6 +39,7 @@ class _History(Memory):
         self.differences = torch.empty_like(self.values)
         self.gram = z.new_zeros(len(z), size, size)
         self.identity = torch.eye(size, dtype=z.dtype, device=z.device)
+        self.ridged = 1 + solver.ridge * self.identity
         self.ones = z.new_ones(len(z), size, 1)
         self.count = 0
 
@@ -56,7 +57,7 @@ class _History(Memory):
         # One row a step: the other products have not changed. A row times a matrix: the CPU's batched matrix
         # times column is ten times slower.
         row = torch.bmm(difference[:, None, :], self.differences[:, :filled].transpose(1, 2)).squeeze(1)
-        row *= 1 + self.solver.ridge * self.identity[newest, :filled]
+        row *= self.ridged[newest, :filled]
         self.gram[:, newest, :filled], self.gram[:, :filled, newest] = row, row
         if filled == 1 and self.solver.mixing == 1:
             return value  # the only combination there is

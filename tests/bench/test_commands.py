@@ -13,6 +13,7 @@ from bench.store import ResultStore
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = ["bench", "bench.all", "bench.memory", "bench.accuracy", "bench.timing", "bench.calls", "bench.report"]
+COMMANDS += ["bench.solvers"]
 
 
 def run(*arguments, cwd=ROOT):
@@ -65,6 +66,17 @@ def test_bench_lists_every_command():
         (["bench.accuracy", "--all", "--data", "debulr=."], "unknown task 'debulr'; did you mean 'deblur'?"),
         (["bench.accuracy", "--all", "--device", "tpu9"], "unknown device 'tpu9'"),
         (["bench.accuracy", "--model", "deq4ip", "--loss", "aux"], "nothing to train"),
+        (
+            ["bench.accuracy", "--model", "lu-dncnn", "--jacobian-weight", "1"],
+            "--jacobian-weight: no fixed point in lu-dncnn",
+        ),
+        (
+            ["bench.accuracy", "--model", "luser-sw", "--pretrain-steps", "5"],
+            "--pretrain-steps: no denoiser in luser-sw; deq4ip has one",
+        ),
+        (["bench.accuracy", "--all", "--jacobian-weight", "-1"], "jacobian-weight"),
+        (["bench.solvers", "--tolerance", "0"], "tolerance"),
+        (["bench.solvers", "--size", "3"], "size"),
         (["bench.calls", "--nonsense"], "No such option"),
     ],
 )

@@ -1,6 +1,7 @@
 """Training and grading: seeded, careful with what is not finite, and fair."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -87,7 +88,43 @@ def test_a_run_of_skipped_steps_has_diverged(task, operator, images):
     model = Brightness(bad_steps=range(20))
     log = fit(model, operator, task, images, Recipe(steps=20, batch=2, learning_rate=0.01, loss="final", seed=0))
     assert log.diverged
+    assert len(log.losses) == log.skipped == 3  # more than a tenth of 20: there it ends
     assert model.gain.item() == 0.5
+
+
+def test_the_fixed_points_of_a_run_leave_a_trace(task, operator, images):
+    _, log = weights_after(task, operator, images, RECIPE)
+    assert [point.step for point in log.solver_trace] == [0, 1, 2]
+    for point in log.solver_trace:
+        for values in (point.forward_steps, point.backward_steps, point.forward_residuals, point.backward_residuals):
+            assert len(values) == 2
+            assert all(math.isfinite(value) for value in values)
+        assert min(*point.forward_steps, *point.backward_steps) >= 1
+
+
+def test_the_trace_stays_short_in_a_long_run(task, operator, images):
+    log = fit(MODELS["deq4ip"](channels=3), operator, task, images, replace(RECIPE, steps=103, batch=1))
+    assert 50 <= len(log.solver_trace) <= 100
+    assert log.solver_trace[1].step == 2
+
+
+def test_models_without_fixed_points_leave_no_trace(task, operator, images):
+    assert fit(Brightness(), operator, task, images, RECIPE).solver_trace == []
+
+
+def test_the_jacobian_penalty_changes_the_training_of_models_with_fixed_points_only(task, operator, images):
+    recipe = replace(RECIPE, steps=30)
+    heavy = replace(recipe, jacobian_weight=1e3)
+    plain, _ = weights_after(task, operator, images, recipe)
+    paid, log = weights_after(task, operator, images, heavy)
+    assert not torch.equal(plain, paid)
+    assert all(math.isfinite(loss) for loss in log.losses)
+    gains = []
+    for one in (recipe, heavy):
+        model = Brightness()
+        fit(model, operator, task, images, one)
+        gains.append(model.gain.item())
+    assert gains[0] == gains[1]
 
 
 def test_the_auxiliary_loss_is_the_mean_over_stages():
@@ -117,6 +154,7 @@ def test_grading_is_the_same_for_every_model_and_order(task, operator, images):
     second = evaluate(MODELS["luser-sw"](channels=3, num_stages=1), operator, task, images)
     assert [i.start_psnr_db for i in first.items] == [i.start_psnr_db for i in second.items]
     assert [i.name for i in first.items] == [images[index].name for index in range(len(images))]
-    assert len(second.solver_steps) == len(second.residuals) == 1
+    assert len(second.solver_steps) == len(second.warm_solver_steps) == len(second.residuals) == 1
+    assert first.solver_steps == first.warm_solver_steps == ()
     assert set(first.example) == {"start", "reconstruction", "truth"}
     assert all(image.shape == (3, *SHAPE) for image in first.example.values())

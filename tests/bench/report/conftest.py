@@ -14,7 +14,11 @@ from bench.record import (
     Measurement,
     MemorySpec,
     MemoryValues,
+    MethodRow,
     Provenance,
+    RuleRow,
+    SolversSpec,
+    SolversValues,
     Status,
     TimingSpec,
     TimingValues,
@@ -92,7 +96,8 @@ class Samples:
             items=items,
             loss_trace=self.trace(steps, GAINS_DB.get(model, 3.0)),
             skipped_steps=1 if model == "deq4ip" else 0,
-            solver_steps=(10.0, 5.0),
+            solver_steps=(10.0, 5.0) if model.startswith("luser") else (),
+            warm_solver_steps=(10.0, 4.0) if model.startswith("luser") else (),
             residuals=(1e-3, 1e-4),
             train_s=12.0,
             example=relative,
@@ -180,6 +185,40 @@ class Samples:
         training = {**reconstruction, "forward.backward": forward, "adjoint.backward": forward}
         return self.add(spec, CallsValues(training_step=training, reconstruction=reconstruction), **origin)
 
+    def solvers(self, size=64, tolerance=1e-3, *, peers=("torchdeq 0.1.0",), overhead=0.001, **origin):
+        spec = SolversSpec(
+            task="deblur",
+            model="luser-sw",
+            image_shape=(size, size),
+            batch=8,
+            tolerance=tolerance,
+            max_steps=50,
+            history=6,
+            repeats=3,
+            peers=peers,
+        )
+        libraries = ("ours", *(peer.split()[0] for peer in peers))
+        methods = tuple(
+            MethodRow(
+                library=library,
+                method=method,
+                evaluations=6 + place,
+                sample_evaluations=40,
+                residual=5e-4,
+                solve_s=(0.2, 0.3, 0.4),
+                overhead_s=(overhead * (1 + 3 * place),) * 3,
+                peak_bytes=20 * 2**20,
+                gradient_error=1e-4,
+            )
+            for place, library in enumerate(libraries)
+            for method in ("anderson", "broyden", "picard")
+        )
+        rules = tuple(
+            RuleRow(rule=rule, step_s=seconds, kept_bytes=2**20, peak_bytes=2**21, gradient_error=1e-4)
+            for rule, seconds in (("recompute", (1.05, 2.1, 4.2)), ("one-graph", (1.0, 2.0, 4.0)))
+        )
+        return self.add(spec, SolversValues(methods=methods, rules=rules, step_batch=2), **origin)
+
     def scene(self, task, *, flaw=(4, 4), size=8):
         """A truth, a start, and per model a reconstruction; LU-DnCNN's has a flaw that LUSER-DW's has not."""
         height, width = TASKS.get(task, (32, 32))
@@ -241,6 +280,7 @@ class Samples:
         self.fill_accuracy()
         self.fill_memory()
         self.fill_speed()
+        self.solvers()
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,8 @@ from bench.report.render import render
 ROOT = Path(__file__).resolve().parents[3]
 HEADLINE = {
     *("table2.tex", "table2.csv", "table2.png", "table3.tex", "table3.png", "table4.tex", "table4.png"),
-    *("figure2.png", "memory.png", "gain.png", "training.png", "README.md"),
+    *("figure2.png", "memory.png", "gain.png", "training.png", "stages.png", "README.md"),
+    *("solvers.tex", "solvers.png", "gradients.tex", "gradients.png"),
 }
 
 
