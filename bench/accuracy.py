@@ -14,18 +14,20 @@ from bench.cli import (
     Name,
     common_options,
     data_option,
+    policy_option,
     run,
     scale_option,
     selection_options,
 )
 from bench.environment import pick_device
 from bench.experiment import Stabilisers, accuracy_cells, mean_psnr_db
-from bench.record import AccuracySpec, AccuracyValues, Loss, Measurement
+from bench.record import AccuracySpec, Loss, Measurement, Policy
 from bench.runner import all_answered, run_cells
 from bench.scales import SCALES
 from bench.sources import check_sources, data_sources
 from bench.store import ResultStore
 from bench.tasks import TASKS
+from bench.values import AccuracyValues
 from models import MODELS
 
 LOSSES: tuple[Loss, ...] = get_args(Loss)
@@ -57,6 +59,7 @@ Examples:
     multiple=True,
     help="final: error of the last image; aux: of every stage's; repeatable. Default: both.",
 )
+@policy_option
 @scale_option
 @data_option
 @click.option(
@@ -80,6 +83,7 @@ def main(
     tasks: Sequence[str],
     models: Sequence[str],
     losses: Sequence[Loss],
+    policies: Sequence[Policy],
     scale: str,
     data: Sequence[str],
     jacobian_weight: float,
@@ -96,17 +100,22 @@ def main(
     check_sources(tasks or tuple(TASKS), sources, SCALES[scale])
     stabilisers = Stabilisers(jacobian_weight, pretrain_steps)
     _check(stabilisers, models or tuple(MODELS))
-    cells = accuracy_cells(
-        tasks or tuple(TASKS),
-        models or tuple(MODELS),
-        losses or LOSSES,
-        SCALES[scale],
-        sources,
-        store,
-        device=pick_device(device),
-        seed=seed,
-        stabilisers=stabilisers,
-    )
+    cells = [
+        cell
+        for policy in policies
+        for cell in accuracy_cells(
+            tasks or tuple(TASKS),
+            models or tuple(MODELS),
+            losses or LOSSES,
+            SCALES[scale],
+            sources,
+            store,
+            device=pick_device(device),
+            seed=seed,
+            policy=policy,
+            stabilisers=stabilisers,
+        )
+    ]
     if not cells:
         raise click.ClickException("nothing to train: deq4ip has one stage, so --loss aux does not apply to it")
     records = run_cells(cells, store, force=force)

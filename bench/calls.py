@@ -19,11 +19,12 @@ from bench.cli import (
 )
 from bench.environment import pick_device, provenance
 from bench.progress import Reporter
-from bench.record import CallsSpec, CallsValues, Measurement, Policy, Provenance, Status
+from bench.record import CallsSpec, Measurement, Policy, Provenance, Status
 from bench.runner import Cell, Outcome, all_answered, run_cells
 from bench.store import ResultStore
 from bench.tasks import TASKS
 from bench.train import Recipe, compute_gradients, fit
+from bench.values import CallsValues
 from models import MODELS
 from operators import CallCounter
 

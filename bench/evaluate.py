@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.data import ImageSplit, LabelledImage
-from bench.record import ImageScore
 from bench.tasks.base import Task
+from bench.values import ImageScore
 from models import Luser, Reconstruction, ReconstructionModel
 from models.base import starting_image
 from operators import LinearOperator

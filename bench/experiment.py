@@ -12,12 +12,13 @@ from bench.environment import provenance
 from bench.evaluate import Grades, evaluate
 from bench.pretrain import pretrain
 from bench.progress import Reporter
-from bench.record import AccuracySpec, AccuracyValues, Loss, Policy, Provenance, Status
+from bench.record import AccuracySpec, Loss, Policy, Provenance, Status
 from bench.runner import Cell, Outcome
 from bench.scales import Scale
 from bench.store import ResultStore
 from bench.tasks import TASKS
 from bench.train import Recipe, TrainingLog, fit
+from bench.values import AccuracyValues
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from bench.memory.storage import StorageRecorder
 from bench.peers import peer_solvers
-from bench.record import MethodRow, RuleRow, SolversSpec, SolversValues
+from bench.record import SolversSpec
 from bench.tasks import TASKS
 from bench.train import compute_gradients, make_optimizer, reconstruction_loss
+from bench.values import MethodRow, RuleRow, SolversValues
 from models import GRADIENTS, SOLVERS, FixedPointSolver, Luser, LuserSW, Unrolled
 from models.base import starting_image
 from models.fixed_point import Map

@@ -8,8 +8,9 @@ from datetime import datetime, timezone
 import torch
 
 from bench.progress import Reporter
-from bench.record import Measurement, Provenance, Spec, Status, Values
+from bench.record import Measurement, Provenance, Spec, Status
 from bench.store import ResultStore
+from bench.values import Values
 
 
 @dataclass(frozen=True)

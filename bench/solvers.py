@@ -14,9 +14,10 @@ from bench.environment import pick_device, provenance
 from bench.peers import PEERS, installed_peers
 from bench.progress import Reporter
 from bench.race import Race
-from bench.record import Measurement, Provenance, SolversSpec, SolversValues, Status
+from bench.record import Measurement, Provenance, SolversSpec, Status
 from bench.runner import Cell, Outcome, all_answered, run_cells
 from bench.store import ResultStore
+from bench.values import SolversValues
 
 SIZES = (64, 128)
 TOLERANCES = (1e-3, 1e-4)

@@ -15,6 +15,7 @@ from bench.cli import (
     EXIT_FAILED_CELLS,
     Bytes,
     common_options,
+    policy_option,
     resolve_model,
     run,
     scale_option,
@@ -24,12 +25,13 @@ from bench.environment import pick_device, provenance
 from bench.memory.allocator import GIB
 from bench.memory.search import guess_batch, largest_batch, simulate
 from bench.progress import Reporter
-from bench.record import Measurement, MemorySpec, MemoryValues, Policy, Provenance, Status, TimingSpec, TimingValues
+from bench.record import Measurement, MemorySpec, Policy, Provenance, Status, TimingSpec
 from bench.runner import Cell, Outcome, all_answered, run_cells
 from bench.scales import SCALES, Scale
 from bench.store import ResultStore
 from bench.tasks import TASKS
 from bench.train import make_optimizer, training_step
+from bench.values import MemoryValues, TimingValues
 from models import MODELS
 
 TIMED_TASKS = ("deblur", "ct", "mri4x")
@@ -53,6 +55,7 @@ Examples:
 
 @click.command(help=HELP)
 @selection_options
+@policy_option
 @scale_option
 @click.option("--batch", type=click.IntRange(min=1), default=2, show_default=True, help="The common batch.")
 @click.option(
@@ -73,6 +76,7 @@ Examples:
 def main(
     tasks: Sequence[str],
     models: Sequence[str],
+    policies: Sequence[Policy],
     scale: str,
     batch: int,
     cap: int,
@@ -83,16 +87,21 @@ def main(
 ) -> int:
     """Run the timings from the command line."""
     store = ResultStore(results)
-    cells = timing_cells(
-        tasks or TIMED_TASKS,
-        models or tuple(MODELS),
-        SCALES[scale],
-        store=store,
-        device=pick_device(device),
-        batch=batch,
-        cap_bytes=cap,
-        repeats=repeats,
-    )
+    cells = [
+        cell
+        for policy in policies
+        for cell in timing_cells(
+            tasks or TIMED_TASKS,
+            models or tuple(MODELS),
+            SCALES[scale],
+            store=store,
+            device=pick_device(device),
+            batch=batch,
+            cap_bytes=cap,
+            repeats=repeats,
+            policy=policy,
+        )
+    ]
     records = run_cells(cells, store, force=force)
     Console().print(_table(records))
     return 0 if all_answered(records) else EXIT_FAILED_CELLS
@@ -166,7 +175,7 @@ def _cell(spec: TimingSpec, where: Provenance, device: torch.device) -> Cell:
         summary = f"step {step:.3f} s, reconstruction {evaluation:.3f} s"
         return Outcome(Status.OK, values, summary=summary)
 
-    return Cell(spec, where, measure, f"batch {spec.batch}")
+    return Cell(spec, where, measure, f"{spec.policy} batch {spec.batch}")
 
 
 def _time(spec: TimingSpec, device: torch.device) -> TimingValues:
@@ -211,8 +220,8 @@ def _repeat(work: Callable[[], object], repeats: int, device: torch.device) -> t
 
 def _table(records: Sequence[Measurement]) -> Table:
     table = Table(title="Median seconds per image")
-    for name in ("task", "model", "batch", "rule", "training step", "reconstruction"):
-        table.add_column(name, justify="left" if name in ("task", "model", "rule") else "right")
+    for name in ("task", "model", "policy", "batch", "rule", "training step", "reconstruction"):
+        table.add_column(name, justify="left" if name in ("task", "model", "policy", "rule") else "right")
     for record in records:
         spec, values = record.spec, record.values
         assert isinstance(spec, TimingSpec)
@@ -220,7 +229,7 @@ def _table(records: Sequence[Measurement]) -> Table:
         if isinstance(values, TimingValues):
             train, evaluation = (statistics.median(s) / spec.batch for s in (values.train_step_s, values.evaluation_s))
             cells = (f"{train:.4f}", f"{evaluation:.4f}")
-        table.add_row(spec.task, spec.model, str(spec.batch), spec.batch_rule, *cells)
+        table.add_row(spec.task, spec.model, spec.policy, str(spec.batch), spec.batch_rule, *cells)
     return table
 
 

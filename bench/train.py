@@ -11,8 +11,9 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, RandomSampler
 
 from bench.data import ImageSplit, LabelledImage
-from bench.record import Loss, SolverPoint
+from bench.record import Loss
 from bench.tasks.base import Task
+from bench.values import SolverPoint
 from models import EquilibriumModel, Reconstruction, ReconstructionModel, Solve
 from operators import LinearOperator
 

@@ -2,7 +2,8 @@
 
 from datetime import datetime, timezone
 
-from bench.record import Measurement, MemorySpec, MemoryValues, Probe, Provenance, Status
+from bench.record import Measurement, MemorySpec, Provenance, Status
+from bench.values import MemoryValues, Probe
 
 
 def make_provenance(**changes):

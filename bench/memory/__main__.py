@@ -16,10 +16,11 @@ from bench.memory.allocator import GIB
 from bench.memory.cuda import probe
 from bench.memory.search import count_parameters, guess_batch, largest_batch, next_batch, simulate
 from bench.progress import Reporter
-from bench.record import Measurement, MemorySpec, MemoryValues, Policy, Probe, Provenance, Status
+from bench.record import Measurement, MemorySpec, Policy, Provenance, Status
 from bench.runner import Cell, Outcome, all_answered, run_cells
 from bench.store import ResultStore
 from bench.tasks import TASKS
+from bench.values import MemoryValues, Probe
 from models import MODELS
 
 TABLE3_TASKS = ("deblur", "ct", "mri4x")

@@ -16,9 +16,10 @@ import pynvml
 import torch
 
 from bench.cli import resolve_model, run
-from bench.record import MemorySpec, Probe
+from bench.record import MemorySpec
 from bench.tasks import TASKS
 from bench.train import make_optimizer, training_step
+from bench.values import Probe
 
 PROBE_STEPS = 3
 PROBE_TIMEOUT_S = 900

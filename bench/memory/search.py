@@ -8,8 +8,9 @@ import torch
 from bench.cli import resolve_model
 from bench.memory.allocator import GIB, OutOfMemoryError
 from bench.memory.trace import Event, ShapeOperator, replay, trace_training
-from bench.record import MemorySpec, Probe
+from bench.record import MemorySpec
 from bench.tasks import TASKS
+from bench.values import Probe
 from models import Policy, parameter_counts
 
 SIMULATED_OVERHEAD_BYTES = int(0.6 * GIB)

@@ -9,20 +9,16 @@ from pydantic import BaseModel
 from bench.record import (
     PROTOCOL,
     AccuracySpec,
-    AccuracyValues,
     CallsSpec,
-    CallsValues,
     Measurement,
     MemorySpec,
-    MemoryValues,
     Provenance,
     SolversSpec,
-    SolversValues,
     Status,
     TimingSpec,
-    TimingValues,
 )
 from bench.store import ResultStore, StoreError
+from bench.values import AccuracyValues, CallsValues, MemoryValues, SolversValues, TimingValues
 
 S = TypeVar("S", bound=BaseModel)
 V = TypeVar("V", bound=BaseModel)

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from statistics import median
 
-from bench.record import MethodRow, SolversValues
 from bench.report.choice import SolversEntry, dominant
 from bench.report.layout import DIRTY, MISSING, Cell, Row, Table, listing, shape_text
 from bench.report.table4 import milliseconds_text
+from bench.values import MethodRow, SolversValues
 
 LIBRARIES = {"ours": "ours", "torchdeq": "TorchDEQ", "deepinv": "deepinv"}
 METHODS = {"anderson": "Anderson", "broyden": "Broyden", "picard": "plain iteration"}

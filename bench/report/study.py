@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.paper import Metric, Paper
-from bench.record import ImageScore
 from bench.report.choice import AccuracyEntry, dominant
+from bench.values import ImageScore
 
 SCALES = ("quick", "small", "paper")
 """From the least to the most demanding; a scale of the user's own ranks below all."""

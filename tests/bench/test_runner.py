@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from bench.record import CallsSpec, CallsValues, Status
+from bench.record import CallsSpec, Status
 from bench.runner import Cell, Outcome, all_answered, run_cells
 from bench.store import ResultStore
+from bench.values import CallsValues
 from tests.records import make_provenance
 
 

@@ -12,13 +12,9 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from bench.record import (
-    AccuracySpec,
-    AccuracyValues,
-    CallsValues,
-    Status,
-)
+from bench.record import AccuracySpec, Status
 from bench.store import ResultStore, StoreError
+from bench.values import AccuracyValues, CallsValues
 from tests.records import make_provenance, make_record, make_spec
 
 ROOT = Path(__file__).resolve().parents[2]

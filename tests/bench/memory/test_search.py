@@ -3,7 +3,7 @@
 import pytest
 
 from bench.memory.search import largest_batch, next_batch
-from bench.record import Probe
+from bench.values import Probe
 
 CANDIDATES = [1, *range(2, 201, 2)]
 

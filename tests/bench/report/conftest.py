@@ -5,25 +5,18 @@ from datetime import datetime, timedelta, timezone
 import numpy as np
 import pytest
 
-from bench.record import (
-    AccuracySpec,
+from bench.record import AccuracySpec, CallsSpec, Measurement, MemorySpec, Provenance, SolversSpec, Status, TimingSpec
+from bench.store import ResultStore
+from bench.values import (
     AccuracyValues,
-    CallsSpec,
     CallsValues,
     ImageScore,
-    Measurement,
-    MemorySpec,
     MemoryValues,
     MethodRow,
-    Provenance,
     RuleRow,
-    SolversSpec,
     SolversValues,
-    Status,
-    TimingSpec,
     TimingValues,
 )
-from bench.store import ResultStore
 
 TASKS = {"deblur": (36, 30), "ct": (32, 32), "mri4x": (32, 32), "mri8x": (32, 32)}
 PAPER_SHAPES = {"deblur": (218, 178), "ct": (362, 362), "mri4x": (320, 320)}

@@ -1,0 +1,126 @@
+"""What a measurement answers, one class a kind of question; units stand in the names. Never imports torch."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Frozen(BaseModel):
+    """The base of everything that is stored: immutable, and without fields that nobody knows."""
+
+    # JSON has no nan: a skipped step's loss is stored as the string "NaN" and read back as a float.
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+
+
+class Probe(Frozen):
+    """One batch tried under a cap."""
+
+    batch: int
+    peak_bytes: int
+    fits: bool
+
+
+class MemoryValues(Frozen):
+    """The largest batch, 0 where not even one image fits, with the evidence for it."""
+
+    kind: Literal["memory"] = "memory"
+    max_batch: int
+    parameters: int = Field(description="by the paper's convention, frozen kernel values included where it does")
+    trainable_parameters: int
+    peak_bytes: int | None = Field(description="at max_batch; None where nothing fits")
+    next_peak_bytes: int = Field(description="at the next batch, which does not fit")
+    probes: tuple[Probe, ...]
+
+
+class ImageScore(Frozen):
+    """One held-out image: the starting image's quality and the reconstruction's."""
+
+    name: str
+    group: str = Field(description="patient, volume or file: what a bootstrap resamples")
+    start_psnr_db: float
+    start_ssim: float
+    psnr_db: float
+    ssim: float
+
+
+class SolverPoint(Frozen):
+    """How the fixed points of one training step were solved: means over the batch, one a stage."""
+
+    step: int
+    forward_steps: tuple[float, ...]
+    forward_residuals: tuple[float, ...]
+    backward_steps: tuple[float, ...] = Field(description="of the gradient's linear fixed points; may be empty")
+    backward_residuals: tuple[float, ...]
+
+
+class AccuracyValues(Frozen):
+    """Scores of every held-out image and the course of the training."""
+
+    kind: Literal["accuracy"] = "accuracy"
+    items: tuple[ImageScore, ...]
+    loss_trace: tuple[float, ...] = Field(description="training loss at every step; nan steps were skipped")
+    skipped_steps: int = Field(description="steps whose loss or gradient was not finite")
+    solver_steps: tuple[float, ...] = Field(description="mean fixed-point steps per stage on the held-out images")
+    residuals: tuple[float, ...] = Field(description="mean relative residual per stage on the held-out images")
+    warm_solver_steps: tuple[float, ...] = Field(
+        default=(), description="as solver_steps, each solve started at the r* of the stage before; LUSER only"
+    )
+    solver_trace: tuple[SolverPoint, ...] = Field(default=(), description="evenly spread over the training steps")
+    train_s: float
+    example: str | None = Field(
+        default=None, description="file of Figure 2's arrays, relative to the results folder; see bench.store"
+    )
+
+
+class TimingValues(Frozen):
+    """Seconds for a whole batch, every repeat, so that any statistic can be taken later."""
+
+    kind: Literal["timing"] = "timing"
+    train_step_s: tuple[float, ...]
+    evaluation_s: tuple[float, ...]
+
+
+class CallsValues(Frozen):
+    """Applications, a batch counting once, keyed '<forward|adjoint>.<reconstruct|solve|backward>'."""
+
+    kind: Literal["calls"] = "calls"
+    training_step: dict[str, float]
+    reconstruction: dict[str, float]
+
+
+class MethodRow(Frozen):
+    """One library's method on the map; seconds of every repeat, taken in turn with the other methods."""
+
+    library: str
+    method: str
+    evaluations: int = Field(description="evaluations of the map on the whole batch or a part of it")
+    sample_evaluations: int = Field(description="images evaluated, over all evaluations")
+    residual: float = Field(description="largest true relative residual of a returned image")
+    solve_s: tuple[float, ...]
+    overhead_s: tuple[float, ...] = Field(description="outside the map")
+    peak_bytes: int = Field(description="of storages alive during a solve")
+    gradient_error: float = Field(description="relative, of a whole model's gradient, to float64 unrolling")
+
+
+class RuleRow(Frozen):
+    """One gradient rule in a whole training step; seconds of every repeat, taken in turn with the other rules."""
+
+    rule: str
+    step_s: tuple[float, ...]
+    kept_bytes: int = Field(description="of storages that the forward pass leaves for the backward pass")
+    peak_bytes: int = Field(description="of storages alive during a step, weights and optimiser left out")
+    gradient_error: float
+
+
+class SolversValues(Frozen):
+    """Methods on one map, and gradient rules in a training step."""
+
+    kind: Literal["solvers"] = "solvers"
+    methods: tuple[MethodRow, ...]
+    rules: tuple[RuleRow, ...]
+    step_batch: int = Field(description="images of the training steps")
+
+
+Values = Annotated[
+    MemoryValues | AccuracyValues | TimingValues | CallsValues | SolversValues, Field(discriminator="kind")
+]
