@@ -1,12 +1,12 @@
 """Table 4: the paper's words for its architectures, and what we measured behind each of them."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from statistics import median
 from typing import Literal
 
 from bench.paper import Property, WordsRow
 from bench.record import Policy, Status
-from bench.report.choice import CallsEntry, E, MemoryEntry, TimingEntry, newest
+from bench.report.choice import AccuracyEntry, CallsEntry, E, MemoryEntry, TimingEntry, newest
 from bench.report.comparison import Comparison
 from bench.report.layout import DIRTY, MISSING, Cell, Row, Table, answer, bytes_text, listing, shape_text
 
@@ -76,6 +76,7 @@ def _notes(comparison: Comparison) -> list[str]:
     notes.append(f"Operator calls: applications of the operator + of its adjoint to one batch{counted}.")
     if comparison.study:
         notes.append(f"Stability: all tasks, losses and seeds of {comparison.study.group.title}.")
+        notes.append("Residuals: of the worst stage at the last recorded training step, median over runs.")
     notes.append("Expressiveness has no measurement of its own: see Table 2.")
     return notes
 
@@ -179,6 +180,7 @@ def _gib_per_image(entry: MemoryEntry) -> str | None:
 
 def _stability_section(comparison: Comparison) -> list[Row]:
     skipped, diverged = [Cell(), Cell("skipped training steps")], [Cell(), Cell("diverged runs")]
+    residuals = [Cell(), Cell("residual, backward residual")]
     cells = comparison.study.cells if comparison.study else {}
     for model in comparison.models:
         entries = [entry for key, cell in cells.items() if key[1] == model for entry in cell]
@@ -188,7 +190,18 @@ def _stability_section(comparison: Comparison) -> list[Row]:
         mark = DIRTY if any(entry.provenance.dirty for entry in entries) else ""
         skipped.append(Cell(f"{lost:,} of {steps:,}" if steps else MISSING, mark=mark))
         diverged.append(Cell(f"{bad} of {len(entries)}" if entries else MISSING, mark=mark))
-    return [Row(tuple(skipped)), Row(tuple(diverged))]
+        residuals.append(Cell(_residual_text(entries), mark=mark))
+    return [Row(tuple(skipped)), Row(tuple(diverged)), Row(tuple(residuals))]
+
+
+def _residual_text(entries: Sequence[AccuracyEntry]) -> str:
+    """Return the median over runs of the worst stage's residuals at the last recorded training step."""
+    last = [entry.values.solver_trace[-1] for entry in entries if entry.values and entry.values.solver_trace]
+    if not last:
+        return "no fixed point" if any(entry.values for entry in entries) else MISSING
+    forward = median(max(point.forward_residuals) for point in last)
+    backward = [max(point.backward_residuals) for point in last if point.backward_residuals]
+    return f"{forward:.0e}, " + (f"{median(backward):.0e}" if backward else "none")
 
 
 def _model_cells(comparison: Comparison, entries: Iterable[E], show: Callable[[E], str | None]) -> list[Cell]:

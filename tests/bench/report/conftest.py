@@ -14,6 +14,7 @@ from bench.values import (
     MemoryValues,
     MethodRow,
     RuleRow,
+    SolverPoint,
     SolversValues,
     TimingValues,
 )
@@ -92,6 +93,7 @@ class Samples:
             solver_steps=(10.0, 5.0) if model.startswith("luser") else (),
             warm_solver_steps=(10.0, 4.0) if model.startswith("luser") else (),
             residuals=(1e-3, 1e-4),
+            solver_trace=() if model == "lu-dncnn" else self.solver_trace(steps),
             train_s=12.0,
             example=relative,
         )
@@ -113,6 +115,13 @@ class Samples:
     def trace(self, steps, speed):
         noise = np.random.default_rng(int(10 * speed)).normal(0.0, 0.2, steps)
         return tuple((0.002 + 0.05 * np.exp(-np.arange(steps) * speed / steps) * np.exp(noise)).tolist())
+
+    def solver_trace(self, steps):
+        solved = {"forward_steps": (10.0, 5.0), "backward_steps": (8.0, 4.0)}
+        return tuple(
+            SolverPoint(step=step, forward_residuals=(1e-3, residual), backward_residuals=(2e-2, residual), **solved)
+            for step, residual in ((0, 0.5), (steps // 2, 2e-3))
+        )
 
     def memory(
         self,

@@ -193,6 +193,8 @@ def test_table_4_puts_words_over_measurements(samples):
     stability = [row for row in rows if row[1] in ("skipped training steps", "diverged runs")]
     assert stability[0][2:] == ["0 of 320", "4 of 160", "0 of 320", "0 of 320"]
     assert stability[1][2:] == ["0 of 8", "0 of 4", "0 of 8", "0 of 8"]
+    (residuals,) = [row for row in rows if row[1] == "residual, backward residual"]
+    assert residuals[2:] == ["no fixed point", *["2e-03, 2e-02"] * 3]
 
 
 def test_table_4_counts_diverged_runs(samples):
