@@ -45,7 +45,7 @@ class PeerSolver(FixedPointSolver):
         z = self.solve(f, start)
         unknown = torch.full((len(z),), torch.nan, device=z.device)
         no = torch.zeros(len(z), dtype=torch.bool, device=z.device)
-        return FixedPointSolution(z, SolveStats(torch.zeros(len(z), dtype=torch.long), unknown, no, no))
+        return FixedPointSolution(z, SolveStats(no.long(), unknown, no, no))
 
 
 def peer_solvers(max_steps: int, tolerance: float, history: int) -> dict[tuple[str, str], PeerSolver]:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeVar
 
 import torch
@@ -61,8 +62,6 @@ class Race:
     ) -> None:
         self.spec, self.device, self.detail = spec, device, detail
         self.small = self.scene(ERROR_SHAPE, 1)
-        detail("reference gradient")
-        self.reference = self._reference_gradient()
 
     def run(self) -> SolversValues:
         """Measure every method on the first stage's map, and every gradient rule in a whole training step."""
@@ -181,7 +180,10 @@ class Race:
         truth = torch.stack([images[index].image for index in range(batch)]).to(self.device)
         return Scene(model, operator, truth, task.measure(operator, truth, torch.Generator().manual_seed(0)))
 
-    def _reference_gradient(self) -> Tensor:
+    @cached_property
+    def reference(self) -> Tensor:
+        """The gradient of a whole model at ``ERROR_SHAPE``, unrolled in float64."""
+        self.detail("reference gradient")
         self.small.model.gradient = Unrolled(steps=REFERENCE_STEPS)
         gradient = _gradient(self.small, torch.float64)
         self.small.model.float()
