@@ -64,7 +64,8 @@ def _notes(comparison: Comparison) -> list[str]:
         where = _at(comparison, {entry.spec.task: entry.spec.image_shape for entry in comparison.timing})
         others = {entry.provenance.device for entry in comparison.records.timing} - {origin.device}
         also = f"; also timed, and not shown, on {listing(sorted(others))}" if others else ""
-        notes.append(f"Timed on {origin.device}, torch {origin.torch}, {origin.threads} threads, {where}{also}.")
+        threads = f"{origin.threads} thread" + "s" * (origin.threads != 1)
+        notes.append(f"Timed on {origin.device}, torch {origin.torch}, {threads}, {where}{also}.")
         notes.append("Times are those of initial weights: LUSER's solves then end after two steps, trained ones later.")
     if any(entry.spec.batch_rule == "maximum" for entry in comparison.timing):
         notes.append("Maximum batch: the largest that trains under the cap at the paper's image size.")
