@@ -84,39 +84,28 @@ class Race:
             context = problem.prepare(*inputs)
         start = torch.zeros_like(scene.truth)
 
-        def solve(solver: FixedPointSolver, clock: _Clock) -> Tensor:
-            def on(rows: Tensor) -> Map:
-                some = context.select(rows)
-                return clock.timed(lambda z: problem.step(z, some))
+        def on(rows: Tensor | None) -> Map:
+            some = context if rows is None else context.select(rows)
+            return lambda z: problem.step(z, some)
 
-            return solver(clock.timed(lambda z: problem.step(z, context)), start, on).z
+        def solve(method: Method, clock: _Clock) -> Tensor:
+            return solvers[method](clock.timed(on(None)), start, lambda rows: clock.timed(on(rows))).z
 
         def seconds(method: Method) -> tuple[float, float]:
             self.detail(" ".join(method))
             clock = _Clock(self.device)
-            total = clock.seconds(lambda: solve(solvers[method], clock))
+            total = clock.seconds(lambda: solve(method, clock))
             return total, total - clock.inside
 
-        def row(method: Method, times: list[tuple[float, float]]) -> MethodRow:
+        times = self._in_turn(solvers, seconds)
+        rows = []
+        for method, solver in solvers.items():
             clock = _Clock(self.device)
             with StorageRecorder() as recorder:
-                z = solve(solvers[method], clock)
-            with torch.no_grad():
-                value = problem.step(z, context)
-            self.small.model.solver, self.small.model.gradient = solvers[method], None
-            return MethodRow(
-                library=method[0],
-                method=method[1],
-                evaluations=clock.calls,
-                sample_evaluations=clock.samples,
-                residual=float(((value - z).flatten(1).norm(dim=1) / value.flatten(1).norm(dim=1)).max()),
-                solve_s=tuple(total for total, _ in times),
-                overhead_s=tuple(overhead for _, overhead in times),
-                peak_bytes=recorder.peak_bytes,
-                gradient_error=self._gradient_error(),
-            )
-
-        return tuple(row(method, times) for method, times in self._in_turn(solvers, seconds).items())
+                z = solve(method, clock)
+            self.small.model.solver, self.small.model.gradient = solver, None
+            rows.append(_method_row(method, clock, recorder, times[method], _residual(on(None), z), self._error()))
+        return tuple(rows)
 
     def _rules(self) -> tuple[RuleRow, ...]:
         scene = self.scene(self.spec.image_shape, STEP_BATCH)
@@ -150,7 +139,7 @@ class Race:
                 step_s=tuple(times),
                 kept_bytes=kept_bytes,
                 peak_bytes=recorder.peak_bytes,
-                gradient_error=self._gradient_error(),
+                gradient_error=self._error(),
             )
 
         times = self._in_turn([rule for rule in rules if rule not in unrolled], seconds) | self._in_turn(
@@ -189,9 +178,37 @@ class Race:
         self.small.model.float()
         return gradient
 
-    def _gradient_error(self) -> float:
+    def _error(self) -> float:
         found = _gradient(self.small, torch.float32).double()
         return float((found - self.reference).norm() / self.reference.norm())
+
+
+def _method_row(
+    method: Method,
+    clock: "_Clock",
+    recorder: StorageRecorder,
+    times: list[tuple[float, float]],
+    residual: float,
+    gradient_error: float,
+) -> MethodRow:
+    return MethodRow(
+        library=method[0],
+        method=method[1],
+        evaluations=clock.calls,
+        sample_evaluations=clock.samples,
+        residual=residual,
+        solve_s=tuple(total for total, _ in times),
+        overhead_s=tuple(overhead for _, overhead in times),
+        peak_bytes=recorder.peak_bytes,
+        gradient_error=gradient_error,
+    )
+
+
+@torch.no_grad()
+def _residual(f: Map, z: Tensor) -> float:
+    """The largest relative residual of a batch."""
+    value = f(z)
+    return float(((value - z).flatten(1).norm(dim=1) / value.flatten(1).norm(dim=1)).max())
 
 
 def _gradient(scene: Scene, dtype: torch.dtype) -> Tensor:

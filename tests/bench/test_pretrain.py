@@ -25,7 +25,7 @@ def test_the_network_learns_to_denoise(images):
     model, losses = make_model(), []
     pretrain(model, images, RECIPE, 25, lambda step, loss: losses.append(loss))
     assert len(losses) == 25
-    assert losses[0] == pytest.approx(NOISE_LEVEL**2, rel=0.2)  # near the identity, all noise is left
+    assert NOISE_LEVEL**2 < losses[0] < 2 * NOISE_LEVEL**2  # near the identity, all noise is left
     assert sum(losses[-5:]) < 0.9 * sum(losses[:5])
 
 
