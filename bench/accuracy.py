@@ -100,22 +100,18 @@ def main(
     check_sources(tasks or tuple(TASKS), sources, SCALES[scale])
     stabilisers = Stabilisers(jacobian_weight, pretrain_steps)
     _check(stabilisers, models or tuple(MODELS))
-    cells = [
-        cell
-        for policy in policies
-        for cell in accuracy_cells(
-            tasks or tuple(TASKS),
-            models or tuple(MODELS),
-            losses or LOSSES,
-            SCALES[scale],
-            sources,
-            store,
-            device=pick_device(device),
-            seed=seed,
-            policy=policy,
-            stabilisers=stabilisers,
-        )
-    ]
+    cells = accuracy_cells(
+        tasks or tuple(TASKS),
+        models or tuple(MODELS),
+        losses or LOSSES,
+        SCALES[scale],
+        sources,
+        store,
+        device=pick_device(device),
+        seed=seed,
+        policies=policies,
+        stabilisers=stabilisers,
+    )
     if not cells:
         raise click.ClickException("nothing to train: deq4ip has one stage, so --loss aux does not apply to it")
     records = run_cells(cells, store, force=force)

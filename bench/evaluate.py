@@ -74,13 +74,13 @@ def evaluate(
         items.append(_score(task, labelled, shown))
         steps.append(_solver_steps(result))
         warm_steps.append(_warm_solver_steps(model, y, operator))
-        residuals.append([float(solve.forward.residual.mean()) for solve in result.solves])
+        residuals.append([solve.forward.mean_residual for solve in result.solves])
         example = example or {key: image.numpy() for key, image in shown.items()}
     return Grades(tuple(items), _means(steps), _means(warm_steps), _means(residuals), example)
 
 
 def _solver_steps(result: Reconstruction) -> list[float]:
-    return [float(solve.forward.steps.float().mean()) for solve in result.solves]
+    return [solve.forward.mean_steps for solve in result.solves]
 
 
 def _warm_solver_steps(model: ReconstructionModel, y: Tensor, operator: LinearOperator) -> list[float]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import torch
@@ -52,10 +53,10 @@ def accuracy_cells(
     *,
     device: torch.device,
     seed: int = 0,
-    policy: Policy = "paper",
+    policies: Sequence[Policy] = ("paper",),
     stabilisers: Stabilisers = Stabilisers(),  # immutable
 ) -> list[Cell]:
-    """Return one cell per task, model and loss; a model without stages has no auxiliary loss and no such cell.
+    """Return one cell per task, model, loss and policy; a model without stages has no auxiliary loss and no such cell.
 
     Args:
         tasks: keys of ``TASKS``.
@@ -66,19 +67,18 @@ def accuracy_cells(
         store: where Figure 2's arrays go.
         device: where to train.
         seed: of initial weights, image order and noise.
-        policy: what training keeps for the backward pass.
+        policies: ``paper``, ``recompute``.
         stabilisers: for models with fixed points.
     """
     where = provenance(device)
     cells = []
-    for task in tasks:
-        for model in models:
-            staged = getattr(resolve_model(model), "supports_auxiliary_loss", True)
-            for loss in losses:
-                if loss == "final" or staged:
-                    source = sources.get(task)
-                    spec = _spec(task, model, loss, scale, source, seed, policy, stabilisers.of(model))
-                    cells.append(_cell(spec, source, scale, where, store, device))
+    for task, model in product(tasks, models):
+        staged = getattr(resolve_model(model), "supports_auxiliary_loss", True)
+        for loss, policy in product(losses, policies):
+            if loss == "final" or staged:
+                source = sources.get(task)
+                spec = _spec(task, model, loss, scale, source, seed, policy, stabilisers.of(model))
+                cells.append(_cell(spec, source, scale, where, store, device))
     return cells
 
 

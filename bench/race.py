@@ -13,12 +13,11 @@ from bench.memory.storage import StorageRecorder
 from bench.peers import peer_solvers
 from bench.record import SolversSpec
 from bench.tasks import TASKS
-from bench.train import compute_gradients, make_optimizer, reconstruction_loss
+from bench.train import make_optimizer, reconstruction_loss, training_step
 from bench.values import MethodRow, RuleRow, SolversValues
 from models import GRADIENTS, SOLVERS, FixedPointSolver, Luser, LuserSW, Unrolled
 from models.base import starting_image
-from models.fixed_point import Map
-from models.gradients import GradientRule
+from models.fixed_point import Map, residuals
 from operators import LinearOperator
 
 LAST_NORM_WEIGHT = 0.03
@@ -110,16 +109,11 @@ class Race:
     def _rules(self) -> tuple[RuleRow, ...]:
         scene = self.scene(self.spec.image_shape, STEP_BATCH)
         scene.model.solver = self.small.model.solver = self.solvers()["ours", "anderson"]
-        rules: dict[str, GradientRule | Unrolled] = dict(GRADIENTS)
-        # By itself: the gigabytes that it gives back slow down whoever comes next.
-        unrolled = {"unrolled": Unrolled(steps=UNROLLED_STEPS)}
-        rules |= unrolled
+        rules = GRADIENTS | {"unrolled": Unrolled(steps=UNROLLED_STEPS)}
         optimizer = make_optimizer(scene.model, learning_rate=0.0)  # as any other step, and the map stays
 
         def step() -> None:
-            compute_gradients(scene.model, scene.operator, scene.y, scene.truth, "final")
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+            training_step(scene.model, optimizer, scene.operator, scene.y, scene.truth, "final")
 
         def seconds(rule: str) -> float:
             self.detail(f"{rule} step")
@@ -142,9 +136,9 @@ class Race:
                 gradient_error=self._error(),
             )
 
-        times = self._in_turn([rule for rule in rules if rule not in unrolled], seconds) | self._in_turn(
-            unrolled, seconds
-        )
+        # Unrolling by itself: the gigabytes that it gives back slow down whoever comes next.
+        lean = [rule for rule in rules if rule != "unrolled"]
+        times = self._in_turn(lean, seconds) | self._in_turn(["unrolled"], seconds)
         return tuple(row(rule, times[rule]) for rule in rules)
 
     def _in_turn(self, contestants: Collection[K], work: Callable[[K], T]) -> dict[K, list[T]]:
@@ -174,9 +168,7 @@ class Race:
         """The gradient of a whole model at ``ERROR_SHAPE``, unrolled in float64."""
         self.detail("reference gradient")
         self.small.model.gradient = Unrolled(steps=REFERENCE_STEPS)
-        gradient = _gradient(self.small, torch.float64)
-        self.small.model.float()
-        return gradient
+        return _gradient(self.small, torch.float64)
 
     def _error(self) -> float:
         found = _gradient(self.small, torch.float32).double()
@@ -208,7 +200,7 @@ def _method_row(
 def _residual(f: Map, z: Tensor) -> float:
     """The largest relative residual of a batch."""
     value = f(z)
-    return float(((value - z).flatten(1).norm(dim=1) / value.flatten(1).norm(dim=1)).max())
+    return float(residuals(value, value - z)[1].max())
 
 
 def _gradient(scene: Scene, dtype: torch.dtype) -> Tensor:

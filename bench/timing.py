@@ -3,6 +3,7 @@
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from itertools import product
 from pathlib import Path
 
 import click
@@ -87,21 +88,17 @@ def main(
 ) -> int:
     """Run the timings from the command line."""
     store = ResultStore(results)
-    cells = [
-        cell
-        for policy in policies
-        for cell in timing_cells(
-            tasks or TIMED_TASKS,
-            models or tuple(MODELS),
-            SCALES[scale],
-            store=store,
-            device=pick_device(device),
-            batch=batch,
-            cap_bytes=cap,
-            repeats=repeats,
-            policy=policy,
-        )
-    ]
+    cells = timing_cells(
+        tasks or TIMED_TASKS,
+        models or tuple(MODELS),
+        SCALES[scale],
+        store=store,
+        device=pick_device(device),
+        batch=batch,
+        cap_bytes=cap,
+        repeats=repeats,
+        policies=policies,
+    )
     records = run_cells(cells, store, force=force)
     Console().print(_table(records))
     return 0 if all_answered(records) else EXIT_FAILED_CELLS
@@ -117,9 +114,9 @@ def timing_cells(
     batch: int = 2,
     cap_bytes: int = DEFAULT_CAP_BYTES,
     repeats: int = 3,
-    policy: Policy = "paper",
+    policies: Sequence[Policy] = ("paper",),
 ) -> list[Cell]:
-    """Return two cells per task and model: at the common batch and at the model's own maximum.
+    """Return two cells per task, model and policy: at the common batch and at the model's own maximum.
 
     Args:
         tasks: keys of ``TASKS``.
@@ -130,26 +127,25 @@ def timing_cells(
         batch: the common batch.
         cap_bytes: decides the maximum batch, at the paper's image size.
         repeats: timed repeats.
-        policy: what training keeps for the backward pass.
+        policies: ``paper``, ``recompute``.
     """
     where = provenance(device)
     cells = []
-    for task in tasks:
-        for model in models:
-            common = TimingSpec(
-                task=task,
-                model=model,
-                image_shape=scale.timed_shape(task),
-                policy=policy,
-                batch=batch,
-                batch_rule="common",
-                repeats=repeats,
-            )
-            cells.append(_cell(common, where, device))
-            own = _maximum_batch(task, model, policy, cap_bytes, store)
-            if own:
-                update = {"batch": own, "batch_rule": "maximum", "cap_bytes": cap_bytes}
-                cells.append(_cell(common.model_copy(update=update), where, device))
+    for task, model, policy in product(tasks, models, policies):
+        common = TimingSpec(
+            task=task,
+            model=model,
+            image_shape=scale.timed_shape(task),
+            policy=policy,
+            batch=batch,
+            batch_rule="common",
+            repeats=repeats,
+        )
+        cells.append(_cell(common, where, device))
+        own = _maximum_batch(task, model, policy, cap_bytes, store)
+        if own:
+            update = {"batch": own, "batch_rule": "maximum", "cap_bytes": cap_bytes}
+            cells.append(_cell(common.model_copy(update=update), where, device))
     return cells
 
 

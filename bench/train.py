@@ -222,10 +222,10 @@ def _solver_point(step: int, solves: Sequence[Solve]) -> SolverPoint:
     backward = [solve.backward for solve in solves if solve.backward is not None]
     return SolverPoint(
         step=step,
-        forward_steps=tuple(float(solve.forward.steps.float().mean()) for solve in solves),
-        forward_residuals=tuple(float(solve.forward.residual.mean()) for solve in solves),
-        backward_steps=tuple(float(stats.steps.float().mean()) for stats in backward),
-        backward_residuals=tuple(float(stats.residual.mean()) for stats in backward),
+        forward_steps=tuple(solve.forward.mean_steps for solve in solves),
+        forward_residuals=tuple(solve.forward.mean_residual for solve in solves),
+        backward_steps=tuple(stats.mean_steps for stats in backward),
+        backward_residuals=tuple(stats.mean_residual for stats in backward),
     )
 
 

@@ -7,11 +7,12 @@ from models.base import POLICIES, Policy, Reconstruction, ReconstructionModel, p
 from models.broyden import Broyden
 from models.deq4ip import DEQ4IP
 from models.equilibrium import EquilibriumModel
-from models.fixed_point import FixedPointSolver, Picard, SolveStats
+from models.fixed_point import FixedPointSolver, SolveStats
 from models.gradients import GRADIENTS, Phantom, Unrolled
 from models.implicit import Solve
 from models.lu_dncnn import LuDnCNN
 from models.luser import Luser, LuserDW, LuserSW
+from models.picard import Picard
 
 MODELS: dict[str, Callable[..., ReconstructionModel]] = {
     "lu-dncnn": LuDnCNN,

@@ -68,7 +68,7 @@ class DEQ4IP(EquilibriumModel):
         gradient: GradientRule | Unrolled | None = None,
         spectral: SpectralKind = "matrix",
     ) -> None:
-        super().__init__(channels, policy=policy, solver=solver, gradient=gradient, spectral=spectral)
+        super().__init__(channels, policy=policy, solver=solver, gradient=gradient)
         # Small, since the iteration accumulates the correction; not zero, since ReLU passes no gradient there.
         self.network = DnCNN(channels, last_scale=0.01)
         self.norm = SpectralNorm(self.network, spectral)

@@ -1,4 +1,4 @@
-"""What models with fixed points share: solver, gradient rule, spectral norm and the Jacobian's size."""
+"""What models with fixed points share: solver, gradient rule and the Jacobian's size."""
 
 from abc import abstractmethod
 
@@ -10,7 +10,6 @@ from models.fixed_point import FixedPointSolver
 from models.gradients import ONE_GRAPH, RECOMPUTE, GradientRule, Unrolled
 from models.implicit import FixedPointResult, implicit_fixed_point, jacobian_penalty
 from models.problem import FixedPointProblem
-from models.spectral import SpectralKind
 from operators import LinearOperator
 
 POLICY_GRADIENTS: dict[Policy, GradientRule] = {"paper": ONE_GRAPH, "recompute": RECOMPUTE}
@@ -27,7 +26,6 @@ class EquilibriumModel(ReconstructionModel):
         policy: see ``ReconstructionModel``.
         solver: for the forward and the backward fixed points.
         gradient: gradient rule; None takes the exact one in the policy's memory.
-        spectral: which norm of the convolutions is held at one, see ``SpectralNorm``.
     """
 
     def __init__(
@@ -37,12 +35,10 @@ class EquilibriumModel(ReconstructionModel):
         policy: Policy,
         solver: FixedPointSolver,
         gradient: GradientRule | Unrolled | None,
-        spectral: SpectralKind,
     ) -> None:
         super().__init__(channels, policy)
         self.solver = solver
         self.gradient = gradient
-        self.spectral: SpectralKind = spectral
 
     def _solve(self, stage: Stage, start: Tensor) -> FixedPointResult:
         gradient = self.gradient or POLICY_GRADIENTS[self.policy]

@@ -1,6 +1,6 @@
 """Fixed points z = f(z): the loop that every solver shares, each sample of a batch on its own.
 
-A method (Picard here, ``Anderson`` and ``Broyden`` in files of their own) only proposes the next iterates; when a
+A method (``Picard``, ``Anderson``, ``Broyden``, a file each) only proposes the next iterates; when a
 sample is done, which of its iterates is returned and what is reported of it is decided here, once for all.
 """
 
@@ -34,6 +34,23 @@ class SolveStats:
     residual: Tensor
     converged: Tensor
     diverged: Tensor
+
+    @property
+    def mean_steps(self) -> float:
+        """The mean over the batch."""
+        return float(self.steps.float().mean())
+
+    @property
+    def mean_residual(self) -> float:
+        """The mean over the batch."""
+        return float(self.residual.mean())
+
+
+def residuals(value: Tensor, difference: Tensor) -> tuple[Tensor, Tensor]:
+    """Return |f(z) - z| and its ratio to |f(z)|, (B,) each, from f(z) and f(z) - z, (B, ...)."""
+    distance = torch.linalg.vector_norm(difference.flatten(1), dim=1)
+    size = torch.linalg.vector_norm(value.flatten(1), dim=1)
+    return distance, distance / (size + torch.finfo(value.dtype).tiny)
 
 
 @dataclass(frozen=True)
@@ -187,8 +204,7 @@ class _Samples:
 
     def observe(self, value: Tensor, difference: Tensor, tolerance: float, looks: bool) -> None:
         """Take in f(z) and f(z) - z: whose iterate is better, and who is done."""
-        distance = torch.linalg.vector_norm(difference, dim=1)
-        residual = distance / (torch.linalg.vector_norm(value, dim=1) + torch.finfo(value.dtype).tiny)
+        distance, residual = residuals(value, difference)
         self.steps += self.active
         better = self.active & (residual < self.residual)
         if looks and bool(better.all()):  # as it mostly is, and then nothing need be copied
@@ -215,28 +231,3 @@ class _Samples:
     def stats(self, tolerance: float) -> SolveStats:
         converged = self.residual <= tolerance
         return SolveStats(self.steps, self.residual, converged, diverged=~(self.active | converged))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Picard(SampleWiseSolver):
-    """Plain iteration z <- z + damping (f(z) - z); it converges where f contracts.
-
-    Attributes:
-        damping: 1 takes f(z) itself.
-    """
-
-    damping: float = 1.0
-
-    def _begin(self, z: Tensor) -> Memory:
-        return _NoMemory(self.damping)
-
-
-class _NoMemory(Memory):
-    def __init__(self, damping: float) -> None:
-        self.damping = damping
-
-    def propose(self, z: Tensor, value: Tensor, difference: Tensor) -> Tensor:
-        return value if self.damping == 1 else z + self.damping * difference
-
-    def keep(self, rows: Tensor) -> None:
-        pass

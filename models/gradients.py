@@ -16,16 +16,23 @@ class Linearisation:
     """One application of a map at its fixed point, with its graph.
 
     Attributes:
+        problem: the map and what surrounds it.
         leaves: the inputs, detached from whatever made them.
         context: made from the leaves.
         z: the fixed point, a leaf too.
         value: ``step(z, context)``.
     """
 
+    problem: FixedPointProblem
     leaves: tuple[Tensor, ...]
     context: Context
     z: Tensor
     value: Tensor
+
+    @property
+    def wanted(self) -> list[Tensor]:
+        """The leaves that need a gradient."""
+        return [leaf for leaf in self.leaves if leaf.requires_grad]
 
     @classmethod
     def at(
@@ -35,7 +42,11 @@ class Linearisation:
         with torch.enable_grad():
             context = context or problem.prepare(*leaves)
             z = z.detach().requires_grad_()
-            return cls(leaves, context, z, problem.step(z, context))
+            return cls(problem, leaves, context, z, problem.step(z, context))
+
+
+Pulled = tuple[Sequence[Tensor | None], SolveStats | None]
+"""Gradients of the wanted leaves, None for those that took no part, and how a backward solve went."""
 
 
 class GradientRule(ABC):
@@ -49,20 +60,11 @@ class GradientRule(ABC):
     keeps_graph: bool = False
 
     @abstractmethod
-    def pull(
-        self,
-        problem: FixedPointProblem,
-        point: Linearisation,
-        wanted: Sequence[Tensor],
-        gradient: Tensor,
-        solver: FixedPointSolver,
-    ) -> tuple[Sequence[Tensor | None], SolveStats | None]:
-        """Return the gradients of the wanted leaves, and how the backward solve went if there is one.
+    def pull(self, point: Linearisation, gradient: Tensor, solver: FixedPointSolver) -> Pulled:
+        """Return the gradients of ``point.wanted``, and how the backward solve went if there is one.
 
         Args:
-            problem: the map and what surrounds it.
-            point: its linearisation; its graph is used up.
-            wanted: leaves that need a gradient.
+            point: the map's linearisation; its graph is used up.
             gradient: cotangent of the output, (B, ...).
             solver: for a linear fixed point.
         """
@@ -83,18 +85,11 @@ class Implicit(GradientRule):
 
     keeps_graph: bool = False
 
-    def pull(
-        self,
-        problem: FixedPointProblem,
-        point: Linearisation,
-        wanted: Sequence[Tensor],
-        gradient: Tensor,
-        solver: FixedPointSolver,
-    ) -> tuple[Sequence[Tensor | None], SolveStats | None]:
+    def pull(self, point: Linearisation, gradient: Tensor, solver: FixedPointSolver) -> Pulled:
         """See ``GradientRule.pull``."""
         fixed_point = point.value.detach().requires_grad_()
         with torch.enable_grad():
-            output = problem.finish(fixed_point, point.context)
+            output = point.problem.finish(fixed_point, point.context)
         (direct,) = torch.autograd.grad(output, fixed_point, gradient, retain_graph=True)
 
         def adjoint_step(w: Tensor) -> Tensor:
@@ -102,7 +97,7 @@ class Implicit(GradientRule):
             return direct + pulled
 
         solution = solver(adjoint_step, direct)
-        found = torch.autograd.grad((point.value, output), wanted, (solution.z, gradient), allow_unused=True)
+        found = torch.autograd.grad((point.value, output), point.wanted, (solution.z, gradient), allow_unused=True)
         return found, solution.stats
 
 
@@ -132,22 +127,15 @@ class Phantom(GradientRule):
         if not 0 < self.damping <= 1:
             raise ValueError(f"damping must be in (0, 1], got {self.damping}")
 
-    def pull(
-        self,
-        problem: FixedPointProblem,
-        point: Linearisation,
-        wanted: Sequence[Tensor],
-        gradient: Tensor,
-        solver: FixedPointSolver,
-    ) -> tuple[Sequence[Tensor | None], SolveStats | None]:
+    def pull(self, point: Linearisation, gradient: Tensor, solver: FixedPointSolver) -> Pulled:
         """See ``GradientRule.pull``."""
         with torch.enable_grad():
             z, value = point.z, point.value
             for _ in range(self.steps - 1):
                 z = z + self.damping * (value - z)
-                value = problem.step(z, point.context)
-            output = problem.finish(z + self.damping * (value - z), point.context)
-        return torch.autograd.grad(output, wanted, gradient, allow_unused=True), None
+                value = point.problem.step(z, point.context)
+            output = point.problem.finish(z + self.damping * (value - z), point.context)
+        return torch.autograd.grad(output, point.wanted, gradient, allow_unused=True), None
 
 
 @dataclass(frozen=True)

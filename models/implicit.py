@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from models.fixed_point import FixedPointSolver, Map, SolveStats
+from models.fixed_point import FixedPointSolver, Map, SolveStats, residuals
 from models.gradients import RECOMPUTE, GradientRule, Linearisation, Unrolled
 from models.problem import Context, FixedPointProblem
 from operators import phase
@@ -104,8 +104,7 @@ def _unrolled(
     for _ in range(steps):
         z, previous = problem.step(z, context), z
     with torch.no_grad():
-        distance, size = (tensor.flatten(1).norm(dim=1) for tensor in (z - previous, z))
-        residual = distance / (size + torch.finfo(z.dtype).tiny)
+        _, residual = residuals(z, z - previous)
         taken = torch.full((len(z),), steps, device=z.device)
         stats = SolveStats(taken, residual, residual <= tolerance, ~residual.isfinite())
     return FixedPointResult(problem.finish(z, context), z.detach(), Solve(stats))
@@ -132,8 +131,7 @@ class _Call:
 
     def cotangents(self, point: Linearisation, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Return the inputs' gradients, None for those that need none, and note how they were solved."""
-        wanted = [leaf for leaf in point.leaves if leaf.requires_grad]
-        found, stats = self.gradient.pull(self.problem, point, wanted, gradient, self.backward_solver)
+        found, stats = self.gradient.pull(point, gradient, self.backward_solver)
         assert self.result is not None
         self.result[1].backward = stats
         parts = iter(found)

@@ -76,7 +76,7 @@ class Luser(EquilibriumModel):
         spectral: SpectralKind = "matrix",
         warm_start: bool = False,
     ) -> None:
-        super().__init__(channels, policy=policy, solver=solver, gradient=gradient, spectral=spectral)
+        super().__init__(channels, policy=policy, solver=solver, gradient=gradient)
         self.num_stages = num_stages
         self.warm_start = warm_start
         num_blocks = 1 if self.shared_weights else num_stages
