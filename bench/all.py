@@ -10,7 +10,7 @@ from bench.calls import call_cells
 from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, common_options, data_option, output_option, run, scale_option
 from bench.environment import pick_device
 from bench.experiment import accuracy_cells
-from bench.memory.__main__ import TABLE3_CAPS_BYTES, TABLE3_TASKS, memory_cells
+from bench.memory.cells import TABLE3_CAPS_BYTES, TABLE3_TASKS, memory_cells, simulate_ahead
 from bench.record import Measurement
 from bench.report.render import render
 from bench.runner import Cell, all_answered, run_cells
@@ -56,7 +56,9 @@ def main(scale: str, data: Sequence[str], output: Path, results: Path, force: bo
     records: list[Measurement] = []
     for number, (name, cells) in enumerate(stages.items(), start=1):
         click.echo(f"part {number} of {len(stages)}: {name}", err=True)
-        records += run_cells(cells(), store, force=force)
+        questions = cells()
+        simulate_ahead(questions, store, force=force)
+        records += run_cells(questions, store, force=force)
     click.echo(f"{len(render(results, output))} files in {output}, shown by {output / 'README.md'}")
     return 0 if all_answered(records) else EXIT_FAILED_CELLS
 

@@ -126,6 +126,25 @@ class Bytes(click.ParamType):  # type: ignore[type-arg]
         return size
 
 
+class ImageSize(click.ParamType):  # type: ignore[type-arg]
+    """An image size such as 256 (square) or 218x178 (height x width), in pixels."""
+
+    name = "size"
+
+    def convert(
+        self, value: str | tuple[int, int], param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        """Return (height, width), or fail with one line."""
+        if isinstance(value, tuple):
+            return value
+        match = re.fullmatch(r"(\d+)(?:x(\d+))?", value.strip().lower())
+        if match is None or int(match[1]) < 16 or int(match[2] or match[1]) < 16:
+            raise click.ClickException(
+                f"cannot read image size {value!r}: write 256 or 218x178 (height x width), 16 pixels at least"
+            )
+        return int(match[1]), int(match[2] or match[1])
+
+
 def _task_names() -> list[str]:
     from bench.tasks import TASKS
 

@@ -14,6 +14,7 @@ PROTOCOL = 2
 
 Policy = Literal["paper", "recompute"]
 Loss = Literal["final", "aux"]
+Precision = Literal["fp32", "bf16"]
 
 
 class Status(str, Enum):
@@ -47,7 +48,11 @@ class MemorySpec(_Spec):
     policy: Policy
     cap_bytes: int
     backend: Literal["simulate", "cuda"]
-    precision: Literal["fp32"] = "fp32"
+    precision: Precision = "fp32"
+    expandable_segments: bool = Field(default=False, description="the allocator's setting of that name")
+    calibration: str | None = Field(
+        default=None, description="whose constants a simulation used; None: documented bounds"
+    )
 
 
 class AccuracySpec(_Spec):

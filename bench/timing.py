@@ -24,7 +24,7 @@ from bench.cli import (
 )
 from bench.environment import pick_device, provenance
 from bench.memory.allocator import GIB
-from bench.memory.search import guess_batch, largest_batch, simulate
+from bench.memory.simulate import simulated_batch
 from bench.progress import Reporter
 from bench.record import Measurement, MemorySpec, Policy, Provenance, Status, TimingSpec
 from bench.runner import Cell, Outcome, all_answered, run_cells
@@ -161,7 +161,7 @@ def _maximum_batch(task: str, model: str, policy: Policy, cap_bytes: int, store:
     stored = store.finished(spec, provenance(None))
     if stored is not None and isinstance(stored.values, MemoryValues):
         return stored.values.max_batch
-    return largest_batch(lambda batch: simulate(spec, batch), guess_batch(spec))[0]
+    return simulated_batch(spec)
 
 
 def _cell(spec: TimingSpec, where: Provenance, device: torch.device) -> Cell:

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, RandomSampler
 
 from bench.data import ImageSplit, LabelledImage
-from bench.record import Loss
+from bench.record import Loss, Precision
 from bench.tasks.base import Task
 from bench.values import SolverPoint
 from models import EquilibriumModel, Reconstruction, ReconstructionModel, Solve
@@ -69,6 +69,7 @@ def compute_gradients(
     truth: Tensor,
     loss: Loss,
     penalty: Penalty | None = None,
+    precision: Precision = "fp32",
 ) -> StepReport:
     """Run forward, loss and backward, and clip the gradient's norm to 1.
 
@@ -79,11 +80,13 @@ def compute_gradients(
         truth: images, (B, C, H, W).
         loss: ``final`` or ``aux``.
         penalty: added to the loss.
+        precision: ``bf16`` runs the networks under autocast; weights, operators and solvers stay in float32.
     """
-    result = model(y, operator)
-    value = total = reconstruction_loss(result, truth, loss)
-    if penalty is not None:
-        total = value + penalty(result)
+    with torch.autocast(truth.device.type, torch.bfloat16, enabled=precision == "bf16"):
+        result = model(y, operator)
+        value = total = reconstruction_loss(result, truth, loss)
+        if penalty is not None:
+            total = value + penalty(result)
     solves = result.solves
     del result  # its images are not needed any more: the backward pass may have their memory
     total.backward()
@@ -98,9 +101,10 @@ def training_step(
     y: Tensor,
     truth: Tensor,
     loss: Loss,
+    precision: Precision = "fp32",
 ) -> None:
     """Run one full step, as memory and time are measured: no value is looked at on the host."""
-    compute_gradients(model, operator, y, truth, loss)
+    compute_gradients(model, operator, y, truth, loss, precision=precision)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
 

@@ -13,11 +13,24 @@ class Frozen(BaseModel):
 
 
 class Probe(Frozen):
-    """One batch tried under a cap."""
+    """One batch tried under a cap; bytes are peaks, and those of a run without a cap where it does not fit."""
 
     batch: int
-    peak_bytes: int
-    fits: bool
+    peak_bytes: int = Field(description="of the process: reserved segments and CUDA context")
+    fits: bool = Field(description="measured, or the best guess of a simulation")
+    sure: bool = Field(default=True, description="false where a simulation's lower and upper bound disagree")
+    requested_bytes: int | None = Field(default=None, description="asked for at once; None where it is not known")
+    allocated_bytes: int | None = Field(default=None, description="blocks in use at once")
+    context_bytes: int | None = Field(default=None, description="measured beside the allocator, on a GPU")
+    nvml_bytes: int | None = Field(default=None, description="what NVML says of the process at its end, on a GPU")
+    retries: int = Field(default=0, description="how often cached segments were released to make room")
+
+    @property
+    def verdict(self) -> Literal["fits", "exceeds", "undetermined"]:
+        """The answer in a word."""
+        if not self.sure:
+            return "undetermined"
+        return "fits" if self.fits else "exceeds"
 
 
 class MemoryValues(Frozen):
@@ -29,6 +42,11 @@ class MemoryValues(Frozen):
     trainable_parameters: int
     peak_bytes: int | None = Field(description="at max_batch; None where nothing fits")
     next_peak_bytes: int = Field(description="at the next batch, which does not fit")
+    bytes_per_image: int | None = Field(
+        default=None, description="by which the requested peak grows from max_batch to the next batch"
+    )
+    sure_batch: int | None = Field(default=None, description="largest that fits by the upper bound; simulated only")
+    possible_batch: int | None = Field(default=None, description="largest that fits by the lower bound; simulated only")
     probes: tuple[Probe, ...]
 
 

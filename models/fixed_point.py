@@ -141,7 +141,11 @@ class SampleWiseSolver(FixedPointSolver):
 
     @torch.no_grad()
     def __call__(self, f: Map, start: Tensor, select: Callable[[Tensor], Map] | None = None) -> FixedPointSolution:
-        """See ``FixedPointSolver.__call__``."""
+        """See ``FixedPointSolver.__call__``; the algebra never runs in autocast's lower precision."""
+        with torch.autocast(start.device.type, enabled=False):
+            return self._solve(f, start, select)
+
+    def _solve(self, f: Map, start: Tensor, select: Callable[[Tensor], Map] | None) -> FixedPointSolution:
         samples = _Samples.at(start)
         memory = self._begin(samples.z)
         whole: _Samples | None = None

@@ -42,7 +42,7 @@ class Linearisation:
         with torch.enable_grad():
             context = context or problem.prepare(*leaves)
             z = z.detach().requires_grad_()
-            return cls(problem, leaves, context, z, problem.step(z, context))
+            return cls(problem, leaves, context, z, problem.step(z, context).to(z.dtype))
 
 
 Pulled = tuple[Sequence[Tensor | None], SolveStats | None]

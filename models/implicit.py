@@ -1,6 +1,7 @@
 """A fixed point as one differentiable function: the problem, its solver and its gradient rule are independent."""
 
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -46,6 +47,8 @@ def implicit_fixed_point(
 ) -> FixedPointResult:
     """Solve a fixed point and return ``finish(z*)``, differentiable with respect to ``inputs``.
 
+    Under autocast the map runs in the lower precision, the solver's algebra in that of ``start``.
+
     What lives until the backward pass does not depend on the number of solver steps (``Unrolled`` excepted): the
     inputs and z*, or with ``ONE_GRAPH`` the graph of one application of the map.
 
@@ -61,7 +64,7 @@ def implicit_fixed_point(
     """
     if isinstance(gradient, Unrolled):
         return _unrolled(problem, inputs, start, gradient.steps or solver.max_steps, solver.tolerance)
-    call = _Call(problem, solver, backward_solver or solver, gradient)
+    call = _Call(problem, solver, backward_solver or solver, gradient, start.device.type)
     if not (torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs)):
         context = problem.prepare(*inputs)
         z, solve = call.solve(start, context)
@@ -112,17 +115,34 @@ def _unrolled(
 
 @dataclass
 class _Call:
-    """One fixed point on its way through autograd; ``result`` is z* and how it was found."""
+    """One fixed point on its way through autograd; ``result`` is z* and how it was found.
+
+    Remembers the forward pass's autocast state: autograd runs the backward pass without it.
+    """
 
     problem: FixedPointProblem
     solver: FixedPointSolver
     backward_solver: FixedPointSolver
     gradient: GradientRule
+    device: str
     result: tuple[Tensor, Solve] | None = None
+    _precision: tuple[bool, torch.dtype] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._precision = torch.is_autocast_enabled(self.device), torch.get_autocast_dtype(self.device)
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """Compute in the forward pass's precision."""
+        enabled, dtype = self._precision
+        return torch.autocast(self.device, dtype=dtype, enabled=enabled)
 
     def solve(self, start: Tensor, context: Context) -> tuple[Tensor, Solve]:
         def on(some: Context) -> Map:
-            return lambda z: self.problem.step(z, some)
+            def step(z: Tensor) -> Tensor:
+                with self.autocast():  # which the solver leaves
+                    return self.problem.step(z, some).to(z.dtype)
+
+            return step
 
         with phase("solve"):
             solution = self.solver(on(context), start, lambda samples: on(context.select(samples)))
@@ -158,7 +178,7 @@ class _KeepGraph(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        with phase("backward"):
+        with phase("backward"), ctx.call.autocast():
             point, ctx.point = ctx.point, None
             return None, None, *ctx.call.cotangents(point, gradient)
 
@@ -178,6 +198,6 @@ class _Rebuild(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         z, *inputs = ctx.saved_tensors
-        with phase("backward"):
+        with phase("backward"), ctx.call.autocast():
             point = Linearisation.at(ctx.call.problem, z, _leaves(tuple(inputs), ctx.needs_input_grad[2:]))
             return None, None, *ctx.call.cotangents(point, gradient)

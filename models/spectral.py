@@ -57,8 +57,9 @@ class SpectralNorm(nn.Module):
         """Move the singular vectors by power iterations on the network's present weights."""
         for index, name in enumerate(self._names):
             left, right = self.get_buffer(f"left_{index}"), self.get_buffer(f"right_{index}")
-            for _ in range(iterations):
-                self._iterate(network.get_parameter(name), left, right, index)
+            with torch.autocast(left.device.type, enabled=False):
+                for _ in range(iterations):
+                    self._iterate(network.get_parameter(name), left, right, index)
 
     def weights(self, network: nn.Module) -> dict[str, Tensor]:
         """Return all parameters of the network by name, convolution weights divided by their norms.
@@ -70,7 +71,8 @@ class SpectralNorm(nn.Module):
             # The vectors are copied: the graph keeps them, and update() moves them in place.
             left, right = (self.get_buffer(f"{side}_{index}").clone() for side in ("left", "right"))
             weight = normalised[name]
-            normalised[name] = weight / torch.sum(left * self._apply_weight(weight, right, index))
+            with torch.autocast(weight.device.type, enabled=False):
+                normalised[name] = weight / torch.sum(left * self._apply_weight(weight, right, index))
         return normalised
 
     def _start(self, weight: Tensor, index: int) -> tuple[Tensor, Tensor]:

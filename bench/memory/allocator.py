@@ -1,10 +1,11 @@
 """Replays allocations through the rules of PyTorch's CUDA caching allocator.
 
-Source: c10/cuda/CUDACachingAllocator.cpp of torch 2.9 to 2.13, default settings (one stream, no expandable
-segments, no garbage collection threshold).
+Source: c10/cuda/CUDACachingAllocator.cpp of torch 2.9 to 2.13, default settings (one stream, no garbage collection
+threshold); ``expandable.py`` has the setting expandable_segments:True.
 """
 
 from bisect import bisect_left, insort
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 KIB, MIB, GIB = 2**10, 2**20, 2**30
@@ -22,19 +23,60 @@ class OutOfMemoryError(Exception):
 
 
 @dataclass(eq=False)
-class _Block:
-    """A piece of a segment; neighbours are in the same segment."""
+class Block:
+    """A piece of a segment; neighbours are in the same segment.
+
+    Attributes:
+        address: first byte.
+        size: bytes.
+        small: whether it belongs to the small pool.
+        free: whether nobody uses it.
+        mapped: whether memory stands behind its addresses; always so but in expandable segments.
+        requested: bytes that its user asked for.
+    """
 
     address: int
     size: int
     small: bool
-    free: bool = False
-    previous: "_Block | None" = None
-    next: "_Block | None" = None
+    free: bool = True
+    mapped: bool = True
+    requested: int = 0
+    previous: "Block | None" = None
+    next: "Block | None" = None
 
     @property
     def whole_segment(self) -> bool:
+        """Whether its segment is not split."""
         return self.previous is None and self.next is None
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What ``torch.cuda.memory_stats`` calls by the same names, in bytes unless said otherwise.
+
+    One stream only: what is allocated is active, and nothing waits for another stream.
+
+    Attributes:
+        requested: what was asked for.
+        allocated: blocks in use, rounding and unsplit remainders included; torch's "active" is the same here.
+        reserved: segments held.
+        segments: how many segments are held.
+        peak_requested: most that was asked for at once.
+        peak_allocated: most that was in use at once.
+        peak_reserved: most that was held at once.
+        inactive_split: free pieces of segments that are partly in use: fragmentation, which no retry releases.
+        retries: how often all unused segments were released to make room.
+    """
+
+    requested: int = 0
+    allocated: int = 0
+    reserved: int = 0
+    segments: int = 0
+    peak_requested: int = 0
+    peak_allocated: int = 0
+    peak_reserved: int = 0
+    inactive_split: int = 0
+    retries: int = 0
 
 
 @dataclass
@@ -43,23 +85,19 @@ class CachingAllocator:
 
     Attributes:
         limit_bytes: most that may be reserved, as ``set_per_process_memory_fraction`` sets it; None for none.
-        reserved_bytes: segments held now.
-        allocated_bytes: blocks in use now, rounding and unsplit remainders included.
-        peak_reserved_bytes: most that was reserved at once.
-        peak_allocated_bytes: most that was in use at once.
-        retries: how often all unused segments were released to make room.
+        place_segment: says where a new segment of some bytes lies; None lays them one behind the other.
     """
 
     limit_bytes: int | None = None
-    reserved_bytes: int = 0
-    allocated_bytes: int = 0
-    peak_reserved_bytes: int = 0
-    peak_allocated_bytes: int = 0
-    retries: int = 0
+    place_segment: Callable[[int], int] | None = None
+    _now: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("requested", "allocated", "reserved"), 0))
+    _peak: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("requested", "allocated", "reserved"), 0))
+    _retries: int = 0
+    _segments: int = 0
     _next_address: int = 0
     # Free blocks by pool, in the allocator's order: size, then address. The key finds the block.
     _free: dict[bool, list[tuple[int, int]]] = field(default_factory=lambda: {True: [], False: []})
-    _blocks: dict[int, _Block] = field(default_factory=dict)
+    _blocks: dict[int, Block] = field(default_factory=dict)
 
     def allocate(self, size_bytes: int) -> int:
         """Take a block and return its address.
@@ -72,85 +110,134 @@ class CachingAllocator:
         """
         size = -(-size_bytes // MIN_BLOCK) * MIN_BLOCK
         small = size <= SMALL_LIMIT
-        block = self._best_fit(size, small) or self._new_segment(size, small)
+        block = self._best_fit(size, small) or self._with_retry(size, small)
         self._split(block, size)
-        block.free = False
-        self.allocated_bytes += block.size
-        self.peak_allocated_bytes = max(self.peak_allocated_bytes, self.allocated_bytes)
+        block.free, block.requested = False, size_bytes
+        self._count("requested", size_bytes)
+        self._count("allocated", block.size)
         return block.address
 
     def release(self, address: int) -> None:
         """Give a block back to the cache and join it with free neighbours."""
         block = self._blocks[address]
         assert not block.free, f"block {address} is released twice"
-        self.allocated_bytes -= block.size
+        self._count("requested", -block.requested)
+        self._count("allocated", -block.size)
         block.free = True
-        for neighbour in (block.previous, block.next):
-            if neighbour is not None and neighbour.free:
-                self._unlist(neighbour)
-                block = self._join(block, neighbour)
-        insort(self._free[block.small], (block.size, block.address))
+        self._list(self._joined(block))
 
-    def _best_fit(self, size: int, small: bool) -> _Block | None:
-        free = self._free[small]
-        index = bisect_left(free, (size, -1))
-        if index == len(free):
-            return None
-        _, address = free.pop(index)
-        return self._blocks[address]
+    def release_cached(self) -> None:
+        """Give every segment that is not in use at all back to the device, as ``torch.cuda.empty_cache`` does."""
+        for free in self._free.values():
+            for _, address in list(free):
+                if self._blocks[address].whole_segment:
+                    self.release_segment(address)
 
-    def _new_segment(self, size: int, small: bool) -> _Block:
-        segment = _segment_size(size, small)
-        if self.limit_bytes is not None and self.reserved_bytes + segment > self.limit_bytes:
-            self.retries += 1
-            self._release_cached()
-            if self.reserved_bytes + segment > self.limit_bytes:
-                raise OutOfMemoryError(
-                    f"{size} bytes requested with {self.reserved_bytes} of {self.limit_bytes} reserved"
-                )
-        block = _Block(self._next_address, segment, small, free=True)
-        self._next_address += segment + SMALL_SEGMENT  # a gap: segments never touch
-        self._blocks[block.address] = block
-        self.reserved_bytes += segment
-        self.peak_reserved_bytes = max(self.peak_reserved_bytes, self.reserved_bytes)
+    def release_segment(self, address: int) -> None:
+        """Give one segment back to the device; it must be whole and free."""
+        block = self._blocks.pop(address)
+        assert block.free, f"segment {address} is in use"
+        assert block.whole_segment, f"segment {address} is in use in part"
+        self._unlist(block)
+        self._segments -= 1
+        self._count("reserved", -block.size)
+
+    def statistics(self) -> Statistics:
+        """Return the figures of now and the peaks so far."""
+        split = sum(block.size for block in self.blocks() if block.free and block.mapped and not block.whole_segment)
+        peaks = {f"peak_{name}": value for name, value in self._peak.items()}
+        return Statistics(**self._now, **peaks, segments=self._segments, inactive_split=split, retries=self._retries)
+
+    def blocks(self) -> Iterator[Block]:
+        """Yield every block, free ones included, in no order."""
+        yield from self._blocks.values()
+
+    def _with_retry(self, size: int, small: bool) -> Block:
+        block = self._new_segment(size, small)
+        if block is None:
+            self._retries += 1
+            self.release_cached()
+            block = self._new_segment(size, small)
+        if block is None:
+            raise OutOfMemoryError(
+                f"{size} bytes requested with {self._now['reserved']} of {self.limit_bytes} reserved"
+            )
         return block
 
-    def _release_cached(self) -> None:
-        for free in self._free.values():
-            for entry in list(free):
-                block = self._blocks[entry[1]]
-                if block.whole_segment:
-                    free.remove(entry)
-                    del self._blocks[block.address]
-                    self.reserved_bytes -= block.size
+    def _new_segment(self, size: int, small: bool) -> Block | None:
+        """Return a free block of a new segment, None where the limit forbids one."""
+        bytes_ = segment_size(size, small)
+        if not self._room_for(bytes_):
+            return None
+        block = Block(self._place(bytes_), bytes_, small)
+        self._blocks[block.address] = block
+        self._segments += 1
+        self._count("reserved", bytes_)
+        return block
 
-    def _split(self, block: _Block, size: int) -> None:
-        remainder = block.size - size
-        if remainder < MIN_BLOCK if block.small else remainder <= SMALL_LIMIT:
-            return
-        rest = _Block(block.address + size, remainder, block.small, free=True, previous=block, next=block.next)
+    def _place(self, size: int) -> int:
+        if self.place_segment is not None:
+            return self.place_segment(size)
+        address = self._next_address
+        self._next_address += size + SMALL_SEGMENT  # a gap: segments never touch
+        return address
+
+    def _room_for(self, size: int) -> bool:
+        return self.limit_bytes is None or self._now["reserved"] + size <= self.limit_bytes
+
+    def _count(self, name: str, change: int) -> None:
+        self._now[name] += change
+        self._peak[name] = max(self._peak[name], self._now[name])
+
+    def _best_fit(self, size: int, small: bool) -> Block | None:
+        free = self._free[small]
+        index = bisect_left(free, (size, -1))
+        return None if index == len(free) else self._blocks[free.pop(index)[1]]
+
+    def _split(self, block: Block, size: int) -> None:
+        if self._worth_splitting(block, block.size - size):
+            self._list(self._cut(block, size))
+
+    def _cut(self, block: Block, size: int) -> Block:
+        """Cut a block after ``size`` bytes and return the rest, free and in no list."""
+        rest = Block(block.address + size, block.size - size, block.small, mapped=block.mapped)
+        rest.previous, rest.next = block, block.next
         if block.next is not None:
             block.next.previous = rest
         block.next, block.size = rest, size
         self._blocks[rest.address] = rest
-        insort(self._free[rest.small], (rest.size, rest.address))
+        return rest
 
-    def _unlist(self, block: _Block) -> None:
+    def _worth_splitting(self, block: Block, remainder: int) -> bool:
+        return remainder >= MIN_BLOCK if block.small else remainder > SMALL_LIMIT
+
+    def _joined(self, block: Block) -> Block:
+        """Join a free block with its free neighbours, which leave the pool's list."""
+        for neighbour in (block.previous, block.next):
+            if neighbour is not None and neighbour.free and neighbour.mapped == block.mapped:
+                self._unlist(neighbour)
+                block = self._join(block, neighbour)
+        return block
+
+    def _list(self, block: Block) -> None:
+        insort(self._free[block.small], (block.size, block.address))
+
+    def _unlist(self, block: Block) -> None:
         free = self._free[block.small]
         del free[bisect_left(free, (block.size, block.address))]
 
-    def _join(self, one: _Block, other: _Block) -> _Block:
+    def _join(self, one: Block, other: Block) -> Block:
         first, second = (one, other) if one.address < other.address else (other, one)
         first.size += second.size
         first.next = second.next
         if second.next is not None:
             second.next.previous = first
         del self._blocks[second.address]
-        first.free = True
         return first
 
 
-def _segment_size(size: int, small: bool) -> int:
+def segment_size(size: int, small: bool) -> int:
+    """Return the bytes of a new segment for a request of ``size`` rounded bytes."""
     if small:
         return SMALL_SEGMENT
     if size < LARGE_LIMIT:

@@ -1,21 +1,21 @@
 """Proves on a GPU which batch fits: every probe is a training run in a process of its own.
 
-The cap is the process's: what the CUDA context holds outside the caching allocator is measured through NVML and
-taken off before ``set_per_process_memory_fraction`` limits the allocator. That is "this GPU under an 8 GB cap",
-not an 8 GB card: a smaller card's context and kernels differ.
+The cap is the process's: what it holds outside the caching allocator, its libraries loaded, is measured and taken
+off before ``set_per_process_memory_fraction`` limits the allocator. That is "this GPU under an 8 GB cap", not an
+8 GB card: a smaller card's context and kernels differ.
 """
 
 import json
 import os
 import subprocess
 import sys
-from typing import Any
+from typing import Any, Literal
 
 import click
-import pynvml
 import torch
 
 from bench.cli import resolve_model, run
+from bench.memory.nvml import process_bytes
 from bench.record import MemorySpec
 from bench.tasks import TASKS
 from bench.train import make_optimizer, training_step
@@ -23,9 +23,12 @@ from bench.values import Probe
 
 PROBE_STEPS = 3
 PROBE_TIMEOUT_S = 900
-OUT_OF_MEMORY_EXIT = 3
+WARM_UP_SHAPE = (48, 48)
+OUT_OF_MEMORY_EXIT, DISGUISED_EXIT = 3, 4
 DISGUISED = ("CUBLAS_STATUS_ALLOC_FAILED", "Unable to find an engine", "CUDNN_STATUS_ALLOC_FAILED")
-"""Errors that libraries raise when a workspace cannot be had."""
+"""Errors that libraries raise when a workspace cannot be had, and for other reasons too."""
+
+Answer = dict[str, Any] | Literal["out of memory", "disguised"]
 
 
 class ProbeError(RuntimeError):
@@ -36,22 +39,25 @@ def probe(spec: MemorySpec, batch: int, device: torch.device) -> Probe:
     """Train for three steps at a batch size under the cap, in a fresh process.
 
     Returns:
-        Whether it fits, and the peak: reserved segments plus the measured context. Where it does not fit,
-        the peak is the one of a run without a cap, or the device's memory where that fails too.
+        Whether it fits, and the peaks. Where it does not fit, they are those of a run without a cap, or the
+        device's memory where that fails too.
 
     Raises:
         ProbeError: if the process fails for another reason than memory.
     """
     capped = _run(spec, batch, device, spec.cap_bytes)
-    if capped is not None:
-        return Probe(batch=batch, peak_bytes=capped["peak_bytes"], fits=True)
+    if isinstance(capped, dict):
+        return Probe(batch=batch, fits=True, **capped)
+    if capped == "disguised" and (batch == 1 or _run(spec, max(batch // 2, 1), device, spec.cap_bytes) == "disguised"):
+        raise ProbeError(f"a library finds no workspace at half of batch {batch} either: that is not the cap's doing")
     free = _run(spec, batch, device, None)
-    peak = free["peak_bytes"] if free is not None else torch.cuda.get_device_properties(device).total_memory
-    return Probe(batch=batch, peak_bytes=peak, fits=False)
+    if isinstance(free, dict):
+        return Probe(batch=batch, fits=False, **free)
+    return Probe(batch=batch, peak_bytes=torch.cuda.get_device_properties(device).total_memory, fits=False)
 
 
-def _run(spec: MemorySpec, batch: int, device: torch.device, cap_bytes: int | None) -> dict[str, Any] | None:
-    """Run a probe process; None where it ran out of memory."""
+def _run(spec: MemorySpec, batch: int, device: torch.device, cap_bytes: int | None) -> Answer:
+    """Run a probe process and return its figures, or how memory ran out."""
     request = {
         "spec": spec.model_dump(mode="json"),
         "batch": batch,
@@ -59,9 +65,19 @@ def _run(spec: MemorySpec, batch: int, device: torch.device, cap_bytes: int | No
         "device": str(device),
     }
     command = [sys.executable, "-m", "bench.memory.cuda", json.dumps(request)]
-    answer = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_TIMEOUT_S, check=False)  # noqa: S603  # no shell
+    environment = os.environ | {
+        "PYTORCH_CUDA_ALLOC_CONF": f"expandable_segments:{spec.expandable_segments}",
+    }
+    try:
+        answer = subprocess.run(  # noqa: S603  # no shell
+            command, capture_output=True, text=True, timeout=PROBE_TIMEOUT_S, check=False, env=environment
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ProbeError(f"the probe at batch {batch} took more than {PROBE_TIMEOUT_S} s") from error
     if answer.returncode == OUT_OF_MEMORY_EXIT:
-        return None
+        return "out of memory"
+    if answer.returncode == DISGUISED_EXIT:
+        return "disguised"
     if answer.returncode:
         last = (answer.stderr.strip().splitlines() or ["no message"])[-1]
         raise ProbeError(f"the probe at batch {batch} failed with exit code {answer.returncode}: {last}")
@@ -69,26 +85,36 @@ def _run(spec: MemorySpec, batch: int, device: torch.device, cap_bytes: int | No
     return result
 
 
-def process_bytes(device: torch.device) -> int:
-    """Return what NVML says this process holds on the device, context included; 0 where NVML can't tell."""
-    pynvml.nvmlInit()
-    try:
-        handle = pynvml.nvmlDeviceGetHandleByPciBusId(_bus_id(device))
-        processes = pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
-        return next((p.usedGpuMemory or 0 for p in processes if p.pid == os.getpid()), 0)
-    finally:
-        pynvml.nvmlShutdown()
+def pin_flags(device: torch.device) -> None:
+    """Let neither benchmarks nor TF32 decide which kernels run, and with them which workspaces."""
+    torch.cuda.set_device(device)
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
 
 
-def _bus_id(device: torch.device) -> str:
-    properties: Any = torch.cuda.get_device_properties(device)  # the stubs lack the PCI fields
-    return f"{properties.pci_domain_id:08x}:{properties.pci_bus_id:02x}:{properties.pci_device_id:02x}.0"
+def context_bytes(spec: MemorySpec, device: torch.device) -> int:
+    """Measure what this process holds beside its allocator once a training step has loaded every library.
+
+    NVML's figure; where NVML shows no process (in some containers), the device memory that vanished.
+    """
+    free_before, _ = torch.cuda.mem_get_info(device)
+    train(spec.model_copy(update={"image_shape": WARM_UP_SHAPE}), 1, device, steps=1)
+    release(device)
+    free_after, _ = torch.cuda.mem_get_info(device)
+    held = process_bytes(device) or free_before - free_after + _bare_context_bytes()
+    return held - torch.cuda.memory_reserved(device)
 
 
-def _context_bytes(device: torch.device) -> int:
-    """What the process holds before its first tensor: NVML's figure, else the device memory that vanished."""
-    free_before, total = torch.cuda.mem_get_info(device)
-    return process_bytes(device) or total - free_before
+def release(device: torch.device) -> None:
+    """Give everything that is not in use back to the device, cuBLAS's workspaces too."""
+    torch.cuda.synchronize(device)
+    torch._C._cuda_clearCublasWorkspaces()
+    torch.cuda.empty_cache()
+
+
+def _bare_context_bytes() -> int:
+    return 300 * 2**20  # before the first call of mem_get_info; NVIDIA's smallest
 
 
 def train_under_cap(request: dict[str, Any]) -> dict[str, int]:
@@ -98,29 +124,25 @@ def train_under_cap(request: dict[str, Any]) -> dict[str, int]:
         request: ``spec``, ``batch``, ``cap_bytes`` (None for none) and ``device``.
 
     Returns:
-        Reserved, allocated and total peak bytes, the context's bytes, NVML's final figure and alloc retries.
+        The fields of a ``Probe`` that a run measures.
 
     Raises:
         torch.OutOfMemoryError: if the steps do not fit.
     """
     spec, device = MemorySpec(**request["spec"]), torch.device(request["device"])
-    torch.cuda.init()
-    torch.cuda.set_device(device)
-    torch.backends.cudnn.benchmark = False
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-    context = _context_bytes(device)
+    pin_flags(device)
+    context = context_bytes(spec, device)
     if request["cap_bytes"] is not None:
-        total = torch.cuda.get_device_properties(device).total_memory
         allowed = request["cap_bytes"] - context
         if allowed <= 0:
             raise torch.OutOfMemoryError("the CUDA context alone exceeds the cap")
+        total = torch.cuda.get_device_properties(device).total_memory
         torch.cuda.set_per_process_memory_fraction(min(allowed / total, 1.0), device)
-    _train(spec, request["batch"], device)
+    train(spec, request["batch"], device)
     statistics = torch.cuda.memory_stats(device)
-    reserved = torch.cuda.max_memory_reserved(device)
     return {
-        "peak_bytes": reserved + context,
-        "reserved_bytes": reserved,
+        "peak_bytes": torch.cuda.max_memory_reserved(device) + context,
+        "requested_bytes": int(statistics["requested_bytes.all.peak"]),
         "allocated_bytes": torch.cuda.max_memory_allocated(device),
         "context_bytes": context,
         "nvml_bytes": process_bytes(device),
@@ -128,19 +150,21 @@ def train_under_cap(request: dict[str, Any]) -> dict[str, int]:
     }
 
 
-def _train(spec: MemorySpec, batch: int, device: torch.device) -> None:
+def train(spec: MemorySpec, batch: int, device: torch.device, steps: int = PROBE_STEPS) -> None:
+    """Train from scratch; peaks afterwards are those of the steps, model, images and optimiser included."""
     task = TASKS[spec.task]
     operator = task.operator_at(spec.image_shape, device)
+    operator.norm()
     model = resolve_model(spec.model)(channels=task.channels).to(device).train()
     model.policy = spec.policy
-    operator.norm()
-    torch.cuda.empty_cache()  # what finding the norm took is no part of a training step
-    torch.cuda.reset_peak_memory_stats(device)
     truth = torch.rand(batch, *operator.image_shape, device=device)
-    y = operator(truth)
+    with torch.no_grad():
+        y = operator(truth)
+    release(device)  # what finding the norm took is no part of a training step
+    torch.cuda.reset_peak_memory_stats(device)
     optimizer = make_optimizer(model)
-    for _ in range(PROBE_STEPS):
-        training_step(model, optimizer, operator, y, truth, "final")
+    for _ in range(steps):
+        training_step(model, optimizer, operator, y, truth, "final", spec.precision)
     torch.cuda.synchronize(device)
 
 
@@ -154,7 +178,7 @@ def main(request: str) -> int:
         return OUT_OF_MEMORY_EXIT
     except RuntimeError as error:
         if any(sign in str(error) for sign in DISGUISED):
-            return OUT_OF_MEMORY_EXIT
+            return DISGUISED_EXIT
         raise
     return 0
 

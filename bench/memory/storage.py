@@ -34,6 +34,8 @@ class StorageRecorder(TorchDispatchMode):
     ) -> Any:
         """Run an operation and note the storages of its results."""
         result = func(*args, **(kwargs or {}))
+        if not isinstance(result, Tensor | tuple | list):
+            return result
         known = {leaf.untyped_storage()._cdata for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)}
         for leaf in tree_leaves(result):
             if isinstance(leaf, Tensor) and leaf.untyped_storage()._cdata not in known:

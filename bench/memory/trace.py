@@ -1,20 +1,23 @@
-"""Records every storage of two training steps under fake tensors: what is requested, and for how long.
+"""Two training steps under fake tensors as a sequence of memory requests, each affine in the batch.
 
 Nothing is computed and nothing image-sized is allocated. The requests of two batch sizes give those of every
 batch: each request is an affine function of the batch, and their order does not depend on it.
 """
 
 import gc
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException, FakeTensorMode
 
-from bench.memory.allocator import CachingAllocator
-from bench.memory.storage import StorageRecorder
+from bench.memory.recorder import Note, StepRecorder
+from bench.memory.rules import CudaAutocast
+from bench.record import Precision
 from bench.train import make_optimizer, training_step
 from models import Policy, ReconstructionModel
 from operators import LinearOperator
@@ -26,24 +29,51 @@ STEPS = 2
 
 
 class TraceError(RuntimeError):
-    """Two batch sizes gave different event orders, or a request that is not affine in the batch."""
+    """The step depends on values, its order on the batch, or a request is not affine in the batch."""
+
+
+class Affine(NamedTuple):
+    """``base + slope * batch``."""
+
+    base: int
+    slope: int
+
+    def at(self, batch: int) -> int:
+        """Return the value at a batch size."""
+        return self.base + self.slope * batch
 
 
 @dataclass(frozen=True)
-class Event:
-    """Birth or death of one storage.
+class Request:
+    """One piece of memory.
 
     Attributes:
-        storage: number of the storage in order of birth.
-        birth: whether it is born or dies.
-        base_bytes: its size is ``base_bytes + slope_bytes * batch``.
-        slope_bytes: growth per image.
+        size: bytes; the most where it is hidden.
+        low: the least bytes where it is hidden.
+        phase: of the step; see ``recorder.Note``.
+        layer: what it belongs to; see ``recorder.Note``.
+        call: "" for a tensor; for what a library takes beside its results, the call as JSON: its name, and its
+            arguments with tensors as {dtype: shape} and {"batch": [base, slope]} for what the batch moves.
     """
 
-    storage: int
-    birth: bool
-    base_bytes: int = 0
-    slope_bytes: int = 0
+    size: Affine
+    low: Affine
+    phase: str
+    layer: str
+    call: str = ""
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Two training steps.
+
+    Attributes:
+        requests: every piece of memory, in order of birth.
+        events: (index of the request, whether it is born; else it dies), in order.
+    """
+
+    requests: tuple[Request, ...]
+    events: tuple[tuple[int, bool], ...]
 
 
 class ShapeOperator(LinearOperator):
@@ -81,70 +111,95 @@ class ShapeOperator(LinearOperator):
 
 
 def trace_training(
-    make_model: Callable[..., ReconstructionModel], operator: ShapeOperator, policy: Policy
-) -> tuple[Event, ...]:
+    make_model: Callable[..., ReconstructionModel],
+    operator: ShapeOperator,
+    policy: Policy,
+    precision: Precision = "fp32",
+) -> Trace:
     """Trace two training steps of a model.
 
     Args:
         make_model: called as ``make_model(channels=C)``.
         operator: shapes of the task's operator.
         policy: what the model keeps for the backward pass.
-
-    Returns:
-        Births and deaths in order, sizes affine in the batch.
+        precision: see ``bench.train.compute_gradients``.
 
     Raises:
-        TraceError: if two batch sizes don't agree on the order, or a size is not affine.
+        TraceError: if the step depends on values, two batch sizes don't agree on the order of events, or a size is
+            not affine in the batch.
     """
-    small, large = (_record(make_model, operator, policy, batch) for batch in TRACED_BATCHES)
-    if small.events != large.events:
+    small, large = (_record(make_model, operator, policy, precision, batch) for batch in TRACED_BATCHES)
+    events = small.finished_events()
+    if events != large.finished_events():
         raise TraceError("the order of allocations depends on the batch size")
-    spacing = TRACED_BATCHES[1] - TRACED_BATCHES[0]
-    affine: list[tuple[int, int]] = []
-    for low, high in zip(small.sizes, large.sizes, strict=True):
-        slope, rest = divmod(high - low, spacing)
-        if rest or low < slope * TRACED_BATCHES[0]:
-            raise TraceError(f"a request of {low} and {high} bytes is not affine in the batch")
-        affine.append((low - slope * TRACED_BATCHES[0], slope))
-    return tuple(Event(number, birth, *(affine[number] if birth else (0, 0))) for number, birth in small.events)
+    sizes = zip(small.sizes, large.sizes, small.notes, large.notes, strict=True)
+    return Trace(tuple(_request(*both) for both in sizes), tuple(events))
 
 
-def replay(events: tuple[Event, ...], batch: int, limit_bytes: int | None = None) -> CachingAllocator:
-    """Replay a trace at a batch size through the caching allocator.
+def _request(small: int, large: int, note: Note, other: Note) -> Request:
+    size = _affine(small, large)
+    if not note.operation:
+        return Request(size, size, note.phase, note.layer)
+    call = json.dumps([note.operation, _affine_dimensions(note.arguments, other.arguments)], separators=(",", ":"))
+    return Request(size, _affine(note.low_bytes, other.low_bytes), note.phase, note.layer, call)
 
-    Raises:
-        OutOfMemoryError: if it does not fit under ``limit_bytes`` of reserved memory.
-    """
-    allocator = CachingAllocator(limit_bytes)
-    addresses: dict[int, int] = {}
-    for event in events:
-        if event.birth:
-            addresses[event.storage] = allocator.allocate(event.base_bytes + event.slope_bytes * batch)
-        else:
-            allocator.release(addresses.pop(event.storage))
-    return allocator
+
+def _affine(small: int, large: int) -> Affine:
+    first, second = TRACED_BATCHES
+    slope, rest = divmod(large - small, second - first)
+    if rest or small < slope * first:
+        raise TraceError(f"a request of {small} and {large} bytes is not affine in the batch")
+    return Affine(small - slope * first, slope)
+
+
+def _affine_dimensions(small: Any, large: Any) -> Any:
+    """Return a call's arguments as ``Request.call`` has them."""
+    if isinstance(small, dict):
+        return {key: _affine_dimensions(small[key], large[key]) for key in small}
+    if isinstance(small, list):
+        return [_affine_dimensions(one, other) for one, other in zip(small, large, strict=True)]
+    if isinstance(small, int) and small != large:
+        return {"batch": list(_affine(small, large))}
+    return small if isinstance(small, int | float | str | None) else str(small)
 
 
 def _record(
-    make_model: Callable[..., ReconstructionModel], operator: ShapeOperator, policy: Policy, batch: int
-) -> StorageRecorder:
-    recorder = StorageRecorder()
-    with _no_cycle_collection(), FakeTensorMode(), recorder:
-        model = make_model(channels=operator.image_shape[0])
-        model.policy = policy
-        model.train()
-        solver = getattr(model, "solver", None)
-        if solver is not None:
-            # The history is allocated whole at the start, so memory does not grow after the second step; and
-            # tolerance zero never asks a fake tensor for a value.
-            model.solver = replace(solver, max_steps=min(solver.max_steps, TRACED_SOLVER_STEPS), tolerance=0.0)
-        optimizer = make_optimizer(model)
-        truth = torch.empty(batch, *operator.image_shape)
-        y = torch.empty(batch, *operator.data_shape, dtype=operator.data_dtype)
-        for _ in range(STEPS):
-            training_step(model, optimizer, operator, y, truth, "final")
-    recorder.events = recorder.events[:]  # what dies after the steps is not part of them
+    make_model: Callable[..., ReconstructionModel],
+    operator: ShapeOperator,
+    policy: Policy,
+    precision: Precision,
+    batch: int,
+) -> StepRecorder:
+    recorder = StepRecorder()
+    try:
+        with _no_cycle_collection(), FakeTensorMode(), recorder, CudaAutocast():
+            recorder.section = "weights"
+            model = make_model(channels=operator.image_shape[0])
+            _bound_solver(model, policy)
+            optimizer = make_optimizer(model)
+            recorder.section = "images and measurements"
+            truth = torch.empty(batch, *operator.image_shape)
+            y = torch.empty(batch, *operator.data_shape, dtype=operator.data_dtype)
+            recorder.section = ""
+            with recorder.watching(model, optimizer):
+                for _ in range(STEPS):
+                    training_step(model, optimizer, operator, y, truth, "final", precision)
+            recorder.events = recorder.events[:]  # what dies after the steps is not part of them
+    except (DataDependentOutputException, DynamicOutputShapeException) as error:
+        raise TraceError(
+            f"the training step depends on values ({error.func}), which a trace does not have; a GPU can prove it"
+        ) from error
     return recorder
+
+
+def _bound_solver(model: ReconstructionModel, policy: Policy) -> None:
+    model.policy = policy
+    model.train()
+    solver = getattr(model, "solver", None)
+    if solver is not None:
+        # The history is allocated whole at the start, so memory does not grow after the second step; and
+        # tolerance zero never asks a fake tensor for a value.
+        model.solver = replace(solver, max_steps=min(solver.max_steps, TRACED_SOLVER_STEPS), tolerance=0.0)
 
 
 @contextmanager

@@ -1,0 +1,185 @@
+"""``python -m bench.memory calibrate``: measures a GPU's hidden memory, call by call."""
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import click
+import pynvml
+import torch
+from torch import Tensor
+
+from bench.cli import selection_options
+from bench.environment import pick_device
+from bench.memory.calibration import FOLDER, HANDLE, Calibration
+from bench.memory.cells import TABLE3_TASKS
+from bench.memory.cuda import context_bytes, pin_flags, release
+from bench.memory.nvml import claim_gpu, handle_of
+from bench.memory.trace import Affine
+from bench.memory.traces import TraceKey, trace_of
+from bench.progress import Reporter
+from bench.record import MemorySpec, Precision
+from bench.tasks import TASKS
+from models import MODELS, POLICIES
+
+BATCHES = (1, 2, 4, 6, 8, 10, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
+
+HELP = f"""Measure what this GPU takes beside tensors, and store it for simulations.
+
+The CUDA context with its libraries, cuBLAS's workspace, and what every convolution, normalisation and Fourier transform
+of the traced models takes inside its kernel, at {len(BATCHES)} batch sizes up to {BATCHES[-1]}. Needs a CUDA device.
+
+\b
+Examples:
+  python -m bench.memory calibrate
+  python -m bench.memory calibrate --task ct --model my_package.my_module:MyModel
+"""
+
+
+@click.command("calibrate", help=HELP)
+@selection_options
+@click.option("--device", default="cuda", show_default=True, help="cuda, cuda:1, ...")
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=FOLDER,
+    show_default=True,
+    help="Folder of the calibrations.",
+)
+def calibrate(tasks: Sequence[str], models: Sequence[str], device: str, output: Path) -> None:
+    """Calibrate from the command line."""
+    place = pick_device(device)
+    if place.type != "cuda":
+        raise click.ClickException("a calibration measures a CUDA device, and there is none here")
+    claim_gpu(place, wait_s=0)
+    pin_flags(place)
+    precisions: tuple[Precision, ...] = ("fp32", "bf16")
+    keys = [
+        TraceKey(task, model, TASKS[task].image_shape, policy, precision)
+        for task, model, policy, precision in product(
+            tasks or TABLE3_TASKS, models or tuple(MODELS), POLICIES, precisions
+        )
+    ]
+    spec = MemorySpec(
+        task=keys[0].task,
+        model=keys[0].model,
+        image_shape=keys[0].image_shape,
+        policy="paper",
+        cap_bytes=0,
+        backend="cuda",
+    )
+    context = context_bytes(spec, place)
+    calls = sorted({request.call for key in keys for request in trace_of(key).requests if request.call})
+    found = Calibration(
+        context_bytes=context,
+        handle_bytes=handle_bytes(place),
+        calls=measure_calls((call for call in calls if HANDLE not in call), place, len(calls)),
+        **_versions(place),
+    )
+    click.echo(f"stored {found.save(output)}: {len(found.calls)} calls, context {context / 2**20:.0f} MiB")
+
+
+def measure_calls(calls: Iterable[str], device: torch.device, total: int) -> dict[str, tuple[tuple[int, int], ...]]:
+    """Return (batch, bytes) of every call, up to the first batch that does not fit on the device.
+
+    Args:
+        calls: as in ``Request.call``.
+        device: a CUDA device.
+        total: how many there are, for the progress bar.
+    """
+    found = {}
+    with Reporter(total).live() as reporter:
+        for call in calls:
+            operation = json.loads(call)[0]
+            reporter.start(operation)
+            points: list[tuple[int, int]] = []
+            for batch in BATCHES:
+                try:
+                    points.append((batch, _hidden_bytes(call, batch, device)))
+                except torch.OutOfMemoryError:
+                    break
+            if points:
+                found[call] = tuple(points)
+            reporter.finish(f"{max((size for _, size in points), default=0) / 2**20:.1f} MiB at most")
+    return found
+
+
+def handle_bytes(device: torch.device) -> int:
+    """Measure the workspace that cuBLAS's handle keeps after its first product."""
+    release(device)
+    matrix = torch.rand(64, 64, device=device)
+    before = torch.cuda.memory_allocated(device)
+    product_ = matrix @ matrix
+    torch.cuda.synchronize(device)
+    return torch.cuda.memory_allocated(device) - before - _rounded(product_)
+
+
+def arguments_at(call: str, batch: int, device: torch.device) -> tuple[Any, list[Any]]:
+    """Return a call's operation and arguments at a batch size, tensors random.
+
+    Args:
+        call: as in ``Request.call``.
+        batch: images.
+        device: of the tensors.
+    """
+    name, arguments = json.loads(call)
+    operation: Any = torch.ops
+    for part in name.split("."):
+        operation = getattr(operation, part)
+    return operation, [_argument(argument, batch, device) for argument in arguments]
+
+
+def _argument(value: Any, batch: int, device: torch.device) -> Any:
+    if isinstance(value, list):
+        return [_argument(part, batch, device) for part in value]
+    if not isinstance(value, dict):
+        return value
+    (kind, content), *_ = value.items()
+    if kind == "batch":
+        return Affine(*content).at(batch)
+    shape = [_argument(part, batch, device) for part in content]
+    dtype = getattr(torch, kind)
+    if math.prod(shape) and not (dtype.is_floating_point or dtype.is_complex):
+        return torch.zeros(shape, dtype=dtype, device=device)
+    return torch.rand(shape, dtype=dtype, device=device)
+
+
+@torch.no_grad()
+def _hidden_bytes(call: str, batch: int, device: torch.device) -> int:
+    operation, arguments = arguments_at(call, batch, device)
+    if operation is torch.ops.aten.native_batch_norm.default:
+        # What torch calls on a GPU, where cuDNN normalises; the trace saw the CPU's.
+        operation, arguments = torch.ops.aten._batch_norm_impl_index.default, [*arguments, True]
+    try:
+        for _ in range(2):  # the first call may load kernels and keep workspaces
+            torch.cuda.synchronize(device)
+            torch.cuda.reset_peak_memory_stats(device)
+            results = operation(*arguments)
+            torch.cuda.synchronize(device)
+            hidden = torch.cuda.max_memory_allocated(device) - torch.cuda.memory_allocated(device)
+            del results
+        return int(hidden)
+    finally:
+        del arguments
+        torch.cuda.empty_cache()
+
+
+def _rounded(tensor: Tensor) -> int:
+    return -(-tensor.untyped_storage().nbytes() // 512) * 512
+
+
+def _versions(device: torch.device) -> dict[str, Any]:
+    with handle_of(device):
+        driver = pynvml.nvmlSystemGetDriverVersion()
+    return {
+        "gpu": torch.cuda.get_device_name(device),
+        "torch": torch.__version__.partition("+")[0],
+        "cuda": str(torch.version.cuda),
+        "cudnn": str(torch.backends.cudnn.version()),
+        "driver": str(driver),
+        "flags": {"benchmark": False, "deterministic": True, "tf32": False},
+        "total_bytes": torch.cuda.get_device_properties(device).total_memory,
+    }

@@ -1,0 +1,158 @@
+"""Table 3's cells: one question for every task, model, policy, precision and cap."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import product
+
+import torch
+
+from bench.environment import provenance
+from bench.memory.allocator import GIB
+from bench.memory.cuda import probe
+from bench.memory.processes import in_processes
+from bench.memory.search import largest_batch
+from bench.memory.simulate import (
+    find_calibration,
+    memory_values,
+    simulate,
+    simulate_all,
+    simulated_batch,
+    trace_key,
+)
+from bench.memory.traces import TraceKey, count_parameters
+from bench.progress import Reporter
+from bench.record import Measurement, MemorySpec, Policy, Precision, Provenance, Status
+from bench.runner import Cell, Outcome
+from bench.store import ResultStore
+from bench.tasks import TASKS
+from bench.values import MemoryValues
+
+TABLE3_TASKS = ("deblur", "ct", "mri4x")
+TABLE3_CAPS_BYTES = (8 * GIB, 10 * GIB, 24 * GIB)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryQuestion:
+    """What a sweep asks beside its tasks, models, policies and caps; see ``bench.record.MemorySpec``.
+
+    Attributes:
+        precisions: of the training step.
+        image_shape: None takes each task's own.
+        expandable_segments: the allocator's setting.
+        calibration: whose constants a simulation uses.
+    """
+
+    precisions: Sequence[Precision] = ("fp32",)
+    image_shape: tuple[int, int] | None = None
+    expandable_segments: bool = False
+    calibration: str | None = None
+
+
+def memory_cells(
+    tasks: Sequence[str],
+    models: Sequence[str],
+    policies: Sequence[Policy],
+    caps: Sequence[int],
+    device: torch.device | None,
+    question: MemoryQuestion = MemoryQuestion(),  # frozen
+) -> list[Cell]:
+    """Return one cell per task, model, policy, precision and cap.
+
+    Args:
+        tasks: keys of ``TASKS``.
+        models: keys of ``MODELS`` or ``package.module:Model``.
+        policies: ``paper``, ``recompute``.
+        caps: bytes.
+        device: the CUDA device to prove on, or None to simulate.
+        question: the rest.
+
+    Raises:
+        click.ClickException: if there is no such calibration.
+    """
+    where = provenance(device)
+    find_calibration(question.calibration)
+    specs = (
+        MemorySpec(
+            task=task,
+            model=model,
+            image_shape=question.image_shape or TASKS[task].image_shape,
+            policy=policy,
+            precision=precision,
+            cap_bytes=cap,
+            backend="simulate" if device is None else "cuda",
+            expandable_segments=question.expandable_segments,
+            calibration=question.calibration,
+        )
+        for task, model, policy, precision, cap in product(tasks, models, policies, question.precisions, caps)
+    )
+    return [_cell(spec, where, device) for spec in specs]
+
+
+_FOREKNOWN: dict[MemorySpec, MemoryValues] = {}
+"""What several processes simulated before the cells ask for it."""
+
+
+def simulate_ahead(cells: Sequence[Cell], store: ResultStore, *, force: bool = False) -> None:
+    """Simulate the cells that are not stored with one process a core, a model on a task at a time."""
+    groups: dict[TraceKey, list[MemorySpec]] = {}
+    for cell in cells:
+        if not isinstance(cell.spec, MemorySpec) or cell.spec.backend != "simulate":
+            continue
+        if force or store.finished(cell.spec, cell.provenance) is None:
+            groups.setdefault(trace_key(cell.spec), []).append(cell.spec)
+    with Reporter(len(groups)).live() as reporter:
+        reporter.start("simulating training steps")
+        answers = in_processes(
+            simulate_all, [tuple(specs) for specs in groups.values()], lambda done: reporter.finish("done")
+        )
+    for found in answers.values():
+        _FOREKNOWN.update(found)
+
+
+def _cell(spec: MemorySpec, where: Provenance, device: torch.device | None) -> Cell:
+    def measure(reporter: Reporter) -> Outcome:
+        if spec in _FOREKNOWN:
+            return outcome(_FOREKNOWN.pop(spec))
+        reporter.detail("searching")
+        parameters = count_parameters(spec.task, spec.model, spec.image_shape)
+        if device is None:
+            return outcome(simulate(spec, parameters))
+        batch, probes = largest_batch(partial(probe, spec, device=device), max(simulated_batch(spec), 1))
+        return outcome(memory_values(batch, probes, parameters))
+
+    variant = f"{spec.policy} {spec.precision} {spec.cap_bytes / GIB:g} GB"
+    return Cell(spec, where, measure, variant)
+
+
+def outcome(values: MemoryValues) -> Outcome:
+    """Say in words what was found; where nothing fits, what one image would take."""
+    if not values.max_batch:
+        reason = f"not even one image fits: it takes {values.next_peak_bytes / GIB:.2f} GiB"
+        return Outcome(Status.OK, values, message=reason, summary=reason)
+    between = ""
+    if values.sure_batch is not None and values.sure_batch != values.possible_batch:
+        between = f" ({values.sure_batch} to {values.possible_batch})"
+    return Outcome(Status.OK, values, summary=f"batch {values.max_batch}{between}")
+
+
+def row(record: Measurement) -> dict[str, object]:
+    """Return a record as the flat row that ``--format json`` prints."""
+    spec, values = record.spec, record.values
+    assert isinstance(spec, MemorySpec)
+    answer = values if isinstance(values, MemoryValues) else None
+    names = ("max_batch", "parameters", "trainable_parameters", "peak_bytes", "next_peak_bytes")
+    more = ("bytes_per_image", "sure_batch", "possible_batch")
+    return {
+        "task": spec.task,
+        "model": spec.model,
+        "policy": spec.policy,
+        "cap_bytes": spec.cap_bytes,
+        **{name: getattr(answer, name, None) for name in names},
+        "backend": spec.backend,
+        "device": record.provenance.device,
+        "status": record.status.value,
+        "precision": spec.precision,
+        "image_shape": list(spec.image_shape),
+        **{name: getattr(answer, name, None) for name in more},
+    }

@@ -1,0 +1,77 @@
+"""What NVML knows and the allocator doesn't: a process's whole memory, and who else uses the GPU."""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+import pynvml
+import torch
+
+POLL_S = 5.0
+
+
+@contextmanager
+def handle_of(device: torch.device) -> Iterator[Any]:
+    """Open NVML's handle of a CUDA device.
+
+    Raises:
+        click.ClickException: if the driver's library is missing or does not know the device.
+    """
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError as error:
+        raise click.ClickException(f"NVML cannot be used: {error}; is the NVIDIA driver installed?") from error
+    try:
+        properties: Any = torch.cuda.get_device_properties(device)  # the stubs lack the PCI fields
+        bus = f"{properties.pci_domain_id:08x}:{properties.pci_bus_id:02x}:{properties.pci_device_id:02x}.0"
+        yield pynvml.nvmlDeviceGetHandleByPciBusId(bus)
+    except pynvml.NVMLError as error:
+        raise click.ClickException(f"NVML does not answer for {device}: {error}") from error
+    finally:
+        pynvml.nvmlShutdown()
+
+
+def process_bytes(device: torch.device) -> int:
+    """Return what this process holds on the device, context included; 0 where NVML can't tell.
+
+    In a container NVML may show other process numbers than the process has; where it shows a single process
+    beside nobody else's, that is the one.
+    """
+    with handle_of(device) as handle:
+        processes = pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
+    mine = [process for process in processes if process.pid == os.getpid()] or processes
+    return int(mine[0].usedGpuMemory or 0) if len(mine) == 1 else 0
+
+
+def other_processes(device: torch.device) -> list[str]:
+    """Return 'process 123 with 2.0 GiB' of everybody else on the device."""
+    with handle_of(device) as handle:
+        found = pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
+    return [
+        f"process {process.pid} with {(process.usedGpuMemory or 0) / 2**30:.1f} GiB"
+        for process in found
+        if process.pid != os.getpid()
+    ]
+
+
+def claim_gpu(device: torch.device, wait_s: int) -> None:
+    """Wait until nobody else uses the device: another process would spoil what is measured.
+
+    Args:
+        device: a CUDA device.
+        wait_s: seconds to wait at most.
+
+    Raises:
+        click.ClickException: if somebody still does.
+    """
+    end = time.monotonic() + wait_s
+    while others := other_processes(device):
+        if time.monotonic() >= end:
+            raise click.ClickException(
+                f"{device} is in use by {', '.join(others)}; --wait SECONDS waits, --backend simulate needs no GPU"
+            )
+        click.echo(f"{device} is in use by {', '.join(others)}; waiting", err=True)
+        time.sleep(min(POLL_S, max(end - time.monotonic(), 0)))

@@ -1,0 +1,45 @@
+"""Options that several memory commands share."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from bench.cli import ImageSize
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def step_options(function: _F) -> _F:
+    """Add what a training step's memory depends on beside task, model and policy."""
+    for option in (
+        click.option(
+            "--calibration",
+            metavar="NAME",
+            help="Simulate with this GPU's constants, a file of bench/memory/calibration. Default: documented bounds.",
+        ),
+        click.option(
+            "--expandable-segments",
+            is_flag=True,
+            help="Let the allocator's segments grow (PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True).",
+        ),
+        click.option(
+            "--precision",
+            "precisions",
+            type=click.Choice(["fp32", "bf16"]),
+            multiple=True,
+            default=("fp32",),
+            show_default=True,
+            help="bf16 is autocast; repeatable.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+image_size_option = click.option(
+    "--image-size",
+    "image_shape",
+    type=ImageSize(),
+    help="Pixels, 256 or 218x178 (height x width). Default: the paper's size of each task.",
+)

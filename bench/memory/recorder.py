@@ -1,0 +1,199 @@
+"""Records a training step's storages as a trace needs them: where in the step, for which layer, and hidden calls."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+
+from bench.memory.rules import CUBLAS, LARGEST_CUBLAS_WORKSPACE, Bounds, bounds
+from bench.memory.storage import StorageRecorder
+
+OUTSIDE = "outside layers"
+"""What no layer computes: data consistency, the solver's history, the loss."""
+
+
+@dataclass(frozen=True)
+class Note:
+    """What is known of a storage beside its size.
+
+    Attributes:
+        phase: ``setup``, ``forward``, ``backward`` or ``optimiser``.
+        layer: name of the module that computes, or a section such as ``weights``.
+        operation: the call that takes it beside its results, "" for a result.
+        arguments: that call's arguments, tensors as ``{dtype: shape}``.
+        low_bytes: least that such a call takes; its recorded size is the most.
+    """
+
+    phase: str
+    layer: str
+    operation: str = ""
+    arguments: Sequence[Any] = ()
+    low_bytes: int = 0
+
+
+@dataclass
+class _Layers:
+    """Knows which module computes."""
+
+    names: dict[int, str] = field(default_factory=dict)
+    stack: list[str] = field(default_factory=list)
+
+    def enter(self, module: nn.Module, _: Any) -> None:
+        self.stack.append(self.names.get(id(module), ""))
+
+    def leave(self, *_: Any) -> None:
+        self.stack.pop()
+
+    @property
+    def current(self) -> str:
+        return next((name for name in reversed(self.stack) if name), "")
+
+
+class StepRecorder(StorageRecorder):
+    """A ``StorageRecorder`` for training steps on fake tensors.
+
+    Attributes:
+        notes: one for every storage, in order of birth.
+        section: what is being set up, for storages that no layer computes; "" during a step.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.notes: list[Note] = []
+        self.section = ""
+        self._phase = "setup"
+        self._layers = _Layers()
+        self._labels: dict[int, str] = {}  # of the storages that are alive
+        self._sums: dict[int, int] = {}  # gradient accumulations: result, first operand
+        self._handles: set[str] = set()
+        self._reading: tuple[Any, ...] = ()
+
+    @contextmanager
+    def watching(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[None]:
+        """Follow a model's layers and an optimiser's phase until the context ends."""
+        self._layers.names = {id(module): name for name, module in model.named_modules()}
+        for name, parameter in model.named_parameters():
+            self._labels[parameter.untyped_storage()._cdata] = name.rpartition(".")[0]
+        with ExitStack() as stack:
+            for handle in (
+                register_module_forward_pre_hook(self._layers.enter),
+                register_module_forward_hook(self._layers.leave, always_call=True),
+                optimizer.register_step_pre_hook(lambda *_: self._enter("optimiser")),
+                optimizer.register_step_post_hook(lambda *_: self._enter("forward")),
+            ):
+                stack.callback(handle.remove)
+            self._enter("forward")
+            yield
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Run an operation, note its results and what it takes beside them."""
+        if func is torch.ops.prim.device.default and isinstance(args[0], FakeTensor):
+            return args[0].fake_device  # asked for more often than everything else together
+        if self._phase == "forward" and torch._C._current_graph_task_id() != -1:
+            self._enter("backward")
+        first, self._reading = len(self.sizes), args
+        result = super().__torch_dispatch__(func, types, args, kwargs)
+        if len(self.sizes) > first and func is torch.ops.aten.add.Tensor and _called_by_autograd():
+            self._note_sum(first, args[0])
+        self._reading = ()
+        if (taken := bounds(func, args, result)) is not None:
+            self._hidden(str(func), _specs(args), taken)
+        elif getattr(func, "overloadpacket", None) in CUBLAS and self._phase not in self._handles:
+            self._handles.add(self._phase)  # autograd's thread has a handle of its own
+            self._hidden("cublas.workspace", (), Bounds(0, LARGEST_CUBLAS_WORKSPACE), stays=True)
+        return result
+
+    def finished_events(self) -> list[tuple[int, bool]]:
+        """Return the events so far, gradients accumulated in place.
+
+        Under a dispatch mode autograd adds two gradients into a new tensor and drops both; without one it adds to
+        the first, provided that nobody else holds it: then it dies right after the sum is born. Deaths between two
+        births come in order of birth: what remains is the same in any order, and autocast's cache has none.
+        """
+        events: list[tuple[int, bool]] = []
+        aliases: dict[int, int] = {}
+        dropped: set[int] = set()
+        for index, (number, birth) in enumerate(self.events):
+            first = self._sums.get(number) if birth else None
+            if first is not None and self._dies_next(first, index):
+                aliases[number] = aliases.get(first, first)
+                dropped.add(first)
+            elif birth or number not in dropped:
+                events.append((aliases.get(number, number), birth))
+        runs = groupby(events, key=lambda event: event[1])
+        return [event for birth, run in runs for event in (run if birth else sorted(run))]
+
+    def _dies_next(self, number: int, index: int) -> bool:
+        following = index + 1
+        while following < len(self.events) and not self.events[following][1]:
+            if self.events[following][0] == number:
+                return True
+            following += 1
+        return False
+
+    def _enter(self, phase: str) -> None:
+        self._phase = phase
+
+    def _note(self, storage: torch.UntypedStorage) -> None:
+        before = len(self.sizes)
+        super()._note(storage)
+        if len(self.sizes) > before:
+            layer = self._layer()
+            self._labels[storage._cdata] = layer
+            self.notes.append(Note(self._phase, layer))
+
+    def _died(self, key: int, number: int) -> None:
+        self._labels.pop(key, None)
+        super()._died(key, number)
+
+    def _layer(self) -> str:
+        if self.section or self._phase == "optimiser":
+            return self.section or "optimiser"
+        if self._layers.current or self._phase != "backward":
+            return self._layers.current or OUTSIDE
+        # Autograd runs no module: what it computes belongs to the layer whose weight or activation it reads.
+        for argument in reversed(self._reading):
+            if isinstance(argument, Tensor):
+                name = self._labels.get(argument.untyped_storage()._cdata, OUTSIDE)
+                if name != OUTSIDE:
+                    return name
+        return OUTSIDE
+
+    def _note_sum(self, number: int, operand: Tensor) -> None:
+        first = self._alive.get(operand.untyped_storage()._cdata)
+        if first is not None and self.sizes[first] == self.sizes[number]:
+            self._sums[number] = first
+
+    def _hidden(self, operation: str, arguments: Sequence[Any], taken: Bounds, *, stays: bool = False) -> None:
+        number = len(self.sizes)
+        self.sizes.append(taken.high)
+        self.notes.append(Note(self._phase, "workspaces", operation, arguments, taken.low))
+        self.events.append((number, True))
+        if not stays:
+            self.events.append((number, False))
+
+
+def _called_by_autograd() -> bool:
+    """Whether the engine itself calls, between two nodes of the graph, and no node's Python code."""
+    return sys._getframe(2).f_code.co_name == "_engine_run_backward"
+
+
+def _specs(arguments: Sequence[Any]) -> list[Any]:
+    """Return arguments as JSON would hold them."""
+    return [
+        {str(argument.dtype).removeprefix("torch."): list(argument.shape)}
+        if isinstance(argument, Tensor)
+        else list(argument)
+        if isinstance(argument, list | tuple)
+        else argument
+        for argument in arguments
+    ]

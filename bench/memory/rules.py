@@ -1,0 +1,123 @@
+"""What CUDA's libraries allocate inside an operation, which a trace on fake tensors does not show.
+
+Each such call gets a lower and an upper bound in bytes. Which of them is used, or what was measured in their
+place, is decided when a trace is replayed: see ``calibration.py``.
+
+Sources: the Winograd tiles of Lavin and Gray 2016; aten/src/ATen/native/cuda/group_norm_kernel.cu and
+ATen/cuda/CublasHandlePool.cpp of torch 2.9 to 2.13; cuFFT's documentation of work areas.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves
+
+from bench.memory.allocator import MIB
+
+aten = torch.ops.aten
+
+
+class Bounds(NamedTuple):
+    """Least and most bytes that one call takes beside its results."""
+
+    low: int
+    high: int
+
+
+WINOGRAD_IMAGE_BYTES = 4 * 36 // 16
+"""Bytes a value: F(4x4, 3x3) keeps 36 float32 for every 16 values of an image, the largest workspace of cuDNN's usual
+choices and several times what an implicit GEMM takes."""
+WINOGRAD_WEIGHT_BYTES = 4 * 36 // 9
+LARGEST_CUBLAS_WORKSPACE = 32 * MIB
+"""On compute capability 9.0; 8.1 MiB elsewhere. One for every thread's handle, from its first product on."""
+CUBLAS = {aten.mm, aten.bmm, aten.addmm, aten.baddbmm, aten.addmv, aten.mv}
+
+
+def bounds(operation: Any, arguments: Sequence[Any], results: Any) -> Bounds | None:
+    """Return what a call may take beside its results, None for a call that takes nothing.
+
+    Args:
+        operation: the overload that is dispatched, e.g. ``aten.convolution.default``.
+        arguments: its positional arguments.
+        results: what it returned.
+    """
+    rule = _RULES.get(operation)
+    return None if rule is None else rule(arguments, results)
+
+
+def _convolution(arguments: Sequence[Any], results: Any) -> Bounds:
+    images, weight = arguments[:2]
+    return _winograd(images.numel() + results.numel(), weight.numel())
+
+
+def _convolution_backward(arguments: Sequence[Any], results: Any) -> Bounds:
+    gradient, images, weight = arguments[:3]
+    return _winograd(gradient.numel() + images.numel(), weight.numel())
+
+
+def _winograd(image_values: int, weight_values: int) -> Bounds:
+    return Bounds(0, WINOGRAD_IMAGE_BYTES * image_values + WINOGRAD_WEIGHT_BYTES * weight_values)
+
+
+def _group_norm(arguments: Sequence[Any], results: Any) -> Bounds:
+    """Two float32 values a sample and channel: the affine map that statistics, weight and bias make together."""
+    images: Tensor = arguments[0]
+    size = 2 * 4 * images.shape[0] * images.shape[1]
+    return Bounds(size, size)
+
+
+def _group_norm_backward(arguments: Sequence[Any], results: Any) -> Bounds:
+    """Two sums a sample and channel, and three coefficients a sample and channel at most."""
+    images: Tensor = arguments[1]
+    size = 4 * images.shape[0] * images.shape[1]
+    return Bounds(2 * size, 5 * size)
+
+
+def _batch_norm(arguments: Sequence[Any], results: Any) -> Bounds:
+    """CuDNN's reserve: a mask of its inputs at most."""
+    return Bounds(0, arguments[0].numel())
+
+
+def _fourier(arguments: Sequence[Any], results: Any) -> Bounds:
+    """CuFFT's work area is as large as its data at most, and an input it would overwrite is copied."""
+    return Bounds(0, 2 * max(leaf.nbytes for leaf in tree_leaves((arguments, results)) if isinstance(leaf, Tensor)))
+
+
+_RULES: dict[Any, Callable[[Sequence[Any], Any], Bounds]] = {
+    aten.convolution.default: _convolution,
+    aten.convolution_backward.default: _convolution_backward,
+    aten.native_group_norm.default: _group_norm,
+    aten.native_group_norm_backward.default: _group_norm_backward,
+    aten.native_batch_norm.default: _batch_norm,
+    aten.native_batch_norm_backward.default: _batch_norm,
+    aten._fft_c2c.default: _fourier,
+    aten._fft_r2c.default: _fourier,
+    aten._fft_c2r.default: _fourier,
+}
+
+
+class CudaAutocast(TorchFunctionMode):
+    """Casts to float32 what CUDA's autocast does and the CPU's does not, so that a trace has CUDA's dtypes.
+
+    Source: "CUDA Ops that autocast to float32" in torch's documentation of automatic mixed precision.
+    """
+
+    FULL_PRECISION = {F.group_norm, F.layer_norm, F.softmax, F.log_softmax, F.l1_loss, F.smooth_l1_loss}
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Call a function, on float32 where CUDA would."""
+        if func in self.FULL_PRECISION and torch.is_autocast_enabled("cpu"):
+            args = tuple(_full(arg) for arg in args)
+            kwargs = {name: _full(value) for name, value in (kwargs or {}).items()}
+        return func(*args, **(kwargs or {}))
+
+
+def _full(value: Any) -> Any:
+    half = isinstance(value, Tensor) and value.dtype in (torch.bfloat16, torch.float16)
+    return value.float() if half else value

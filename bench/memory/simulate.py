@@ -1,0 +1,112 @@
+"""Answers a memory question without a GPU: the trace of a step, replayed at one batch after another."""
+
+from functools import partial
+
+import click
+
+from bench.cli import unknown
+from bench.memory.calibration import Calibration, Rules, calibrations, rule_set
+from bench.memory.replay import fits_under, judge, replay
+from bench.memory.search import largest_batch, next_batch
+from bench.memory.trace import Trace
+from bench.memory.traces import TraceKey, count_parameters, trace_of
+from bench.record import MemorySpec
+from bench.values import MemoryValues, Probe
+
+GUESS_BATCHES = (4, 12)
+
+
+def find_calibration(name: str | None) -> Calibration | None:
+    """Return a stored calibration by its key; None for none.
+
+    Raises:
+        click.ClickException: if there is none of that name.
+    """
+    if name is None:
+        return None
+    known = calibrations()
+    if name not in known:
+        raise click.ClickException(unknown("calibration", name, known))
+    return known[name]
+
+
+def trace_key(spec: MemorySpec) -> TraceKey:
+    """Return what has to be traced for a question."""
+    return TraceKey(spec.task, spec.model, spec.image_shape, spec.policy, spec.precision)
+
+
+def simulate_all(specs: tuple[MemorySpec, ...]) -> dict[MemorySpec, MemoryValues]:
+    """Answer questions of one model on one task."""
+    return {spec: simulate(spec, count_parameters(spec.task, spec.model, spec.image_shape)) for spec in specs}
+
+
+def simulated_batch(spec: MemorySpec) -> int:
+    """Return the largest batch of a simulation, 0 where not even one image fits."""
+    return _search(spec)[0]
+
+
+def simulate(spec: MemorySpec, parameters: tuple[int, int]) -> MemoryValues:
+    """Search the largest batch of a simulation, and those of its lower and upper bound.
+
+    Args:
+        spec: the question.
+        parameters: by the paper's convention, and trainable alone.
+
+    Raises:
+        TraceError: if the model cannot be traced.
+    """
+    rules = rule_set(find_calibration(spec.calibration))
+    batch, probes = _search(spec)
+    sure, possible = (batch if bound is rules.expected else _bound(spec, bound) for bound in (rules.high, rules.low))
+    return memory_values(batch, probes, parameters, sure, possible)
+
+
+def memory_values(
+    batch: int,
+    probes: tuple[Probe, ...],
+    parameters: tuple[int, int],
+    sure: int | None = None,
+    possible: int | None = None,
+) -> MemoryValues:
+    """Return a search's outcome as it is stored."""
+    tried = {probe.batch: probe for probe in probes}
+    best, following = tried.get(batch), tried[next_batch(batch)]
+    growth = None
+    if best is not None and best.requested_bytes is not None and following.requested_bytes is not None:
+        growth = round((following.requested_bytes - best.requested_bytes) / (following.batch - best.batch))
+    elif following.batch == 1:
+        growth = following.requested_bytes
+    return MemoryValues(
+        max_batch=batch,
+        parameters=parameters[0],
+        trainable_parameters=parameters[1],
+        peak_bytes=best.peak_bytes if best else None,
+        next_peak_bytes=following.peak_bytes,
+        bytes_per_image=growth,
+        sure_batch=sure,
+        possible_batch=possible,
+        probes=probes,
+    )
+
+
+def _search(spec: MemorySpec) -> tuple[int, tuple[Probe, ...]]:
+    trace, rules = trace_of(trace_key(spec)), rule_set(find_calibration(spec.calibration))
+    attempt = partial(judge, trace, cap_bytes=spec.cap_bytes, rules=rules, expandable=spec.expandable_segments)
+    return largest_batch(attempt, _guess(trace, spec.cap_bytes, rules.expected))
+
+
+def _bound(spec: MemorySpec, rules: Rules) -> int:
+    trace = trace_of(trace_key(spec))
+
+    def attempt(batch: int) -> Probe:
+        fits = fits_under(trace, batch, spec.cap_bytes, rules, expandable=spec.expandable_segments)
+        return Probe(batch=batch, peak_bytes=0, fits=fits)
+
+    return largest_batch(attempt, _guess(trace, spec.cap_bytes, rules))[0]
+
+
+def _guess(trace: Trace, cap_bytes: int, rules: Rules) -> int:
+    """Guess the answer from the allocated bytes of two batches: a line through two points."""
+    low, high = (replay(trace, batch, rules).peak_allocated for batch in GUESS_BATCHES)
+    slope = max((high - low) / (GUESS_BATCHES[1] - GUESS_BATCHES[0]), 1.0)
+    return max(2 * int((GUESS_BATCHES[0] + (cap_bytes - rules.context_bytes - low) / slope) / 2), 1)

@@ -1,0 +1,163 @@
+"""Recorded histories of a GPU's allocator: recording one, and replaying it without a GPU, address by address."""
+
+import gzip
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+import torch
+from pydantic import BaseModel, Field
+
+from bench.cli import MODEL, TASK
+from bench.environment import pick_device
+from bench.memory.allocator import CachingAllocator
+from bench.memory.cuda import pin_flags, release, train
+from bench.memory.nvml import claim_gpu
+from bench.memory.options import image_size_option
+from bench.record import MemorySpec
+from bench.tasks import TASKS
+
+MOST_EVENTS = 1_000_000
+STATISTICS = {
+    "requested": "requested_bytes.all.current",
+    "allocated": "allocated_bytes.all.current",
+    "reserved": "reserved_bytes.all.current",
+    "segments": "segment.all.current",
+    "peak_requested": "requested_bytes.all.peak",
+    "peak_allocated": "allocated_bytes.all.peak",
+    "peak_reserved": "reserved_bytes.all.peak",
+    "inactive_split": "inactive_split_bytes.all.current",
+}
+"""Ours by torch's names."""
+
+
+class History(BaseModel):
+    """What an allocator did from its first allocation on, as torch's memory history tells it.
+
+    Stored as gzipped JSON: torch's own files are pickles, which run code when they are read.
+    """
+
+    device: str
+    torch: str
+    what: str = Field(description="what was run")
+    events: tuple[tuple[str, int, int], ...] = Field(description="(action, address, bytes), of one stream")
+    blocks: tuple[tuple[int, int, bool], ...] = Field(description="(address, bytes, in use) at the end, by address")
+    statistics: dict[str, int] = Field(description="at the end, by our names")
+
+    def save(self, path: Path) -> None:
+        """Write it."""
+        path.write_bytes(gzip.compress(self.model_dump_json().encode(), mtime=0))
+
+    @classmethod
+    def load(cls, path: Path) -> "History":
+        """Read it.
+
+        Raises:
+            ValueError: if the file is none.
+        """
+        return cls.model_validate_json(gzip.decompress(path.read_bytes()))
+
+
+class ReplayError(ValueError):
+    """The replay decided otherwise than the recorded allocator."""
+
+
+def replay_history(history: History) -> CachingAllocator:
+    """Make the recorded requests again; every block must come to lie where it lay.
+
+    Raises:
+        ReplayError: at the first decision that differs.
+    """
+    segments = [(address, size) for action, address, size in history.events if action == "segment_alloc"]
+
+    def place(size: int) -> int:
+        if not segments or segments[0][1] != size:
+            raise ReplayError(f"a segment of {size} bytes, recorded: {segments[0] if segments else 'none'}")
+        return segments.pop(0)[0]
+
+    allocator = CachingAllocator(place_segment=place)
+    for action, address, size in history.events:
+        if action == "alloc":
+            if (found := allocator.allocate(size)) != address:
+                raise ReplayError(f"{size} bytes went to {found}, recorded: {address}")
+        elif action == "free_completed":
+            allocator.release(address)
+        elif action == "segment_free":
+            allocator.release_segment(address)
+    return allocator
+
+
+@click.command("record")
+@click.option("--task", type=TASK, default="deblur", show_default=True)
+@click.option("--model", type=MODEL, default="luser-sw", show_default=True)
+@click.option("--policy", type=click.Choice(["paper", "recompute"]), default="paper", show_default=True)
+@click.option("--batch", type=click.IntRange(min=1), default=2, show_default=True)
+@image_size_option
+@click.option("--device", default="cuda", show_default=True, help="cuda, cuda:1, ...")
+@click.argument("path", type=click.Path(dir_okay=False, path_type=Path))
+def record(
+    task: str,
+    model: str,
+    policy: Literal["paper", "recompute"],
+    batch: int,
+    image_shape: tuple[int, int] | None,
+    device: str,
+    path: Path,
+) -> None:
+    """Record what a GPU's allocator does in three training steps, into PATH (.json.gz).
+
+    Put it into tests/bench/memory/histories: the tests replay every file there and want the recorded statistics
+    and the place of every block back, to the byte. Needs a CUDA device.
+    """
+    place = pick_device(device)
+    if place.type != "cuda":
+        raise click.ClickException("a history is recorded on a CUDA device, and there is none here")
+    claim_gpu(place, wait_s=0)
+    pin_flags(place)
+    torch.cuda.memory._record_memory_history("all", context=None, max_entries=MOST_EVENTS)
+    shape = image_shape or TASKS[task].image_shape
+    train(
+        MemorySpec(task=task, model=model, image_shape=shape, policy=policy, cap_bytes=0, backend="cuda"), batch, place
+    )
+    release(place)
+    history = _history(place, f"{task} {model} {policy} batch {batch} {shape[0]}x{shape[1]}")
+    torch.cuda.memory._record_memory_history(None)
+    history.save(path)
+    click.echo(f"stored {path}: {len(history.events)} events, {path.stat().st_size / 1024:.0f} KiB")
+
+
+def _history(device: torch.device, what: str) -> History:
+    snapshot: dict[str, Any] = torch.cuda.memory._snapshot()
+    traces = snapshot["device_traces"][device.index or torch.cuda.current_device()]
+    statistics = torch.cuda.memory_stats(device)
+    return History(
+        device=torch.cuda.get_device_name(device),
+        torch=torch.__version__,
+        what=what,
+        events=history_events(traces),
+        blocks=history_blocks(snapshot["segments"]),
+        statistics={ours: int(statistics[theirs]) for ours, theirs in STATISTICS.items()},
+    )
+
+
+def history_events(trace: Sequence[dict[str, Any]]) -> tuple[tuple[str, int, int], ...]:
+    """Return what a replay needs of one device's trace in ``torch.cuda.memory._snapshot()``."""
+    kept = ("alloc", "free_completed", "segment_alloc", "segment_free")
+    return tuple((entry["action"], entry["addr"], entry["size"]) for entry in trace if entry["action"] in kept)
+
+
+def history_blocks(segments: Sequence[dict[str, Any]]) -> tuple[tuple[int, int, bool], ...]:
+    """Return (address, bytes, in use) of every block in a snapshot's segments, by address."""
+    blocks = []
+    for segment in segments:
+        address = segment["address"]
+        for block in segment["blocks"]:
+            blocks.append((address, block["size"], block["state"] != "inactive"))
+            address += block["size"]
+    return tuple(sorted(blocks))
+
+
+def replayed_blocks(allocator: CachingAllocator) -> tuple[tuple[int, int, bool], ...]:
+    """Return the same of a replay."""
+    return tuple(sorted((block.address, block.size, not block.free) for block in allocator.blocks()))

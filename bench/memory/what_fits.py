@@ -1,0 +1,136 @@
+"""``python -m bench.memory what-fits``: what a card of some size can train."""
+
+import json
+from collections.abc import Sequence
+from itertools import product
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, Bytes, selection_options
+from bench.memory.allocator import GIB
+from bench.memory.calibration import rule_set
+from bench.memory.options import image_size_option, step_options
+from bench.memory.processes import in_processes
+from bench.memory.replay import fits_under
+from bench.memory.search import largest_index
+from bench.memory.simulate import find_calibration, simulated_batch, trace_key
+from bench.memory.trace import TraceError
+from bench.memory.traces import trace_of
+from bench.progress import Reporter
+from bench.record import MemorySpec, Precision
+from bench.tasks import TASKS
+from models import MODELS, POLICIES
+
+SIDE_STEP = 16
+"""Sides that are tried are multiples of this many pixels."""
+MOST_PIXELS = 8192
+
+HELP = f"""Say what a graphics card can train: the largest batch of every model and policy, and the largest square
+image at batch 1. Simulated by the best guess, nothing is stored; a card's memory is the cap.
+
+\b
+Examples:
+  python -m bench.memory what-fits --gpu 8GB --task ct
+  python -m bench.memory what-fits --gpu 24GB --task mri4x --precision bf16 --expandable-segments
+
+{EXIT_CODES}
+"""
+
+
+@click.command("what-fits", help=HELP)
+@click.option("--gpu", "cap_bytes", type=Bytes(), required=True, help="Memory of the card, e.g. 8GB.")
+@selection_options
+@step_options
+@image_size_option
+@click.option("--format", "style", type=click.Choice(["table", "json"]), default="table", show_default=True)
+def what_fits(
+    cap_bytes: int,
+    tasks: Sequence[str],
+    models: Sequence[str],
+    precisions: Sequence[Precision],
+    expandable_segments: bool,
+    calibration: str | None,
+    image_shape: tuple[int, int] | None,
+    style: str,
+) -> int:
+    """Answer from the command line."""
+    find_calibration(calibration)
+    specs = [
+        MemorySpec(
+            task=task,
+            model=model,
+            image_shape=image_shape or TASKS[task].image_shape,
+            policy=policy,
+            precision=precision,
+            cap_bytes=cap_bytes,
+            backend="simulate",
+            expandable_segments=expandable_segments,
+            calibration=calibration,
+        )
+        for task, model, policy, precision in product(tasks or ("ct",), models or tuple(MODELS), POLICIES, precisions)
+    ]
+    rows = _answers(specs)
+    if style == "json":
+        click.echo(json.dumps(rows, indent=1))
+    else:
+        Console().print(_table(rows, cap_bytes))
+    return EXIT_FAILED_CELLS if any("error" in row for row in rows) else 0
+
+
+def largest_side(spec: MemorySpec) -> int:
+    """Return the side in pixels, a multiple of 16, of the largest square image that trains at batch 1; 0 for none.
+
+    Every side that is tried is traced; the pixel count is guessed from the two before it, so that few are.
+    """
+
+    def fits(index: int) -> bool:
+        side = SIDE_STEP * (index + 1)
+        if side > MOST_PIXELS:
+            return False
+        square = spec.model_copy(update={"image_shape": (side, side)})
+        rules = rule_set(find_calibration(spec.calibration)).expected
+        trace = trace_of(trace_key(square))
+        return fits_under(trace, 1, spec.cap_bytes, rules, expandable=spec.expandable_segments)
+
+    return SIDE_STEP * (largest_index(fits, _guessed_index(spec)) + 1)
+
+
+def _guessed_index(spec: MemorySpec) -> int:
+    """Scale the image whose largest batch is known: memory grows with the pixels of a whole batch."""
+    height, width = spec.image_shape
+    pixels = max(simulated_batch(spec), 0.5) * height * width
+    return max(round(pixels**0.5 / SIDE_STEP) - 1, 0)
+
+
+def _answers(specs: Sequence[MemorySpec]) -> list[dict[str, object]]:
+    with Reporter(len(specs)).live() as reporter:
+        reporter.start("simulating training steps")
+        found = in_processes(_answer, specs, lambda done: reporter.finish("done"))
+    return [found[spec] if spec in found else _answer(spec) for spec in specs]
+
+
+def _answer(spec: MemorySpec) -> dict[str, object]:
+    row: dict[str, object] = spec.model_dump(mode="json", include={"task", "model", "policy", "precision"})
+    row["image"] = "{} x {}".format(*spec.image_shape)
+    try:
+        return row | {"max_batch": simulated_batch(spec), "largest_side": largest_side(spec)}
+    except TraceError as error:
+        return row | {"error": str(error)}
+
+
+def _table(rows: Sequence[dict[str, object]], cap_bytes: int) -> Table:
+    table = Table(
+        title=f"What trains on a card of {cap_bytes / GIB:g} GB",
+        caption="simulated; largest square: at batch 1, a multiple of 16 pixels; - does not fit, ? cannot be traced",
+    )
+    for name in ("task", "image", "model", "policy", "precision"):
+        table.add_column(name)
+    for name in ("largest batch", "largest square"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        batch, side = row.get("max_batch", "?"), row.get("largest_side", "?")
+        names = (str(row[name]) for name in ("task", "image", "model", "policy", "precision"))
+        table.add_row(*names, str(batch or "-"), str(side or "-"))
+    return table
