@@ -86,7 +86,7 @@ def test_folding_changes_nothing_at_irregular_angles(shape, angles, num_detector
 
 def stored_angles(operator):
     """Lanes of each group of representatives, and how many angles it stores."""
-    return sorted((group.num_lanes, len(group.angles)) for group in operator._groups)
+    return sorted((group.num_lanes, len(group.angles)) for group in operator.projector.groups)
 
 
 @pytest.mark.parametrize(
