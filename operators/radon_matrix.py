@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from functools import reduce
+from hashlib import sha256
+from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -10,7 +12,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from operators.joseph import GatherMatrix, ParallelBeam, joseph_matrix, pixel_ranks, ray_ranks
+from operators import gather_matrix, joseph
+from operators.disk_cache import Arrays, cached_arrays
+from operators.gather_matrix import GatherMatrix, gather_tables
+from operators.joseph import ParallelBeam, joseph_matrix, pixel_ranks, ray_ranks
 from operators.projector import Projector
 from operators.symmetry import Folding, LaneGroup, fold_angles, lane_groups, lane_pixels
 
@@ -135,7 +140,16 @@ class FoldedRays(nn.Module):
         return self._double
 
     def _build(self, dtype: torch.dtype) -> GatherMatrix:
-        return GatherMatrix(joseph_matrix(self.geometry, self.angles), dtype)
+        def compute() -> Arrays:
+            return gather_tables(joseph_matrix(self.geometry, self.angles), dtype)
+
+        return GatherMatrix(cached_arrays(_digest(self.geometry, self.angles, dtype), compute))
+
+
+def _digest(geometry: ParallelBeam, angles: NDArray[np.float64], dtype: torch.dtype) -> str:
+    """Name a matrix by all that it depends on: geometry, precision, numpy's cosines, and the code that fills it."""
+    sources = [Path(str(module.__file__)).read_bytes() for module in (joseph, gather_matrix)]
+    return sha256(b"".join([repr((geometry, dtype, np.__version__)).encode(), angles.tobytes(), *sources])).hexdigest()
 
 
 def _in_chunks(batch: Tensor, size: int, apply: Callable[[Tensor], Tensor], shape: tuple[int, ...]) -> Tensor:
