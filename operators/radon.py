@@ -30,6 +30,7 @@ class Radon(LinearOperator):
     Angles need not be sorted, and one that is given twice is measured twice. A detector whose ray misses the
     image reads zero, be it all of them. Values that are not finite pass through: they spoil the rays or pixels
     whose weights touch them, never a batch-mate. They are not looked for, which would cost a pass over the data.
+    Matrices of 4 MiB and more are kept on disk: see ``operators.disk_cache.cached_arrays`` for where and how much.
 
     Args:
         image_shape: (H, W) in pixels.
@@ -129,8 +130,10 @@ def _require_angles(angles: Angles | None, num_angles: int | None) -> NDArray[np
     if angles is None:
         count = DEFAULT_NUM_ANGLES if num_angles is None else require_count("num_angles", num_angles)
         return np.arange(count, dtype=np.float64) * (np.pi / count)
-    given = angles.detach().cpu().numpy() if isinstance(angles, Tensor) else angles
-    values = np.array(given, dtype=np.float64)
+    given = angles.detach().cpu().numpy() if isinstance(angles, Tensor) else np.array(angles)
+    if given.dtype.kind not in "fiu":
+        raise ValueError(f"angles must be real numbers, got {given.dtype}")
+    values = given.astype(np.float64)
     if values.ndim != 1 or values.size == 0 or not np.isfinite(values).all():
         raise ValueError(f"angles must be a non-empty finite vector, got shape {values.shape}")
     if num_angles is not None and num_angles != values.size:

@@ -27,6 +27,29 @@ def _split(position, DTYPE: tl.constexpr):  # type: ignore[no-untyped-def]
 
 
 @triton.jit
+def _weight_at(pixel, position, DTYPE: tl.constexpr):  # type: ignore[no-untyped-def]
+    """Weight that a pixel of an image line has in the interpolation at a fixed-point position."""
+    lower, fraction = _split(position, DTYPE)
+    return tl.where(lower == pixel, 1 - fraction, tl.where(lower == pixel - 1, fraction, 0.0))
+
+
+@triton.jit
+def _load_rays(angle):  # type: ignore[no-untyped-def]
+    """One row of _fixed_point_rays."""
+    return tl.load(angle), tl.load(angle + 1), tl.load(angle + 2), tl.load(angle + 3) != 0
+
+
+@triton.jit
+def _first_detector(distance, per_detector, slack):  # type: ignore[no-untyped-def]
+    """First detector whose ray may cross within a pixel of a point this far from detector 0's ray.
+
+    A float is enough, and faster than a division of long integers: the weights are then found by integers.
+    """
+    nearest = distance.to(tl.float32) / per_detector.to(tl.float32)
+    return tl.ceil(nearest - 4294967296.0 / tl.abs(per_detector.to(tl.float32)) - slack).to(tl.int32)
+
+
+@triton.jit
 def _forward_kernel(  # type: ignore[no-untyped-def]
     images,  # (B, 2, H * W): each as it is, and transposed, so that neighbouring rays read neighbours
     sinograms,  # (B, T, D)
@@ -44,8 +67,7 @@ def _forward_kernel(  # type: ignore[no-untyped-def]
     angle = tl.program_id(0)
     detector = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     member = (tl.program_id(2) * SHARED + tl.arange(0, SHARED)).to(tl.int64)[:, None]
-    start, per_detector = tl.load(rays + 4 * angle), tl.load(rays + 4 * angle + 1)
-    per_line, along_rows = tl.load(rays + 4 * angle + 2), tl.load(rays + 4 * angle + 3) != 0
+    start, per_detector, per_line, along_rows = _load_rays(rays + 4 * angle)
     lines, size = tl.where(along_rows, height, width), tl.where(along_rows, width, height)
     position = start + detector * per_detector
     source = images + (2 * member + tl.where(along_rows, 0, 1)) * height * width
@@ -86,19 +108,14 @@ def _adjoint_kernel(  # type: ignore[no-untyped-def]
     source = sinograms + member * num_angles * num_detectors
     total = tl.zeros((SHARED, BLOCK), DTYPE)
     for angle in range(num_angles):
-        start, per_detector = tl.load(rays + 4 * angle), tl.load(rays + 4 * angle + 1)
-        per_line, along_rows = tl.load(rays + 4 * angle + 2), tl.load(rays + 4 * angle + 3) != 0
+        start, per_detector, per_line, along_rows = _load_rays(rays + 4 * angle)
         length = tl.load(lengths + angle).to(DTYPE)
         line, across = tl.where(along_rows, row, column), tl.where(along_rows, column, row)
         first_ray = start + line * per_line  # where detector 0's ray crosses this pixel's line
-        # Rays that cross within a pixel of it have weight. A float finds where they begin; integers weigh them.
-        per_pixel = 4294967296.0 / per_detector.to(tl.float32)
-        nearest = ((across.to(tl.int64) << 32) - first_ray).to(tl.float32) / per_detector.to(tl.float32)
-        detector = tl.ceil(nearest - tl.abs(per_pixel) - slack).to(tl.int32)
+        detector = _first_detector((across.to(tl.int64) << 32) - first_ray, per_detector, slack)
         position = first_ray + detector * per_detector
         for _ in range(CANDIDATES):
-            lower, fraction = _split(position, DTYPE)
-            weight = tl.where(lower == across, 1 - fraction, tl.where(lower == across - 1, fraction, 0.0)) * length
+            weight = _weight_at(across, position, DTYPE) * length
             seen = (detector >= 0) & (detector < num_detectors) & (weight > 0)
             value = tl.load(source + detector[None, :], mask=(member < batch) & seen[None, :], other=0.0)
             total += value * weight[None, :]

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from operators import Radon
+from tests.operators.phantom import DEVICE, phantom, relative_error
 from tests.operators.torch_radon_stand_in import stand_in
 
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 SINGLE, DOUBLE = torch.float32, torch.float64
 PRECISIONS = {"matrix": (SINGLE, DOUBLE), "triton": (SINGLE, DOUBLE), "astra": (SINGLE,)}
 TOLERANCE = {SINGLE: 1e-6, DOUBLE: 1e-12}
@@ -37,25 +37,6 @@ def backend(request):
     return request.param
 
 
-@pytest.fixture(params=["original", "fork"])
-def torch_radon(request, monkeypatch):
-    monkeypatch.setitem(sys.modules, "torch_radon", stand_in(request.param))
-    return request.param
-
-
-def phantom(shape, dtype=SINGLE):
-    """Two smooth bumps on one side of the image, so that no flip or turn goes unseen."""
-    v, u = (torch.arange(n, dtype=DOUBLE) - (n - 1) / 2 for n in shape)
-    v = -v[:, None] / shape[0]
-    u = u / shape[1]
-    image = torch.exp(-80 * ((u - 0.15) ** 2 + (v - 0.1) ** 2)) + 0.5 * torch.exp(-90 * ((u + 0.1) ** 2 + v**2))
-    return image.to(DEVICE, dtype)[None, None]
-
-
-def relative_error(result, expected):
-    return float(torch.linalg.vector_norm(result - expected) / torch.linalg.vector_norm(expected))
-
-
 def inner(a, b):
     return float((a.double() * b.double()).sum())
 
@@ -64,8 +45,7 @@ def norm_of(a):
     return inner(a, a) ** 0.5
 
 
-@pytest.mark.parametrize("shape", [(24, 24), (21, 21), (18, 25)], ids=str)
-@pytest.mark.parametrize("spacing", [1.0, 0.7, 1.6])
+@pytest.mark.parametrize(("shape", "spacing"), [((24, 24), 1.0), ((21, 21), 0.7), ((18, 25), 1.6)], ids=str)
 def test_backends_agree_on_a_phantom(backend, shape, spacing):
     scan = {"num_angles": 7, "num_detectors": 40, "detector_spacing": spacing, "pixel_size": 0.3}
     ours, theirs = Radon(shape, **scan).to(DEVICE), Radon(shape, backend=backend, **scan).to(DEVICE)
@@ -77,8 +57,7 @@ def test_backends_agree_on_a_phantom(backend, shape, spacing):
 
 
 @st.composite
-def scans(draw):
-    num_angles = draw(st.sampled_from([1, 2, 3, 7, 200]))
+def scans(draw, num_angles):
     largest = 4 if num_angles == 200 else 12
     return {
         "image_shape": (draw(st.integers(1, largest)), draw(st.integers(1, largest))),
@@ -100,14 +79,13 @@ def assert_adjoint(operator, dtype, batch, seed):
     assert abs(inner(again, y) - energy) <= TOLERANCE[dtype] * energy
 
 
-@pytest.mark.parametrize(
-    ("name", "examples"), [("matrix", 60), ("astra", 60), ("triton", 6)], ids=["matrix", "astra", "triton"]
-)
-def test_adjoints_are_exact_on_any_scan(name, examples):
+@pytest.mark.parametrize("num_angles", [1, 2, 3, 7, 200])
+@pytest.mark.parametrize("name", ["matrix", "astra"])
+def test_adjoints_are_exact_on_any_scan(name, num_angles):
     require(name)
 
-    @settings(derandomize=True, deadline=None, max_examples=examples, database=None)
-    @given(scan=scans(), batch=st.integers(1, 5), seed=st.integers(0, 99))
+    @settings(derandomize=True, deadline=None, max_examples=15, database=None)
+    @given(scan=scans(num_angles), batch=st.integers(1, 5), seed=st.integers(0, 99))
     def check(scan, batch, seed):
         operator = Radon(backend=name, **scan).to(DEVICE)
         if operator.is_matched:
@@ -115,6 +93,18 @@ def test_adjoints_are_exact_on_any_scan(name, examples):
                 assert_adjoint(operator, dtype, batch, seed)
 
     check()
+
+
+@pytest.mark.parametrize(
+    ("num_angles", "shape", "spacing"),
+    [(1, (4, 4), 1.0), (2, (3, 5), 0.8), (3, (5, 5), 2.1), (7, (4, 4), 0.3), (7, (6, 3), 1.0), (200, (2, 3), 1.0)],
+    ids=str,
+)
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+def test_adjoints_of_the_kernels_are_exact(num_angles, shape, spacing, dtype):
+    require("triton")
+    operator = Radon(shape, num_angles, num_detectors=6, detector_spacing=spacing, backend="triton").to(DEVICE)
+    assert_adjoint(operator, dtype, batch=3, seed=0)
 
 
 def test_linearity_and_gradients_are_the_opposite_map(backend):
@@ -152,46 +142,12 @@ def test_samples_do_not_depend_on_their_batch_and_layouts_do_not_matter(backend)
 
 
 @pytest.mark.skipif(DEVICE == "cuda", reason="kernels run compiled here")
-@pytest.mark.parametrize("precision", ["fp32", "fp64"])
-def test_triton_kernels_compile_for_a_gpu_that_is_not_here(precision):
+def test_triton_kernels_compile_for_a_gpu_that_is_not_here():
     pytest.importorskip("triton", reason="triton is not installed")
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
-    command = [sys.executable, "-W", "error", str(Path(__file__).with_name("compile_kernels.py")), precision]
+    command = [sys.executable, "-W", "error", str(Path(__file__).with_name("compile_kernels.py"))]
     run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert run.returncode == 0, run.stderr[-2000:]
-
-
-@pytest.mark.parametrize(("shape", "spacing"), [((24, 24), 0.8), ((25, 25), 0.5)])
-def test_torch_radon_is_adapted_in_units_orientation_and_scale(torch_radon, shape, spacing):
-    scan = {"num_angles": 9, "num_detectors": 71, "detector_spacing": spacing, "pixel_size": 0.3}
-    ours, theirs = Radon(shape, **scan), Radon(shape, backend="torch-radon", **scan)
-    x = phantom(shape)
-    y = ours(x)
-    assert relative_error(theirs(x), y) < 0.01
-    assert relative_error(theirs.adjoint(y), ours.adjoint(y)) < 0.03
-
-
-def test_torch_radon_says_that_it_is_not_matched_and_takes_our_adjoint(torch_radon):
-    scan = {"image_shape": (16, 16), "num_angles": 5}
-    ours = Radon(**scan)
-    unmatched = Radon(**scan, backend="torch-radon")
-    assert ours.is_matched
-    assert not unmatched.is_matched
-    half = Radon(**scan, backend="torch-radon", adjoint_backend="auto")
-    y = ours(phantom((16, 16)))
-    assert torch.equal(half.adjoint(y), ours.adjoint(y))
-    assert torch.equal(half(phantom((16, 16))), unmatched(phantom((16, 16))))
-    assert not half.is_matched  # their projection is not Joseph's to rounding
-
-
-def test_torch_radons_limits_are_told(torch_radon):
-    with pytest.raises(ValueError, match="at most 4096 angles"):
-        Radon((8, 8), num_angles=4097, backend="torch-radon")
-    if torch_radon == "original":
-        with pytest.raises(ValueError, match="square images only"):
-            Radon((8, 9), num_angles=3, backend="torch-radon")
-    else:
-        assert Radon((8, 9), num_angles=3, backend="torch-radon").adjoint(torch.ones(1, 1, 3, 13)).shape[2:] == (8, 9)
 
 
 @pytest.mark.parametrize("name", ["astra", "torch-radon"])
