@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-TILE = 8  # pixels; a tile of four images in eight lanes, 8 KiB, stays in the first-level cache
+TILE = 8  # pixels; a tile of eight images in eight lanes, 16 KiB, stays in the first-level cache
 RAY_BLOCK = 16  # detectors; neighbouring angles then find a block's strip of pixels still in the cache
 GOLDEN_RATIO = 0.5 * (5**0.5 - 1)
 

@@ -19,8 +19,7 @@ from operators.joseph import ParallelBeam, joseph_matrix, pixel_ranks, ray_ranks
 from operators.projector import Projector
 from operators.symmetry import Folding, LaneGroup, fold_angles, lane_groups, lane_pixels
 
-FORWARD_CHUNK = 4  # images at once: eight lanes of them fill two cache lines; more images spill the cache
-ADJOINT_CHUNK = 8  # a sinogram's table is a tenth of an image's
+CHUNK = 8  # images at once: an entry of the matrix is read once for all of them; more would spill the cache
 ELEMENTS = {4: torch.float32, 8: torch.float64, 16: torch.complex128}  # by size in bytes
 
 
@@ -58,11 +57,11 @@ class MatrixProjector(Projector):
 
     def project(self, x: Tensor) -> Tensor:
         """Apply A by gathering the pixels of every ray."""
-        return _in_chunks(x, FORWARD_CHUNK, self._project, self.data_shape)
+        return _in_chunks(x, self._project, self.data_shape)
 
     def project_back(self, y: Tensor) -> Tensor:
         """Apply A^T by gathering the rays of every pixel."""
-        return _in_chunks(y, ADJOINT_CHUNK, self._project_back, self.image_shape)
+        return _in_chunks(y, self._project_back, self.image_shape)
 
     def _project(self, x: Tensor) -> Tensor:
         slots = torch.cat([group.project(x) for group in self._folded()])
@@ -152,9 +151,9 @@ def _digest(geometry: ParallelBeam, angles: NDArray[np.float64], dtype: torch.dt
     return sha256(b"".join([repr((geometry, dtype, np.__version__)).encode(), angles.tobytes(), *sources])).hexdigest()
 
 
-def _in_chunks(batch: Tensor, size: int, apply: Callable[[Tensor], Tensor], shape: tuple[int, ...]) -> Tensor:
-    """Apply a map of columns (N, b) -> (M, b) to a batch (B, ...), ``size`` at once, giving (B, *shape)."""
-    columns = [apply(chunk.flatten(1).t()) for chunk in batch.split(size)]
+def _in_chunks(batch: Tensor, apply: Callable[[Tensor], Tensor], shape: tuple[int, ...]) -> Tensor:
+    """Apply a map of columns (N, b) -> (M, b) to a batch (B, ...), giving (B, *shape)."""
+    columns = [apply(chunk.flatten(1).t()) for chunk in batch.split(CHUNK)]
     return torch.cat([column.t() for column in columns]).view(-1, *shape)
 
 
