@@ -6,10 +6,11 @@ Adding one: a file with a ``LinearOperator`` that writes ``_forward`` and ``_adj
 
 from collections.abc import Callable
 
-from operators.base import LinearOperator
+from operators.base import ForwardOperator, LinearOperator
 from operators.blur import GaussianBlur
 from operators.counting import CallCounter
 from operators.fourier import SubsampledFourier
+from operators.nonlinear import NonlinearOperator
 from operators.phases import PHASES, Phase, current_phase, phase
 from operators.radon import Radon
 
@@ -24,8 +25,10 @@ __all__ = [
     "OPERATORS",
     "PHASES",
     "CallCounter",
+    "ForwardOperator",
     "GaussianBlur",
     "LinearOperator",
+    "NonlinearOperator",
     "Phase",
     "Radon",
     "SubsampledFourier",

@@ -1,0 +1,40 @@
+"""Non-linear operators: their derivatives are those of the forward map, recomputed when they are asked for."""
+
+import torch
+from torch import Tensor
+
+from operators.base import ForwardOperator
+
+
+class NonlinearOperator(ForwardOperator):
+    """A smooth map A with A(0) = 0.
+
+    A new operator writes ``_forward`` on batches in differentiable operations, samples independent of each
+    other. The adjoint of its Jacobian is reverse-mode differentiation: exact for the discrete map. A graph lives
+    only while a derivative is taken, so that training keeps an image per application and no more. An application
+    of J(x)^H repeats A: it costs about three times as much.
+    """
+
+    linear = False
+
+    def _pullback(self, x: Tensor | None, v: Tensor) -> Tensor:
+        assert x is not None
+        with torch.enable_grad():
+            x = x.detach().requires_grad_()
+            return torch.autograd.grad(self._forward(x), x, v)[0]
+
+    def _second_order(self, x: Tensor, v: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
+        differentiable = torch.is_grad_enabled()
+        with torch.enable_grad():
+            x, v = (t if t.requires_grad else t.detach().requires_grad_() for t in (x, v))
+            (pulled,) = torch.autograd.grad(self._forward(x), x, v, create_graph=True)
+            by_x, by_v = torch.autograd.grad(pulled, (x, v), direction, create_graph=differentiable)
+        return by_x, by_v
+
+    def _normal(self, x: Tensor) -> Tensor:
+        empty = torch.zeros_like(x)
+        _, forward = self._second_order(empty, torch.zeros_like(self._forward(empty)), x)
+        return self._pullback(empty, forward)
+
+    def _gramian(self, x: Tensor) -> Tensor:
+        raise AssertionError("a non-linear operator has no gramian")
