@@ -10,16 +10,19 @@ from operators.base import ForwardOperator, LinearOperator
 from operators.blur import GaussianBlur
 from operators.counting import CallCounter
 from operators.deepinv_physics import from_deepinv, to_deepinv
+from operators.diffraction import Diffraction
 from operators.fourier import SubsampledFourier
 from operators.nonlinear import NonlinearOperator
 from operators.phases import PHASES, Phase, current_phase, phase
 from operators.radon import Radon
 from operators.scipy_operator import from_scipy, to_scipy
+from operators.slowed import Slowed
 
 OPERATORS: dict[str, Callable[..., ForwardOperator]] = {
     "gaussian-blur": GaussianBlur,
     "subsampled-fourier": SubsampledFourier,
     "radon": Radon,
+    "diffraction": Diffraction,
 }
 """Name -> operator, constructible as ``OPERATORS[name](image_shape=(H, W))`` at any image size."""
 
@@ -27,12 +30,14 @@ __all__ = [
     "OPERATORS",
     "PHASES",
     "CallCounter",
+    "Diffraction",
     "ForwardOperator",
     "GaussianBlur",
     "LinearOperator",
     "NonlinearOperator",
     "Phase",
     "Radon",
+    "Slowed",
     "SubsampledFourier",
     "current_phase",
     "from_deepinv",

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from operators.base import LinearOperator
 from operators.masks import Mask, MaskKind, draw_columns, require_mask
+from operators.tables import ComplexTables
 from operators.validation import COMPLEX_DTYPES, REAL_DTYPES, require_dtype, require_image_size
 
 
@@ -64,7 +65,7 @@ class SubsampledFourier(LinearOperator):
         self.register_buffer("_columns", kept, persistent=False)
         self.register_buffer("_natural_mask", torch.fft.ifftshift(columns), persistent=False)
         self.register_buffer("_natural_columns", (kept - width // 2) % width, persistent=False)
-        self._phases: dict[tuple[torch.device, torch.dtype], tuple[Tensor, Tensor]] = {}
+        self._shifts = ComplexTables(self._make_shifts)
 
     def _forward(self, x: Tensor) -> Tensor:
         if len(x) == 0:  # MKL refuses an empty transform
@@ -92,17 +93,12 @@ class SubsampledFourier(LinearOperator):
         rows = torch.fft.fft(_as_complex(x)).mul_(self._natural_mask)
         return _as_channels(torch.fft.ifft(rows))
 
-    def _shifts(self, like: Tensor) -> tuple[Tensor, Tensor]:
+    def _make_shifts(self, device: torch.device) -> tuple[Tensor, Tensor]:
         """Return what kept columns are multiplied by before and after their transform: (H, K) and (H, 1)."""
-        key = (like.device, like.dtype)
-        if key not in self._phases:
-            height, width = self.data_shape
-            row = torch.arange(height, device=like.device)[:, None]
-            column = self._columns - width // 2
-            before = _phase(row, height) * _phase(column, width)
-            after = _phase(row - height // 2, height)
-            self._phases[key] = before.to(like.dtype), after.to(like.dtype)
-        return self._phases[key]
+        height, width = self.data_shape
+        row = torch.arange(height, device=device)[:, None]
+        column = self._columns.to(device) - width // 2
+        return _phase(row, height) * _phase(column, width), _phase(row - height // 2, height)
 
 
 def _phase(index: Tensor, size: int) -> Tensor:

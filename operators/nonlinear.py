@@ -26,7 +26,8 @@ class NonlinearOperator(ForwardOperator):
     def _second_order(self, x: Tensor, v: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
         differentiable = torch.is_grad_enabled()
         with torch.enable_grad():
-            x, v = (t if t.requires_grad else t.detach().requires_grad_() for t in (x, v))
+            # New tensors, since v may depend on x: these are the partial derivatives.
+            x, v = (t.view_as(t) if t.requires_grad and differentiable else t.detach().requires_grad_() for t in (x, v))
             (pulled,) = torch.autograd.grad(self._forward(x), x, v, create_graph=True)
             by_x, by_v = torch.autograd.grad(pulled, (x, v), direction, create_graph=differentiable)
         return by_x, by_v
