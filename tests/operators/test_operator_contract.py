@@ -173,7 +173,7 @@ def test_results_repeat_bit_by_bit_on_any_number_of_threads(operator):
     x, y = random_image(operator, 5, torch.float32), random_data(operator, 5, torch.float32)
     forward, adjoint = operator(x), operator.adjoint(y)
     for threads in (1, 2, 3):
-        torch.set_num_threads(threads)  # set back by one_thread_unless_timed
+        torch.set_num_threads(threads)  # set back by one_thread
         assert torch.equal(operator(x), forward)
         assert torch.equal(operator.adjoint(y), adjoint)
 
