@@ -71,7 +71,7 @@ class SubsampledFourier(LinearOperator):
         if len(x) == 0:  # MKL refuses an empty transform
             return _as_complex(x)
         rows = torch.fft.fft(_as_complex(x), norm="ortho")
-        before, after = self._shifts(rows)
+        before, after, _, _ = self._shifts(rows)
         kept = rows.index_select(-1, self._natural_columns).mul_(before)
         k_space = torch.fft.fft(kept, dim=-2, norm="ortho").mul_(after)
         return torch.zeros_like(rows).index_copy_(-1, self._columns, k_space)
@@ -80,9 +80,9 @@ class SubsampledFourier(LinearOperator):
         require_dtype(y, COMPLEX_DTYPES, "k-space")
         if len(y) == 0:
             return _as_channels(y)
-        before, after = self._shifts(y)
-        k_space = y.index_select(-1, self._columns).mul_(after.conj())
-        kept = torch.fft.ifft(k_space, dim=-2, norm="ortho").mul_(before.conj())
+        _, _, before, after = self._shifts(y)
+        k_space = y.index_select(-1, self._columns).mul_(after)
+        kept = torch.fft.ifft(k_space, dim=-2, norm="ortho").mul_(before)
         rows = torch.zeros_like(y).index_copy_(-1, self._natural_columns, kept)
         return _as_channels(torch.fft.ifft(rows, norm="ortho"))
 
@@ -93,12 +93,16 @@ class SubsampledFourier(LinearOperator):
         rows = torch.fft.fft(_as_complex(x)).mul_(self._natural_mask)
         return _as_channels(torch.fft.ifft(rows))
 
-    def _make_shifts(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        """Return what kept columns are multiplied by before and after their transform: (H, K) and (H, 1)."""
+    def _make_shifts(self, device: torch.device) -> tuple[Tensor, ...]:
+        """Return what kept columns are multiplied by before and after their transform, and the conjugates.
+
+        These are (H, K) and (H, 1), then (H, K) and (H, 1) for the adjoint.
+        """
         height, width = self.data_shape
         row = torch.arange(height, device=device)[:, None]
         column = self._columns.to(device) - width // 2
-        return _phase(row, height) * _phase(column, width), _phase(row - height // 2, height)
+        shifts = _phase(row, height) * _phase(column, width), _phase(row - height // 2, height)
+        return *shifts, *(shift.conj().resolve_conj() for shift in shifts)
 
 
 def _phase(index: Tensor, size: int) -> Tensor:

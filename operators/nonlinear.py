@@ -1,5 +1,8 @@
 """Non-linear operators: their derivatives are those of the forward map, recomputed when they are asked for."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor
 
@@ -19,13 +22,13 @@ class NonlinearOperator(ForwardOperator):
 
     def _pullback(self, x: Tensor | None, v: Tensor) -> Tensor:
         assert x is not None
-        with torch.enable_grad():
+        with _graph_of_its_own():
             x = x.detach().requires_grad_()
             return torch.autograd.grad(self._forward(x), x, v)[0]
 
     def _second_order(self, x: Tensor, v: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
         differentiable = torch.is_grad_enabled()
-        with torch.enable_grad():
+        with _graph_of_its_own():
             # New tensors, since v may depend on x: these are the partial derivatives.
             x, v = (t.view_as(t) if t.requires_grad and differentiable else t.detach().requires_grad_() for t in (x, v))
             (pulled,) = torch.autograd.grad(self._forward(x), x, v, create_graph=True)
@@ -39,3 +42,10 @@ class NonlinearOperator(ForwardOperator):
 
     def _gramian(self, x: Tensor) -> Tensor:
         raise AssertionError("a non-linear operator has no gramian")
+
+
+@contextmanager
+def _graph_of_its_own() -> Iterator[None]:
+    """Record a graph that is used up at once: a checkpoint around it, which drops what is saved, must not see it."""
+    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(lambda saved: saved, lambda saved: saved):
+        yield

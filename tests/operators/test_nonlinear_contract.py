@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.utils.checkpoint import checkpoint
 
 from operators import CallCounter
 from tests.operators.cases import NONLINEAR, VARIANTS, build, inner, norm_of, random_data, random_image
@@ -102,6 +103,23 @@ def test_nothing_but_the_arguments_is_saved(small):
         assert all(
             node.name() == "torch::autograd::AccumulateGrad" for node, _ in output.grad_fn.next_functions if node
         )
+
+
+def test_a_checkpoint_around_it_rebuilds_once_and_only_in_the_backward_pass(small):
+    counter, y = CallCounter(small), random_data(small)
+    x = random_image(small).requires_grad_()
+
+    def step(x):
+        return x + counter.pullback(x, y - counter(x))
+
+    (expected,) = torch.autograd.grad(step(x).square().sum(), x)
+    plain = counter.calls.copy()
+    counter.reset()
+    output = checkpoint(step, x, use_reentrant=False)
+    assert counter.calls == {("forward", "reconstruct"): 1, ("adjoint", "reconstruct"): 1}
+    (gradient,) = torch.autograd.grad(output.square().sum(), x)
+    torch.testing.assert_close(gradient, expected)
+    assert sum(counter.calls.values()) == sum(plain.values()) + 2
 
 
 def test_every_application_is_counted(small):
