@@ -111,7 +111,7 @@ def import_deepinv() -> ModuleType:
     """
     try:
         import torchvision  # noqa: F401
-    except (ImportError, RuntimeError):
+    except RuntimeError:
         if not _DECLARED:
             library = torch.library.Library("torchvision", "FRAGMENT")
             for name in ("nms", "qnms"):

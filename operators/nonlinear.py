@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from operators.base import ForwardOperator
+from operators.validation import COMPLEX_DTYPES, REAL_DTYPES, require_dtype
 
 
 class NonlinearOperator(ForwardOperator):
@@ -15,16 +16,21 @@ class NonlinearOperator(ForwardOperator):
     A new operator writes ``_forward`` on batches in differentiable operations, samples independent of each
     other. The adjoint of its Jacobian is reverse-mode differentiation: exact for the discrete map. A graph lives
     only while a derivative is taken, so that training keeps an image per application and no more. An application
-    of J(x)^H repeats A: it costs about three times as much.
+    of J(x)^H repeats A: it costs three to four times as much.
     """
 
     linear = False
 
     def _pullback(self, x: Tensor | None, v: Tensor) -> Tensor:
         assert x is not None
+        require_dtype(v, REAL_DTYPES + COMPLEX_DTYPES, "measurement")
+        require_dtype(x, REAL_DTYPES, "image")
         with _graph_of_its_own():
             x = x.detach().requires_grad_()
-            return torch.autograd.grad(self._forward(x), x, v)[0]
+            y = self._forward(x)
+            if v.dtype != y.dtype:
+                raise ValueError(f"expected a measurement of {y.dtype}, got {v.dtype}")
+            return torch.autograd.grad(y, x, v)[0]
 
     def _second_order(self, x: Tensor, v: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
         differentiable = torch.is_grad_enabled()

@@ -186,6 +186,10 @@ def test_what_does_not_fit_is_refused(small):
     for dtype in (torch.int64, torch.float16, torch.complex64):
         with pytest.raises(ValueError, match="float32 or float64"):
             small(x.to(dtype))
+    for wrong in (v.real, v.real.long(), v.real.half()):
+        for apply in (small.adjoint, lambda v: small.pullback(x, v)):
+            with pytest.raises(ValueError, match="expected a"):
+                apply(wrong)
     with pytest.raises(ValueError, match="no gramian"):
         small.gramian(x)
 
