@@ -18,7 +18,7 @@ from bench.values import MethodRow, RuleRow, SolversValues
 from models import GRADIENTS, SOLVERS, FixedPointSolver, Luser, LuserSW, Unrolled
 from models.base import starting_image
 from models.fixed_point import Map, residuals
-from operators import LinearOperator
+from operators import ForwardOperator
 
 LAST_NORM_WEIGHT = 0.03
 """Of the map's last GroupNorm. It starts at zero, where the map is constant; at 0.1 and initial weights the map has
@@ -42,7 +42,7 @@ class Scene:
     """A model, an operator and measured images."""
 
     model: Luser
-    operator: LinearOperator
+    operator: ForwardOperator
     truth: Tensor
     y: Tensor
 

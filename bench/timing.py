@@ -49,6 +49,7 @@ the initial ones, with which LUSER's fixed-point solves are short. Without --tas
 Examples:
   python -m bench.timing
   python -m bench.timing --task ct --scale paper --device cuda --batch 2
+  python -m bench.timing --task diffraction --batch 1
 
 {EXIT_CODES}
 """

@@ -11,24 +11,25 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-FOLDER_VARIABLE = "RADON_CACHE_DIR"
-MIN_BYTES = 4 * 2**20  # what is smaller is computed again before a file is found
+FOLDER_VARIABLE = "RECONSTRUCTION_CACHE_DIR"
+FOLDER_NAME = "reconstruction-benchmark"
 MAX_BYTES = 2 * 2**30  # of the folder
 
 Arrays = dict[str, NDArray[np.generic]]
 
 
-def cached_arrays(key: str, build: Callable[[], Arrays]) -> Arrays:
+def cached_arrays(key: str, build: Callable[[], Arrays], *, min_bytes: int = 0) -> Arrays:
     """Read arrays that an earlier call built, or build them and write them.
 
-    The folder is the environment variable ``RADON_CACHE_DIR``, by default ``radon-matrices`` in the user's
-    cache folder; set it to an empty string to keep nothing. Files are written aside and renamed, so that
+    The folder is the environment variable ``RECONSTRUCTION_CACHE_DIR``, by default ``reconstruction-benchmark`` in the
+    user's cache folder; set it to an empty string to keep nothing. Files are written aside and renamed, so that
     no process sees half of one; a file that is damaged is built anew, and a folder that can't be written is
     not. Files that were not read for longest are deleted beyond 2 GiB; the whole folder may be at any time.
 
     Args:
         key: hexadecimal digest of everything that the arrays depend on, the code included.
         build: computes them.
+        min_bytes: what is smaller is not kept, since it is computed again before a file is found.
 
     Returns:
         Name -> array.
@@ -40,9 +41,15 @@ def cached_arrays(key: str, build: Callable[[], Arrays]) -> Arrays:
     arrays = _read(path)
     if arrays is None:
         arrays = build()
-        if sum(array.nbytes for array in arrays.values()) >= MIN_BYTES:
+        if sum(array.nbytes for array in arrays.values()) >= min_bytes:
             _write(path, arrays)
     return arrays
+
+
+def is_cached(key: str) -> bool:
+    """Whether a file of this key is there, sound or not."""
+    folder = cache_folder()
+    return folder is not None and (folder / f"{key}.npz").exists()
 
 
 def cache_folder() -> Path | None:
@@ -57,7 +64,7 @@ def cache_folder() -> Path | None:
     else:
         base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     try:
-        return Path(base).expanduser() / "radon-matrices"
+        return Path(base).expanduser() / FOLDER_NAME
     except RuntimeError:  # a user without a home
         return None
 

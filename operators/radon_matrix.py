@@ -19,6 +19,7 @@ from operators.joseph import ParallelBeam, joseph_matrix, pixel_ranks, ray_ranks
 from operators.projector import Projector
 from operators.symmetry import Folding, LaneGroup, fold_angles, lane_groups, lane_pixels
 
+KEPT_BYTES = 4 * 2**20  # a smaller matrix is computed again before its file is found
 CHUNK = 8  # images at once: an entry of the matrix is read once for all of them; more would spill the cache
 ELEMENTS = {4: torch.float32, 8: torch.float64, 16: torch.complex128}  # by size in bytes
 
@@ -142,7 +143,7 @@ class FoldedRays(nn.Module):
         def compute() -> Arrays:
             return gather_tables(joseph_matrix(self.geometry, self.angles), dtype)
 
-        return GatherMatrix(cached_arrays(_digest(self.geometry, self.angles, dtype), compute))
+        return GatherMatrix(cached_arrays(_digest(self.geometry, self.angles, dtype), compute, min_bytes=KEPT_BYTES))
 
 
 def _digest(geometry: ParallelBeam, angles: NDArray[np.float64], dtype: torch.dtype) -> str:

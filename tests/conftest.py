@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-os.environ["RADON_CACHE_DIR"] = ""  # tests, and the processes that they start, leave no matrices behind
+os.environ["RECONSTRUCTION_CACHE_DIR"] = ""  # tests, and the processes that they start, leave no matrices behind
 
 REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -13,8 +13,8 @@ from operators.disk_cache import cache_folder, cached_arrays
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    monkeypatch.setenv("RADON_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setattr(disk_cache, "MIN_BYTES", 0)
+    monkeypatch.setenv("RECONSTRUCTION_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(radon_matrix, "KEPT_BYTES", 0)
     return tmp_path / "cache"
 
 
@@ -66,8 +66,7 @@ def test_pickles_are_not_read(folder):
 
 def test_a_folder_that_cannot_be_written_costs_nothing_but_the_file(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("in the way")
-    monkeypatch.setenv("RADON_CACHE_DIR", str(tmp_path / "file" / "cache"))
-    monkeypatch.setattr(disk_cache, "MIN_BYTES", 0)
+    monkeypatch.setenv("RECONSTRUCTION_CACHE_DIR", str(tmp_path / "file" / "cache"))
     assert_same(cached_arrays("a", numbers), numbers())
 
 
@@ -91,24 +90,23 @@ def test_the_files_read_longest_ago_are_deleted_beyond_the_bound(folder, monkeyp
     assert [file.stem for file in folder.iterdir()] == ["e"]
 
 
-def test_small_arrays_are_not_kept(tmp_path, monkeypatch):
-    monkeypatch.setenv("RADON_CACHE_DIR", str(tmp_path / "cache"))
-    cached_arrays("a", numbers)
-    assert not (tmp_path / "cache").exists()
+def test_small_arrays_are_not_kept(folder):
+    cached_arrays("a", numbers, min_bytes=2**20)
+    assert not folder.exists()
 
 
 def test_the_folder_is_the_users_or_the_chosen_one_or_none(monkeypatch):
-    monkeypatch.setenv("RADON_CACHE_DIR", "")
+    monkeypatch.setenv("RECONSTRUCTION_CACHE_DIR", "")
     assert cache_folder() is None
-    monkeypatch.setenv("RADON_CACHE_DIR", "somewhere")
+    monkeypatch.setenv("RECONSTRUCTION_CACHE_DIR", "somewhere")
     assert cache_folder() == Path("somewhere")
-    monkeypatch.delenv("RADON_CACHE_DIR")
+    monkeypatch.delenv("RECONSTRUCTION_CACHE_DIR")
     for platform, variable in (("linux", "XDG_CACHE_HOME"), ("win32", "LOCALAPPDATA")):
         monkeypatch.setattr("sys.platform", platform)
         monkeypatch.setenv(variable, "base")
-        assert cache_folder() == Path("base/radon-matrices")
+        assert cache_folder() == Path("base/reconstruction-benchmark")
     monkeypatch.setattr("sys.platform", "darwin")
-    assert cache_folder() == Path.home() / "Library/Caches/radon-matrices"
+    assert cache_folder() == Path.home() / "Library/Caches/reconstruction-benchmark"
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
