@@ -25,3 +25,8 @@ class ComplexTables:
         if key not in self._made:
             self._made[key] = tuple(table.to(key[1]) for table in self._make(key[0]))
         return self._made[key]
+
+    @property
+    def made(self) -> tuple[Tensor, ...]:
+        """Everything that is kept so far."""
+        return tuple(table for tables in self._made.values() for table in tables)
