@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.util import find_spec
-from math import ceil
 from itertools import chain
+from math import ceil
 from typing import Any, cast
 
 import numpy as np
@@ -133,7 +133,7 @@ def _skimage_radon(operator: LinearOperator) -> Peer:
         options = {"theta": theta, "output_size": size, "filter_name": None, "circle": False}
         return _each(lambda sinogram: iradon(sinogram, **options), y)
 
-    return _with_own_detectors(operator, forward, adjoint, ())
+    return _with_own_detectors(operator, Peer(forward, adjoint), shift=0)
 
 
 def _deepinv_radon(operator: LinearOperator) -> Peer:
@@ -142,20 +142,29 @@ def _deepinv_radon(operator: LinearOperator) -> Peer:
     physics = import_deepinv().physics.Tomography(
         angles=angles, img_width=operator.image_shape[-1], normalize=False, device=operator.device
     )
-    return _with_own_detectors(operator, physics.A, physics.A_adjoint, (physics,))
+    # It turns the padded image about its centre, which for an even side lies half a pixel before pixel D' // 2.
+    shift = 0.5 if _own_detectors(operator) % 2 == 0 else 0.0
+    return _with_own_detectors(operator, Peer(physics.A, physics.A_adjoint, owners=(physics,)), shift)
 
 
-def _with_own_detectors(operator: Radon, forward: Apply, adjoint: Apply, owners: tuple[nn.Module, ...]) -> Peer:
+def _own_detectors(operator: Radon) -> int:
+    """Return D' of scikit-image and deepinv, whose detectors lie a pixel apart and cover the diagonal."""
+    return ceil(2**0.5 * operator.image_shape[-1])
+
+
+def _with_own_detectors(operator: Radon, peer: Peer, shift: float) -> Peer:
     """Compare on our detectors what scikit-image and deepinv measure on theirs, (B, 1, D', T).
 
-    Their D' detectors cover the diagonal, a pixel apart; detector D' // 2 is at the centre of rotation, pixel N // 2.
+    Args:
+        operator: ours.
+        peer: theirs; its detector D' // 2 - shift sees the centre of rotation.
+        shift: the centre of rotation is pixel N // 2 - shift, in both directions.
     """
     geometry: ParallelBeam = operator.geometry
-    size = operator.image_shape[-1]
-    count = ceil(2**0.5 * size)
+    size, count = operator.image_shape[-1], _own_detectors(operator)
     ours = (np.arange(geometry.num_detectors) - (geometry.num_detectors - 1) / 2) * geometry.detector_spacing
-    off_centre = (size // 2 - (size - 1) / 2) * (np.cos(operator.angles) - np.sin(operator.angles))
-    theirs = np.arange(count) - count // 2 + off_centre[:, None]
+    off_centre = (size // 2 - shift - (size - 1) / 2) * (np.cos(operator.angles) - np.sin(operator.angles))
+    theirs = np.arange(count) - (count // 2 - shift) + off_centre[:, None]
 
     def to_peer(y: Tensor) -> Tensor:
         return _resample(y, [(row, ours) for row in theirs]).mT.contiguous()
@@ -163,7 +172,7 @@ def _with_own_detectors(operator: Radon, forward: Apply, adjoint: Apply, owners:
     def to_ours(y: Tensor) -> Tensor:
         return _resample(y.mT, [(ours, row) for row in theirs])
 
-    return Peer(forward, adjoint, to_peer, to_ours, owners)
+    return replace(peer, to_peer=to_peer, to_ours=to_ours)
 
 
 def _resample(sinograms: Tensor, places: list[tuple[NDArray[Any], NDArray[Any]]]) -> Tensor:

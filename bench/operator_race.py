@@ -24,7 +24,7 @@ TURN_S = 0.3
 """What a library's turn should take: a fast one is called several times in it, a slow one sits turns out."""
 MAX_CALLS = 5
 FEWEST_TURNS = 3
-MAX_CALL_S = 6.0
+MAX_CALL_S = 9.0
 """A call that its time at a smaller batch expects to take longer is not made."""
 
 MOST_DOUBLED_ANGLES = 500

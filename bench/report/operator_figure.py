@@ -1,17 +1,19 @@
 """The operators' times as a figure: a row of panels an operator and scan, a panel a direction and batch."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from bench.report.operator_times import DIRECTIONS, OperatorTimes, library_title
 from bench.report.style import BAND, INK, PALETTE, SOFT, quiet_axis
 from bench.values import Direction
 
-OURS, THEIRS = PALETTE[0], "#8c8c8c"
-LINE_INCHES, TITLE_INCHES = 0.24, 0.62
+OURS, THEIRS = PALETTE[0], "#7a7a7a"
+LINE_INCHES, TITLE_INCHES = 0.24, 0.78
 """Height of a library, and of what stands above and below a panel."""
 ROOM = 2.6
 """Factor that a row's time axis goes beyond the slowest dot: the ratio stands there."""
@@ -24,18 +26,21 @@ def operator_figure(shown: Sequence[OperatorTimes]) -> Figure:
         shown: what ``shown_operators`` chose; at least one.
     """
     columns = [(direction, batch) for direction in DIRECTIONS for batch in shown[0].entry.spec.batches]
-    heights = [TITLE_INCHES + LINE_INCHES * len(times.libraries) for times in shown]
-    figure = Figure(figsize=(1.8 + 2.1 * len(columns), 0.3 + sum(heights)), layout="constrained")
-    rows = figure.subfigures(len(shown), 1, height_ratios=heights, squeeze=False)[:, 0]
-    for row, times in zip(rows, shown, strict=True):
-        row.suptitle(times.title, x=0.01, ha="left", fontsize=9.5, fontweight="bold")
-        axes = row.subplots(1, len(columns), sharex=True, sharey=True, squeeze=False)[0]
+    heights = [len(times.libraries) for times in shown]
+    size = 1.8 + 2.1 * len(columns), 0.3 + TITLE_INCHES * len(shown) + LINE_INCHES * sum(heights)
+    figure = Figure(figsize=size, layout="constrained")
+    options: dict[str, Any] = {"sharex": "row", "sharey": "row", "squeeze": False, "height_ratios": heights}
+    for axes, times in zip(figure.subplots(len(shown), len(columns), **options), shown, strict=True):
         for axis, (direction, batch) in zip(axes, columns, strict=True):
             _panel(axis, times, direction, batch)
-            axis.set_title(f"{direction}, batch {batch}", loc="left", fontsize=8.5, fontweight="normal", color=SOFT)
+            # The empty line above makes room for the row's title, which may be wider than its panel.
+            title = axis.set_title(f"\n{direction}, batch {batch}", loc="left", linespacing=2.6)
+            title.set(fontsize=8.5, fontweight="normal", color=SOFT)
         _time_axis(axes, times)
         _library_axis(axes[0], times)
-    rows[-1].supxlabel("milliseconds an image", fontsize=9.0, color=INK)
+        heading = axes[0].annotate(times.title, (0, 1), (0, 23), textcoords="offset points", xycoords="axes fraction")
+        heading.set(fontsize=9.5, fontweight="bold", in_layout=False)
+    figure.supxlabel("milliseconds an image", fontsize=9.0, color=INK)
     return figure
 
 
@@ -44,15 +49,15 @@ def _panel(axis: Axes, times: OperatorTimes, direction: Direction, batch: int) -
     for place, library in enumerate(times.libraries):
         ms, ratio = times.image_ms(library, direction, batch), times.ratio(library, direction, batch)
         if ms is None or ratio is None:
-            axis.annotate("not called", (0.02, place), xycoords=("axes fraction", "data"), va="center", fontsize=7)
+            text = axis.annotate("too slow to call", (0.02, place), xycoords=("axes fraction", "data"), va="center")
+            text.set(fontsize=7.5, color=SOFT, fontstyle="italic")
             continue
         shade = OURS if library.library == "ours" else THEIRS
         bars = [[ms.mid - ms.low], [ms.high - ms.mid]]
         axis.errorbar([ms.mid], [place], xerr=bars, fmt="o", ms=5, color=shade, elinewidth=1.6, capsize=2.5)
-        text = f"{ms.mid:.2g} ms" if place == 0 else f"{_factor(ratio.mid)}\N{MULTIPLICATION SIGN}"
-        axis.annotate(
-            text, (ms.high, place), (6, 0), textcoords="offset points", va="center", fontsize=7.5, color=shade
-        )
+        words = f"{ms.mid:.2g} ms" if place == 0 else f"{_factor(ratio.mid)}\N{MULTIPLICATION SIGN}"
+        label = axis.annotate(words, (ms.high, place), (6, 0), textcoords="offset points", va="center", color=shade)
+        label.set(fontsize=7.5, path_effects=[withStroke(linewidth=2.5, foreground="white")])
     quiet_axis(axis, grid="x")
 
 

@@ -28,7 +28,7 @@ def operators_table(shown: Sequence[OperatorTimes]) -> Table:
     top.append(Cell("Difference", span=2, align="c"))
     names = ["ms", "ratio"] * len(columns) + ["MB", "Build s", "forward", "adjoint"]
     peers = listing(peer for times in shown for peer in times.entry.spec.peers)
-    threads = listing(times.entry.provenance.threads for times in shown)
+    threads = shown[0].entry.provenance.threads
     return Table(
         name="operators-table",
         title="Operators by every library: milliseconds an image, and how many times as long as ours.",
@@ -36,7 +36,7 @@ def operators_table(shown: Sequence[OperatorTimes]) -> Table:
         header=(Row(tuple(top)), Row((Cell("Library"), *map(Cell, names)))),
         body=tuple(row for times in shown for row in _block(times, 1 + len(names))),
         notes=(
-            f"Bold: ours. Peers: {peers or 'none installed'}; {threads} threads, float32, calls taken in turn.",
+            f"Bold: ours. Peers: {peers or 'none installed'}. Threads: {threads}; float32; calls taken in turn.",
             "ms: median. Ratio: of medians; in brackets from quartile to quartile of both. MB: of stored tables.",
             "Difference: relative l2 to ours on a smooth image, after interpolation to our detectors where the library "
             "has its own; adjoints after the best common factor, since libraries scale them differently.",

@@ -126,7 +126,7 @@ def _comparison(times: OperatorTimes, library: LibraryRow) -> str:
         words = [f"{ratio.text} {direction}" for direction, ratio in ratios if ratio]
         if words:
             parts.append(f"{' and '.join(words)} at batch {batch}")
-    return f"{library_title(library)} takes {', '.join(parts)} times as long." if parts else ""
+    return f"Against {library_title(library)}, ours is so many times as fast: {', '.join(parts)}." if parts else ""
 
 
 def _linear_cost(times: OperatorTimes) -> str:
@@ -136,8 +136,8 @@ def _linear_cost(times: OperatorTimes) -> str:
         factors.setdefault(row.doubled, []).append(median(row.doubled_call_s) / median(row.call_s))
     if not factors:
         return ""
-    parts = [f"{doubled} {min(found):.2f} to {max(found):.2f}" for doubled, found in factors.items()]
-    return f"Doubled, ours takes so many times as long: {', '.join(parts)}."
+    parts = [f"{min(found):.2f} to {max(found):.2f} for {doubled}" for doubled, found in factors.items()]
+    return f"Twice as much takes ours so many times as long: {', '.join(parts)}."
 
 
 def _subject(entry: OperatorsEntry) -> tuple[str, str]:
