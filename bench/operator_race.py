@@ -20,10 +20,12 @@ from operators import LinearOperator, Radon
 from operators.disk_cache import FOLDER_VARIABLE
 from operators.projector import backend_for
 
-TURN_S = 0.3
+TURN_S = 0.2
 """What a library's turn should take: a fast one is called several times in it, a slow one sits turns out."""
 MAX_CALLS = 5
-FEWEST_TURNS = 3
+FEWEST_TURNS = 2
+LONG_S = 1.0
+"""A call that takes longer gains nothing from a warm-up: its first one counts."""
 MAX_CALL_S = 9.0
 """A call that its time at a smaller batch expects to take longer is not made."""
 
@@ -112,10 +114,11 @@ class OperatorRace:
     def _in_turn(self, calls: Mapping[K, Call], what: str) -> dict[K, list[float]]:
         """Time calls turn by turn after one to warm up: drift of the machine hits all alike."""
         last: dict[K, float] = {}
+        times: dict[K, list[float]] = {}
         for key, call in calls.items():
             self.detail(f"{what}: {' '.join(key) if isinstance(key, tuple) else key}")
             last[key] = clock.seconds(call, self.device)
-        times: dict[K, list[float]] = {key: [] for key in calls}
+            times[key] = [last[key]] if last[key] > LONG_S else []
         for turn in range(self.spec.repeats):
             self.detail(f"{what}: turn {turn + 1} of {self.spec.repeats}")
             for key, call in calls.items():

@@ -13,7 +13,7 @@ from bench.report.style import BAND, INK, PALETTE, SOFT, quiet_axis
 from bench.values import Direction
 
 OURS, THEIRS = PALETTE[0], "#7a7a7a"
-LINE_INCHES, TITLE_INCHES = 0.24, 0.78
+LINE_INCHES, TITLE_INCHES = 0.24, 0.72
 """Height of a library, and of what stands above and below a panel."""
 ROOM = 2.6
 """Factor that a row's time axis goes beyond the slowest dot: the ratio stands there."""
@@ -34,7 +34,7 @@ def operator_figure(shown: Sequence[OperatorTimes]) -> Figure:
         for axis, (direction, batch) in zip(axes, columns, strict=True):
             _panel(axis, times, direction, batch)
             # The empty line above makes room for the row's title, which may be wider than its panel.
-            title = axis.set_title(f"\n{direction}, batch {batch}", loc="left", linespacing=2.6)
+            title = axis.set_title(f"\n{direction}, batch {batch}", loc="left", linespacing=2.2)
             title.set(fontsize=8.5, fontweight="normal", color=SOFT)
         _time_axis(axes, times)
         _library_axis(axes[0], times)
@@ -62,7 +62,7 @@ def _panel(axis: Axes, times: OperatorTimes, direction: Direction, batch: int) -
 
 
 def _time_axis(axes: Sequence[Axes], times: OperatorTimes) -> None:
-    """Scale a row's time axis to its slowest and fastest quartile, with labels at powers of ten."""
+    """Scale a row's time axis to its slowest and fastest quartile, with labels at few round times."""
     found = [
         times.image_ms(library, direction, batch)
         for library in times.libraries
@@ -72,7 +72,7 @@ def _time_axis(axes: Sequence[Axes], times: OperatorTimes) -> None:
     low, high = min(spread.low for spread in found if spread), max(spread.high for spread in found if spread)
     axes[0].set_xscale("log")
     axes[0].set_xlim(low / 1.5, high * ROOM * (high / low) ** 0.12)
-    axes[0].xaxis.set_major_locator(LogLocator())
+    axes[0].xaxis.set_major_locator(LogLocator(subs=(1.0,) if high > 30 * low else (1.0, 2.0, 5.0)))
     axes[0].xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes[0].xaxis.set_minor_locator(NullLocator())
 
