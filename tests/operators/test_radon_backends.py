@@ -210,3 +210,21 @@ def test_auto_is_triton_on_cuda_and_comes_back():
     assert type(operator.cuda().projector).__name__ == "TritonProjector"
     torch.testing.assert_close(operator(phantom((33, 32))).cpu(), expected, rtol=1e-5, atol=1e-5)
     assert type(operator.cpu().projector).__name__ == "MatrixProjector"
+
+
+def test_astra_in_two_threads_at_once_does_not_wait_for_ever():
+    require("astra")
+    code = """if True:
+        import sys
+        from concurrent.futures import ThreadPoolExecutor
+        import torch
+        from operators import Radon
+        sys.setswitchinterval(1e-6)
+        operators = [Radon((16, 16), 8, backend="astra") for _ in range(2)]
+        projectors = [operator.projector for operator in operators]
+        x = torch.rand(8, 1, 16, 16)
+        with ThreadPoolExecutor(2) as pool:
+            for _ in range(500):
+                list(pool.map(lambda projector: projector.project(x), projectors))
+    """
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60, cwd=ROOT)
