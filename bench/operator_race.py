@@ -13,7 +13,8 @@ from torch import Tensor
 
 from bench import clock
 from bench.operator_cases import build, build_radon, phantom
-from bench.operator_peers import Build, Method, Peer, ours, peers
+from bench.operator_peers import Build, Method, peers
+from bench.peer_operator import Peer, ours
 from bench.record import OperatorsSpec
 from bench.values import ApplicationRow, Direction, DoublingRow, LibraryRow, OperatorsValues
 from operators import LinearOperator, Radon

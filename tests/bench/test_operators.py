@@ -11,9 +11,10 @@ import torch
 
 from bench import operator_race
 from bench.operator_cases import FULL_SHAPES, PAPER, SCANS, build, build_radon, phantom
-from bench.operator_peers import Peer, is_installed, ours, peers
+from bench.operator_peers import is_installed, peers
 from bench.operator_race import DIRECTIONS, OperatorRace
 from bench.operators import operator_cells
+from bench.peer_operator import Peer, ours
 from bench.record import OperatorsSpec
 from bench.store import ResultStore
 

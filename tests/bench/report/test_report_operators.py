@@ -84,10 +84,10 @@ def test_full_size_and_more_peers_win(samples, first):
 
 
 def test_devices_and_numbers_of_threads_are_not_mixed(samples):
-    samples.operators(scan="kpi", device="first")
-    samples.operators(scan="lodopab", device="first")
-    samples.operators(scan="kpi", device="second", hours=1)
-    samples.operators(scan="1000", device="first", threads=16, hours=1)
+    samples.operators("radon", "kpi", device="first")
+    samples.operators("radon", "lodopab", device="first")
+    samples.operators("radon", "kpi", device="second", hours=1)
+    samples.operators("radon", "1000", device="first", threads=16, hours=1)
     found = shown(samples)
     assert {(times.entry.provenance.device, times.entry.provenance.threads) for times in found} == {("first", 2)}
     assert len(found) == 2
