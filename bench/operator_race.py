@@ -27,7 +27,7 @@ MAX_CALLS = 5
 FEWEST_TURNS = 2
 LONG_S = 1.0
 """A call that takes longer gains nothing from a warm-up: its first one counts."""
-MAX_CALL_S = 9.0
+MAX_CALL_S = 6.5
 """A call that its time at a smaller batch expects to take longer is not made."""
 
 MOST_DOUBLED_ANGLES = 500

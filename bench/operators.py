@@ -28,7 +28,7 @@ HELP = f"""Time the operators in both directions at batch 1 and 8, ours beside t
 
 The libraries are those that are installed: scikit-image and SciPy always, ASTRA and deepinv with pip install
 .[astra,peers]. All in one run, calls taken in turn, so that drift of the machine hits all alike; a library that is
-slow gets fewer turns, and none at batch 8 where a call would take longer than {MAX_CALL_S:.0f} seconds.
+slow gets fewer turns, and none at batch 8 where a call would take longer than {MAX_CALL_S:g} seconds.
 
 \b
 Scans of the Radon transform at 362x362 pixels, 513 detectors (fewer angles and detectors at smaller sizes):
