@@ -17,7 +17,7 @@ from bench.runner import Cell, all_answered, run_cells
 from bench.scales import SCALES
 from bench.sources import check_sources, data_sources
 from bench.store import ResultStore
-from bench.tasks import TASKS
+from bench.tasks import PAPER_TASKS
 from bench.timing import TIMED_TASKS, timing_cells
 from models import MODELS, POLICIES
 
@@ -44,14 +44,14 @@ def main(scale: str, data: Sequence[str], output: Path, results: Path, force: bo
     store, place = ResultStore(results), pick_device(device)
     models, chosen = tuple(MODELS), SCALES[scale]
     sources = data_sources(data)
-    check_sources(tuple(TASKS), sources, chosen)
+    check_sources(PAPER_TASKS, sources, chosen)
     # Memory is proved with bench.memory, which needs the GPU for itself; here it is simulated. It comes first:
     # timing takes each model's own maximum batch from it.
     stages: dict[str, Callable[[], list[Cell]]] = {
         "memory": lambda: memory_cells(TABLE3_TASKS, models, POLICIES, TABLE3_CAPS_BYTES, None),
-        "operator calls": lambda: call_cells(tuple(TASKS), models, ("paper",), device=place),
+        "operator calls": lambda: call_cells(PAPER_TASKS, models, ("paper",), device=place),
         "time": lambda: timing_cells(TIMED_TASKS, models, chosen, store=store, device=place),
-        "accuracy": lambda: accuracy_cells(tuple(TASKS), models, LOSSES, chosen, sources, store, device=place),
+        "accuracy": lambda: accuracy_cells(PAPER_TASKS, models, LOSSES, chosen, sources, store, device=place),
     }
     records: list[Measurement] = []
     for number, (name, cells) in enumerate(stages.items(), start=1):

@@ -22,7 +22,7 @@ from bench.progress import Reporter
 from bench.record import CallsSpec, Measurement, Policy, Provenance, Status
 from bench.runner import Cell, Outcome, all_answered, run_cells
 from bench.store import ResultStore
-from bench.tasks import TASKS
+from bench.tasks import PAPER_TASKS, TASKS
 from bench.train import Recipe, compute_gradients, fit
 from bench.values import CallsValues
 from models import MODELS
@@ -40,6 +40,7 @@ trained for a few steps on small generated images first. A batch counts once.
 Examples:
   python -m bench.calls
   python -m bench.calls --task ct --policy recompute
+  python -m bench.calls --task diffraction
 
 {EXIT_CODES}
 """
@@ -58,7 +59,7 @@ def main(
     device: str,
 ) -> int:
     """Run the counts from the command line."""
-    cells = call_cells(tasks or tuple(TASKS), models or tuple(MODELS), policies, device=pick_device(device))
+    cells = call_cells(tasks or PAPER_TASKS, models or tuple(MODELS), policies, device=pick_device(device))
     records = run_cells(cells, ResultStore(results), force=force)
     Console().print(_table(records))
     return 0 if all_answered(records) else EXIT_FAILED_CELLS

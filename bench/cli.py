@@ -222,7 +222,7 @@ def common_options(function: _F) -> _F:
 
 
 def selection_options(function: _F) -> _F:
-    """Add ``--task`` and ``--model``, each repeatable; none means all."""
+    """Add ``--task`` and ``--model``, each repeatable; none means all models and the paper's tasks."""
     model = click.option(
         "--model",
         "models",
@@ -230,5 +230,5 @@ def selection_options(function: _F) -> _F:
         multiple=True,
         help="Model, or package.module:Model of your own; repeatable. Default: all.",
     )
-    task = click.option("--task", "tasks", type=TASK, multiple=True, help="Task; repeatable. Default: all.")
+    task = click.option("--task", "tasks", type=TASK, multiple=True, help="Task; repeatable. Default: the paper's.")
     return task(model(function))

@@ -13,7 +13,7 @@ from bench.tasks.base import Task
 from bench.values import ImageScore
 from models import Luser, Reconstruction, ReconstructionModel
 from models.base import starting_image
-from operators import LinearOperator
+from operators import ForwardOperator
 
 NOISE_SEED = 2_000_003
 """Held-out measurements have the same noise for every model, loss and seed."""
@@ -41,7 +41,7 @@ class Grades:
 @torch.no_grad()
 def evaluate(
     model: ReconstructionModel,
-    operator: LinearOperator,
+    operator: ForwardOperator,
     task: Task,
     images: ImageSplit[Any],
 ) -> Grades:
@@ -83,7 +83,7 @@ def _solver_steps(result: Reconstruction) -> list[float]:
     return [solve.forward.mean_steps for solve in result.solves]
 
 
-def _warm_solver_steps(model: ReconstructionModel, y: Tensor, operator: LinearOperator) -> list[float]:
+def _warm_solver_steps(model: ReconstructionModel, y: Tensor, operator: ForwardOperator) -> list[float]:
     """Reconstruct again, each stage's solve started at the r* of the stage before."""
     if not isinstance(model, Luser) or model.warm_start:
         return []

@@ -1,10 +1,10 @@
 """The fixed-point solvers of other libraries, called as ours are. They are an extra, ``pip install .[peers]``."""
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -12,16 +12,21 @@ from torch import Tensor
 
 from models import FixedPointSolver, SolveStats
 from models.fixed_point import FixedPointSolution, Map
+from operators.deepinv_physics import import_deepinv
 
 PEERS = ("torchdeq", "deepinv")
 DEEPINV_EPSILON = 1e-4
 """deepinv's and TorchDEQ's default for the term that both add to the Gram matrix."""
 
 
-def installed_peers() -> tuple[str, ...]:
-    """Return 'name version' of every peer that is installed."""
+def installed_peers(names: Iterable[str] = PEERS) -> tuple[str, ...]:
+    """Return 'name version' of every peer that is installed.
+
+    Args:
+        names: of distributions, as ``pip install`` knows them.
+    """
     found = []
-    for name in PEERS:
+    for name in names:
         try:
             found.append(f"{name} {version(name)}")
         except PackageNotFoundError:
@@ -81,7 +86,7 @@ def _torchdeq(max_steps: int, tolerance: float, history: int) -> dict[tuple[str,
 
 
 def _deepinv(max_steps: int, tolerance: float, history: int) -> dict[tuple[str, str], Callable[[Map, Tensor], Tensor]]:
-    module = _deepinv_fixed_point()
+    module = import_deepinv().optim.fixed_point
 
     def moved_little(_: int, before: dict[str, Any], after: dict[str, Any]) -> bool:
         old, new = before["est"][0], after["est"][0]
@@ -108,17 +113,3 @@ def _deepinv(max_steps: int, tolerance: float, history: int) -> dict[tuple[str, 
 
     config = SimpleNamespace(history_size=history, beta=1.0, eps=DEEPINV_EPSILON, full_backprop=False)
     return {("deepinv", "anderson"): method(config), ("deepinv", "picard"): method(None)}
-
-
-def _deepinv_fixed_point() -> ModuleType:
-    """Load deepinv's fixed-point module alone: the package needs a torchvision that matches torch's build."""
-    package = importlib.util.find_spec("deepinv")
-    assert package is not None
-    assert package.submodule_search_locations is not None
-    path = f"{package.submodule_search_locations[0]}/optim/fixed_point.py"
-    spec = importlib.util.spec_from_file_location("deepinv_fixed_point", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module

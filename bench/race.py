@@ -1,6 +1,5 @@
 """Solvers and gradient rules side by side on the paper's network: everything in one run, repeats taken in turn."""
 
-import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,6 +8,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from bench import clock
 from bench.memory.storage import StorageRecorder
 from bench.peers import peer_solvers
 from bench.record import SolversSpec
@@ -18,7 +18,7 @@ from bench.values import MethodRow, RuleRow, SolversValues
 from models import GRADIENTS, SOLVERS, FixedPointSolver, Luser, LuserSW, Unrolled
 from models.base import starting_image
 from models.fixed_point import Map, residuals
-from operators import LinearOperator
+from operators import ForwardOperator
 
 LAST_NORM_WEIGHT = 0.03
 """Of the map's last GroupNorm. It starts at zero, where the map is constant; at 0.1 and initial weights the map has
@@ -42,7 +42,7 @@ class Scene:
     """A model, an operator and measured images."""
 
     model: Luser
-    operator: LinearOperator
+    operator: ForwardOperator
     truth: Tensor
     y: Tensor
 
@@ -87,23 +87,23 @@ class Race:
             some = context if rows is None else context.select(rows)
             return lambda z: problem.step(z, some)
 
-        def solve(method: Method, clock: _Clock) -> Tensor:
-            return solvers[method](clock.timed(on(None)), start, lambda rows: clock.timed(on(rows))).z
+        def solve(method: Method, watch: _Clock) -> Tensor:
+            return solvers[method](watch.timed(on(None)), start, lambda rows: watch.timed(on(rows))).z
 
         def seconds(method: Method) -> tuple[float, float]:
             self.detail(" ".join(method))
-            clock = _Clock(self.device)
-            total = clock.seconds(lambda: solve(method, clock))
-            return total, total - clock.inside
+            watch = _Clock(self.device)
+            total = clock.seconds(lambda: solve(method, watch), self.device)
+            return total, total - watch.inside
 
         times = self._in_turn(solvers, seconds)
         rows = []
         for method, solver in solvers.items():
-            clock = _Clock(self.device)
+            watch = _Clock(self.device)
             with StorageRecorder() as recorder:
-                z = solve(method, clock)
+                z = solve(method, watch)
             self.small.model.solver, self.small.model.gradient = solver, None
-            rows.append(_method_row(method, clock, recorder, times[method], _residual(on(None), z), self._error()))
+            rows.append(_method_row(method, watch, recorder, times[method], _residual(on(None), z), self._error()))
         return tuple(rows)
 
     def _rules(self) -> tuple[RuleRow, ...]:
@@ -118,7 +118,7 @@ class Race:
         def seconds(rule: str) -> float:
             self.detail(f"{rule} step")
             scene.model.gradient = rules[rule]
-            return _Clock(self.device).seconds(step)
+            return clock.seconds(step, self.device)
 
         def row(rule: str, times: list[float]) -> RuleRow:
             scene.model.gradient = self.small.model.gradient = rules[rule]
@@ -177,7 +177,7 @@ class Race:
 
 def _method_row(
     method: Method,
-    clock: "_Clock",
+    watch: "_Clock",
     recorder: StorageRecorder,
     times: list[tuple[float, float]],
     residual: float,
@@ -186,8 +186,8 @@ def _method_row(
     return MethodRow(
         library=method[0],
         method=method[1],
-        evaluations=clock.calls,
-        sample_evaluations=clock.samples,
+        evaluations=watch.calls,
+        sample_evaluations=watch.samples,
         residual=residual,
         solve_s=tuple(total for total, _ in times),
         overhead_s=tuple(overhead for _, overhead in times),
@@ -212,30 +212,20 @@ def _gradient(scene: Scene, dtype: torch.dtype) -> Tensor:
 
 
 class _Clock:
-    """Counts and times a map's evaluations, the device's queue drained on both sides."""
+    """Counts and times a map's evaluations."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
         self.inside, self.calls, self.samples = 0.0, 0, 0
 
-    def seconds(self, work: Callable[[], object]) -> float:
-        started = self._now()
-        work()
-        return self._now() - started
-
     def timed(self, f: Map) -> Map:
         def counted(z: Tensor) -> Tensor:
-            started = self._now()
+            started = clock.now_s(self.device)
             with torch.no_grad():
                 value = f(z)
-            self.inside += self._now() - started
+            self.inside += clock.now_s(self.device) - started
             self.calls += 1
             self.samples += len(z)
             return value
 
         return counted
-
-    def _now(self) -> float:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-        return time.perf_counter()

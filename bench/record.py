@@ -40,6 +40,11 @@ class _Spec(Frozen):
     image_shape: tuple[int, int] = Field(description="height and width in pixels")
     protocol: int = PROTOCOL
 
+    @property
+    def subject(self) -> tuple[str, str]:
+        """What is measured, in file names and on progress lines: task and model."""
+        return self.task, self.model
+
 
 class MemorySpec(_Spec):
     """Which batch fits: one model and task under one cap."""
@@ -104,6 +109,25 @@ class SolversSpec(_Spec):
     peers: tuple[str, ...] = Field(description="'name version' of every other library that took part")
 
 
+class OperatorsSpec(Frozen):
+    """How fast an operator is in both directions, beside the same map by other libraries."""
+
+    kind: Literal["operators"] = "operators"
+    operator: str = Field(description="radon, blur or fourier")
+    scan: str = Field(description="which angles the Radon transform has, see bench.operator_cases; else 'paper'")
+    image_shape: tuple[int, int] = Field(description="height and width in pixels")
+    data_shape: tuple[int, ...] = Field(description="of one image's measurements: (1, T, D) for radon")
+    batches: tuple[int, ...]
+    repeats: int = Field(description="turns; the slowest libraries sit some of them out")
+    peers: tuple[str, ...] = Field(description="'name version' of every other library that took part")
+    protocol: int = PROTOCOL
+
+    @property
+    def subject(self) -> tuple[str, str]:
+        """What is measured, in file names and on progress lines: operator and scan."""
+        return self.operator, self.scan
+
+
 class Provenance(Frozen):
     """Where, when and from what code a record was made."""
 
@@ -123,7 +147,9 @@ class Provenance(Frozen):
         return _digest(self.model_dump(mode="json", include={"device", "torch", "platform", "threads", "options"}))
 
 
-Spec = Annotated[MemorySpec | AccuracySpec | TimingSpec | CallsSpec | SolversSpec, Field(discriminator="kind")]
+Spec = Annotated[
+    MemorySpec | AccuracySpec | TimingSpec | CallsSpec | SolversSpec | OperatorsSpec, Field(discriminator="kind")
+]
 
 
 class Measurement(Frozen):

@@ -38,7 +38,7 @@ class Cell:
         spec: what is asked; its hash is the cell's identity.
         provenance: where it is asked.
         measure: answers it; told where to report progress.
-        variant: what progress lines add to kind, task and model.
+        variant: what progress lines add to the kind and subject of ``spec``.
     """
 
     spec: Spec
@@ -49,7 +49,7 @@ class Cell:
     @property
     def label(self) -> str:
         """What progress lines call the cell."""
-        return f"{self.spec.kind} {self.spec.task} {self.spec.model} {self.variant}"
+        return " ".join((self.spec.kind, *self.spec.subject, self.variant))
 
 
 def run_cells(cells: Sequence[Cell], store: ResultStore, *, force: bool = False) -> list[Measurement]:

@@ -1,7 +1,7 @@
 """The results folder: one JSON file a record, written whole or not at all. Never imports torch.
 
 results/
-  memory/ct-luser-dw-1a2b3c4d-5e6f7a8b.json     kind / task-model-cell-environment
+  memory/ct-luser-dw-1a2b3c4d-5e6f7a8b.json     kind / subject-cell-environment
   examples/1a2b3c4d-5e6f7a8b.npz                Figure 2's arrays of one accuracy record
   credits.toml                                  whom to credit for real images, by data label
 """
@@ -20,7 +20,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
-from bench.record import Measurement, Provenance, cell_id
+from bench.record import Measurement, Provenance, Spec, cell_id
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -103,7 +103,7 @@ class ResultStore:
             raise StoreError(f"{path}: every credit must be one text")
         return content
 
-    def finished(self, spec: BaseModel, provenance: Provenance) -> Measurement | None:
+    def finished(self, spec: Spec, provenance: Provenance) -> Measurement | None:
         """Return the finished record of this cell in this environment, if there is one."""
         path = self.path_of(spec, provenance)
         if not path.exists():
@@ -140,11 +140,10 @@ class ResultStore:
         ]
         return pd.DataFrame(rows)
 
-    def path_of(self, spec: BaseModel, provenance: Provenance) -> Path:
+    def path_of(self, spec: Spec, provenance: Provenance) -> Path:
         """Return the file that a cell measured in an environment is stored in."""
-        fields = spec.model_dump()
-        name = f"{fields['task']}-{fields['model']}-{cell_id(spec)[:8]}-{provenance.env_id[:8]}.json"
-        return self.root / fields["kind"] / name.replace(os.sep, "_").replace(":", "_")
+        name = "-".join((*spec.subject, cell_id(spec)[:8], provenance.env_id[:8])) + ".json"
+        return self.root / spec.kind / name.replace(os.sep, "_").replace(":", "_")
 
 
 def _read(path: Path) -> Measurement:

@@ -1,7 +1,6 @@
 """``python -m bench.timing``: seconds per training step and per reconstruction."""
 
 import statistics
-import time
 from collections.abc import Callable, Sequence
 from itertools import product
 from pathlib import Path
@@ -11,6 +10,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from bench import clock
 from bench.cli import (
     EXIT_CODES,
     EXIT_FAILED_CELLS,
@@ -49,6 +49,7 @@ the initial ones, with which LUSER's fixed-point solves are short. Without --tas
 Examples:
   python -m bench.timing
   python -m bench.timing --task ct --scale paper --device cuda --batch 2
+  python -m bench.timing --task diffraction --batch 1
 
 {EXIT_CODES}
 """
@@ -199,13 +200,7 @@ def _repeat(work: Callable[[], object], repeats: int, device: torch.device) -> t
     """
 
     def timed() -> float:
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        started = time.perf_counter()
-        work()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        return time.perf_counter() - started
+        return clock.seconds(work, device)
 
     timed()
     seconds = [timed()]

@@ -15,7 +15,7 @@ from bench.record import Loss, Precision
 from bench.tasks.base import Task
 from bench.values import SolverPoint
 from models import EquilibriumModel, Reconstruction, ReconstructionModel, Solve
-from operators import LinearOperator
+from operators import ForwardOperator
 
 CLIP_NORM = 1.0
 JACOBIAN_PROBABILITY = 0.08
@@ -64,7 +64,7 @@ Penalty = Callable[[Reconstruction], Tensor]
 
 def compute_gradients(
     model: ReconstructionModel,
-    operator: LinearOperator,
+    operator: ForwardOperator,
     y: Tensor,
     truth: Tensor,
     loss: Loss,
@@ -97,7 +97,7 @@ def compute_gradients(
 def training_step(
     model: ReconstructionModel,
     optimizer: torch.optim.Optimizer,
-    operator: LinearOperator,
+    operator: ForwardOperator,
     y: Tensor,
     truth: Tensor,
     loss: Loss,
@@ -163,7 +163,7 @@ class TrainingLog:
 
 def fit(
     model: ReconstructionModel,
-    operator: LinearOperator,
+    operator: ForwardOperator,
     task: Task,
     images: ImageSplit[Any],
     recipe: Recipe,
@@ -206,7 +206,7 @@ def fit(
 
 
 def _jacobian_penalty(
-    model: ReconstructionModel, operator: LinearOperator, recipe: Recipe
+    model: ReconstructionModel, operator: ForwardOperator, recipe: Recipe
 ) -> Callable[[int, Tensor], Penalty | None]:
     """Return what tells, for a step and its measurements, which penalty it pays: most pay none."""
     generator = torch.Generator().manual_seed(recipe.seed)

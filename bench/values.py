@@ -139,6 +139,50 @@ class SolversValues(Frozen):
     step_batch: int = Field(description="images of the training steps")
 
 
+Direction = Literal["forward", "adjoint"]
+
+
+class LibraryRow(Frozen):
+    """One library's implementation of an operator: what it takes to have it, and how far it is from ours."""
+
+    library: str
+    method: str = Field(description="which of the library's implementations, empty where it has one")
+    build_s: float = Field(description="from the arguments alone: nothing is read from the disk cache")
+    stored_bytes: int = Field(description="of its tables, after use")
+    forward_difference: float = Field(description="relative l2, on our detectors")
+    adjoint_difference: float = Field(description="relative l2, after the best common factor: scalings differ")
+
+
+class ApplicationRow(Frozen):
+    """One library's operator applied to a batch; seconds of every call, taken in turn with the other libraries."""
+
+    library: str
+    method: str
+    direction: Direction
+    batch: int
+    call_s: tuple[float, ...]
+
+
+class DoublingRow(Frozen):
+    """Our operator on a problem and on one twice as large in one respect; seconds of every call, taken in turn."""
+
+    doubled: Literal["batch", "angles", "detectors"]
+    direction: Direction
+    batch: int = Field(description="of the smaller problem")
+    call_s: tuple[float, ...]
+    doubled_call_s: tuple[float, ...]
+
+
+class OperatorsValues(Frozen):
+    """One operator by every library, ours first."""
+
+    kind: Literal["operators"] = "operators"
+    libraries: tuple[LibraryRow, ...]
+    applications: tuple[ApplicationRow, ...] = Field(description="without what would take too long at a batch")
+    doublings: tuple[DoublingRow, ...]
+
+
 Values = Annotated[
-    MemoryValues | AccuracyValues | TimingValues | CallsValues | SolversValues, Field(discriminator="kind")
+    MemoryValues | AccuracyValues | TimingValues | CallsValues | SolversValues | OperatorsValues,
+    Field(discriminator="kind"),
 ]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from models.implicit import Solve
-from operators import LinearOperator
+from operators import ForwardOperator
 
 NUM_STAGES = 8
 """Unrolled stages K of the paper (Sec. 4.1)."""
@@ -33,7 +33,7 @@ class Reconstruction:
 
 
 class ReconstructionModel(nn.Module, ABC):
-    """A network that reconstructs images from measurements of a linear operator.
+    """A network that reconstructs images from measurements of an operator.
 
     Args:
         channels: image channels C.
@@ -63,7 +63,7 @@ class ReconstructionModel(nn.Module, ABC):
         self.step_size = nn.Parameter(torch.tensor(1.0))
 
     @abstractmethod
-    def forward(self, y: Tensor, operator: LinearOperator) -> Reconstruction:
+    def forward(self, y: Tensor, operator: ForwardOperator) -> Reconstruction:
         """Reconstruct a batch.
 
         Args:
@@ -75,8 +75,10 @@ class ReconstructionModel(nn.Module, ABC):
         """
 
 
-def starting_image(y: Tensor, operator: LinearOperator) -> Tensor:
+def starting_image(y: Tensor, operator: ForwardOperator) -> Tensor:
     """Return x_0: y itself where it is an image (deblurring), else A^H y / ||A||^2.
+
+    A non-linear A is linearised about the empty image, for which it measures nothing.
 
     Args:
         y: measurements, (B, *operator.data_shape).
@@ -92,8 +94,10 @@ def starting_image(y: Tensor, operator: LinearOperator) -> Tensor:
     return operator.adjoint(y) / operator.norm() ** 2
 
 
-def gradient_step(x: Tensor, y: Tensor, operator: LinearOperator, step_size: Tensor) -> Tensor:
+def gradient_step(x: Tensor, y: Tensor, operator: ForwardOperator, step_size: Tensor) -> Tensor:
     """Return d = x + (step_size / ||A||^2) A^H (y - A x), the data-consistency step.
+
+    A non-linear A has the adjoint of its Jacobian at x there, so that d is a gradient step all the same.
 
     Args:
         x: images, (B, C, H, W).
@@ -103,10 +107,10 @@ def gradient_step(x: Tensor, y: Tensor, operator: LinearOperator, step_size: Ten
 
     Source: LUSER, Sec. 3.
     """
-    return x + (step_size / operator.norm() ** 2) * operator.adjoint(y - operator(x))
+    return x + (step_size / operator.norm() ** 2) * operator.pullback(x, y - operator(x))
 
 
-def parameter_counts(model: ReconstructionModel, operator: LinearOperator) -> tuple[int, int]:
+def parameter_counts(model: ReconstructionModel, operator: ForwardOperator) -> tuple[int, int]:
     """Return Table 3's parameter count of a model and its trainable parameters alone."""
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
     frozen = operator.frozen_values if model.counts_operator else 0

@@ -12,7 +12,7 @@ from models.gradients import GradientRule, Unrolled
 from models.networks import DnCNN
 from models.problem import Context, FixedPointProblem
 from models.spectral import SpectralKind, SpectralNorm
-from operators import LinearOperator
+from operators import ForwardOperator
 
 SOLVER = Anderson(max_steps=20, tolerance=1e-3, ridge=0.1)
 """What A does not see changes by little and by the same from step to step; with a ridge of 1e-4 Anderson takes that
@@ -22,7 +22,7 @@ for a far-away fixed point and leaps: on small MRI images 3 to 10 dB are lost wi
 class _Iteration(FixedPointProblem):
     """x = d + DnCNN(d), d = gradient step of x."""
 
-    def __init__(self, network: DnCNN, names: tuple[str, ...], operator: LinearOperator) -> None:
+    def __init__(self, network: DnCNN, names: tuple[str, ...], operator: ForwardOperator) -> None:
         self.network, self.names, self.operator = network, names, operator
 
     def prepare(self, *inputs: Tensor) -> Context:
@@ -73,7 +73,7 @@ class DEQ4IP(EquilibriumModel):
         self.network = DnCNN(channels, last_scale=0.01)
         self.norm = SpectralNorm(self.network, spectral)
 
-    def forward(self, y: Tensor, operator: LinearOperator) -> Reconstruction:
+    def forward(self, y: Tensor, operator: ForwardOperator) -> Reconstruction:
         """Reconstruct a batch; see ``ReconstructionModel.forward``."""
         if self.training:
             self.norm.update(self.network)
@@ -93,17 +93,17 @@ class DEQ4IP(EquilibriumModel):
         self.norm.update(self.network)
         return noisy + self._with_batch_statistics(self.norm.weights(self.network), noisy)
 
-    def _problem(self, y: Tensor, operator: LinearOperator, weights: dict[str, Tensor]) -> Stage:
+    def _problem(self, y: Tensor, operator: ForwardOperator, weights: dict[str, Tensor]) -> Stage:
         # Statistics travel with the weights, as copies: they move before the backward pass reads them.
         state = weights | {name: buffer.clone() for name, buffer in self.network.named_buffers()}
         return _Iteration(self.network, tuple(state), operator), (y, self.step_size, *state.values())
 
-    def _stage(self, index: int, y: Tensor, operator: LinearOperator, result: Reconstruction) -> Stage:
+    def _stage(self, index: int, y: Tensor, operator: ForwardOperator, result: Reconstruction) -> Stage:
         return self._problem(y, operator, self.norm.weights(self.network))
 
     @torch.no_grad()
     def _update_statistics(
-        self, image: Tensor, y: Tensor, operator: LinearOperator, weights: dict[str, Tensor]
+        self, image: Tensor, y: Tensor, operator: ForwardOperator, weights: dict[str, Tensor]
     ) -> None:
         self._with_batch_statistics(weights, gradient_step(image, y, operator, self.step_size))
 

@@ -10,7 +10,7 @@ from models.fixed_point import FixedPointSolver
 from models.gradients import ONE_GRAPH, RECOMPUTE, GradientRule, Unrolled
 from models.implicit import FixedPointResult, implicit_fixed_point, jacobian_penalty
 from models.problem import FixedPointProblem
-from operators import LinearOperator
+from operators import ForwardOperator
 
 POLICY_GRADIENTS: dict[Policy, GradientRule] = {"paper": ONE_GRAPH, "recompute": RECOMPUTE}
 
@@ -45,11 +45,11 @@ class EquilibriumModel(ReconstructionModel):
         return implicit_fixed_point(*stage, start, solver=self.solver, gradient=gradient)
 
     @abstractmethod
-    def _stage(self, index: int, y: Tensor, operator: LinearOperator, result: Reconstruction) -> Stage:
+    def _stage(self, index: int, y: Tensor, operator: ForwardOperator, result: Reconstruction) -> Stage:
         """Return a stage of a finished reconstruction, its image inputs without a graph."""
 
     def jacobian_penalty(
-        self, y: Tensor, operator: LinearOperator, result: Reconstruction, generator: torch.Generator
+        self, y: Tensor, operator: ForwardOperator, result: Reconstruction, generator: torch.Generator
     ) -> Tensor:
         """Estimate |J|_F^2 / N of the map of one random stage, to be added to the loss.
 

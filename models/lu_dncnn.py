@@ -15,7 +15,7 @@ from models.base import (
     starting_image,
 )
 from models.networks import DnCNN
-from operators import LinearOperator, phase
+from operators import ForwardOperator, phase
 
 BATCH_NORM_MOMENTUM = 0.1
 
@@ -40,7 +40,7 @@ class LuDnCNN(ReconstructionModel):
         for norm in _batch_norms(self.network):
             norm.momentum = 1 - (1 - BATCH_NORM_MOMENTUM) ** (1 / num_stages)
 
-    def forward(self, y: Tensor, operator: LinearOperator) -> Reconstruction:
+    def forward(self, y: Tensor, operator: ForwardOperator) -> Reconstruction:
         """Reconstruct a batch; see ``ReconstructionModel.forward``."""
 
         def stage(x: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from models.implicit import Solve
 from models.networks import EquilibriumBlock
 from models.problem import Context, FixedPointProblem
 from models.spectral import SpectralKind, SpectralNorm
-from operators import LinearOperator
+from operators import ForwardOperator
 
 SOLVER = Anderson(max_steps=12, tolerance=1e-3)
 
@@ -24,7 +24,7 @@ SOLVER = Anderson(max_steps=12, tolerance=1e-3)
 class _Stage(FixedPointProblem):
     """One stage: d = gradient step, r* = Mix(Data(r*) (+) Inject(d)), output d + r* (Eq. 7)."""
 
-    def __init__(self, block: EquilibriumBlock, names: tuple[str, ...], operator: LinearOperator) -> None:
+    def __init__(self, block: EquilibriumBlock, names: tuple[str, ...], operator: ForwardOperator) -> None:
         self.block, self.names, self.operator = block, names, operator
 
     def prepare(self, *inputs: Tensor) -> Context:
@@ -83,7 +83,7 @@ class Luser(EquilibriumModel):
         self.blocks = nn.ModuleList(EquilibriumBlock(channels) for _ in range(num_blocks))
         self.norms = nn.ModuleList(SpectralNorm(block, spectral) for block in self.blocks)
 
-    def forward(self, y: Tensor, operator: LinearOperator) -> Reconstruction:
+    def forward(self, y: Tensor, operator: ForwardOperator) -> Reconstruction:
         """Reconstruct a batch; see ``ReconstructionModel.forward``."""
         if self.training:
             for index in range(len(self.blocks)):
@@ -101,16 +101,16 @@ class Luser(EquilibriumModel):
             solves.append(solve)
         return Reconstruction(x, tuple(images), tuple(solves))
 
-    def _problem(self, k: int, x: Tensor, y: Tensor, operator: LinearOperator, weights: dict[str, Tensor]) -> Stage:
+    def _problem(self, k: int, x: Tensor, y: Tensor, operator: ForwardOperator, weights: dict[str, Tensor]) -> Stage:
         block = self.blocks[k % len(self.blocks)]
         assert isinstance(block, EquilibriumBlock)
         return _Stage(block, tuple(weights), operator), (x, y, self.step_size, *weights.values())
 
-    def stage(self, k: int, x: Tensor, y: Tensor, operator: LinearOperator) -> Stage:
+    def stage(self, k: int, x: Tensor, y: Tensor, operator: ForwardOperator) -> Stage:
         """Return stage k from the images x, (B, C, H, W), with the weights as they are."""
         return self._problem(k, x, y, operator, self._weights(k % len(self.blocks)))
 
-    def _stage(self, index: int, y: Tensor, operator: LinearOperator, result: Reconstruction) -> Stage:
+    def _stage(self, index: int, y: Tensor, operator: ForwardOperator, result: Reconstruction) -> Stage:
         x = result.stages[index - 1] if index else starting_image(y, operator)
         return self.stage(index, x.detach(), y, operator)
 

@@ -1,47 +1,34 @@
-"""The contract every linear operator keeps: a map, its exact adjoint, and autograd through both."""
+"""The contract every operator keeps: a map, the adjoint of its Jacobian, and autograd through both."""
 
 from abc import ABC, abstractmethod
-from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from operators.phases import phase
+from operators.autograd import apply, apply_gramian, pull_back
 
 NORM_ITERATIONS = 50
 
 
-class _LinearMap(torch.autograd.Function):
-    """Applies A or A^H; its derivative is the other one, so that nothing is saved for the backward pass."""
+class ForwardOperator(nn.Module, ABC):
+    """A map A from images to measurements with A(0) = 0, and the adjoint of its Jacobian.
 
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, operator: "LinearOperator", adjoint: bool) -> Tensor:
-        ctx.operator, ctx.adjoint = operator, adjoint
-        return operator._adjoint(x) if adjoint else operator._forward(x)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        with phase("backward"):
-            return cast(Tensor, _LinearMap.apply(gradient, ctx.operator, not ctx.adjoint)), None, None
-
-    @staticmethod
-    def jvp(ctx: Any, tangent: Tensor, *_: None) -> Tensor:
-        return cast(Tensor, _LinearMap.apply(tangent, ctx.operator, ctx.adjoint))
-
-
-class LinearOperator(nn.Module, ABC):
-    """A linear map A between images and measurements, with its adjoint.
-
-    A new operator writes ``_forward`` and ``_adjoint`` on batches and gets shape checks, autograd in both
-    directions (to any order, without saving an image) and its norm. The inner product is the real one,
-    Re<u, v>, so that complex measurements of real-valued images have an exact adjoint too.
+    Models and tasks know operators by this class alone. Autograd goes through every method to any order, and
+    saves no more than the method's arguments; the derivatives it takes are applications too, and are counted as
+    such. The inner product is the real one, Re<u, v>, so that complex measurements of real-valued images have an
+    exact adjoint. What is written anew is a ``LinearOperator`` or a ``NonlinearOperator``.
 
     Args:
         image_shape: shape of one image, without the batch axis: (C, H, W).
         data_shape: shape of one measurement, without the batch axis.
 
+    Attributes:
+        linear: whether A is linear: its Jacobian is then A itself, everywhere.
+
     Source: the operator pattern of torchkbnufft and SigPy's ``Linop``.
     """
+
+    linear: bool
 
     def __init__(self, image_shape: tuple[int, ...], data_shape: tuple[int, ...]) -> None:
         super().__init__()
@@ -51,11 +38,19 @@ class LinearOperator(nn.Module, ABC):
 
     @abstractmethod
     def _forward(self, x: Tensor) -> Tensor:
-        """A x for a batch (B, *image_shape), without autograd."""
+        """A(x) for a batch (B, *image_shape), without autograd."""
 
     @abstractmethod
-    def _adjoint(self, y: Tensor) -> Tensor:
-        """A^H y for a batch (B, *data_shape), without autograd."""
+    def _pullback(self, x: Tensor | None, v: Tensor) -> Tensor:
+        """J(x)^H v for batches (B, *image_shape) and (B, *data_shape), without autograd; x is None if linear."""
+
+    @abstractmethod
+    def _second_order(self, x: Tensor, v: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
+        """The derivatives of <direction, J(x)^H v> by x and by v, the latter being J(x) direction; not if linear."""
+
+    @abstractmethod
+    def _gramian(self, x: Tensor) -> Tensor:
+        """A^H A x for a batch (B, *image_shape), without autograd; only if linear."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply A.
@@ -70,10 +65,29 @@ class LinearOperator(nn.Module, ABC):
             ValueError: if the axes after the batch are not this operator's ``image_shape``.
         """
         self._check(x, self.image_shape, "image")
-        return cast(Tensor, _LinearMap.apply(x, self, False))
+        return apply(self, x)
+
+    def pullback(self, x: Tensor, v: Tensor) -> Tensor:
+        """Apply J(x)^H, the exact adjoint of A's Jacobian under the real inner product.
+
+        Args:
+            x: images at which A is linearised, (B, *image_shape); of no influence where A is linear.
+            v: measurements, (B, *data_shape).
+
+        Returns:
+            Images, (B, *image_shape): the gradient of Re<A(x), v> by x.
+
+        Raises:
+            ValueError: if the axes after the batch are not this operator's shapes.
+        """
+        if self.linear:
+            return self.adjoint(v)
+        self._check(x, self.image_shape, "image")
+        self._check(v, self.data_shape, "measurement")
+        return pull_back(self, x, v)
 
     def adjoint(self, y: Tensor) -> Tensor:
-        """Apply A^H, the exact adjoint of ``forward`` under the real inner product.
+        """Apply J(0)^H: A^H where A is linear, else the adjoint of its linearisation about the empty image.
 
         Args:
             y: measurements, (B, *data_shape).
@@ -85,13 +99,31 @@ class LinearOperator(nn.Module, ABC):
             ValueError: if the axes after the batch are not this operator's ``data_shape``.
         """
         self._check(y, self.data_shape, "measurement")
-        return cast(Tensor, _LinearMap.apply(y, self, True))
+        empty = None if self.linear else y.new_zeros((len(y), *self.image_shape), dtype=y.dtype.to_real())
+        return pull_back(self, empty, y)
 
-    def norm(self) -> float:
-        """Return the largest singular value, by power iteration on A^H A from a fixed start; cached.
+    def gramian(self, x: Tensor) -> Tensor:
+        """Apply A^H A at once, which some operators do for less than the two cost.
+
+        Args:
+            x: images, (B, *image_shape).
 
         Returns:
-            ||A||, unitless, to about 1 % from below.
+            Images, (B, *image_shape).
+
+        Raises:
+            ValueError: if A is not linear, or the axes after the batch are not its ``image_shape``.
+        """
+        if not self.linear:
+            raise ValueError("a non-linear operator has no gramian")
+        self._check(x, self.image_shape, "image")
+        return apply_gramian(self, x)
+
+    def norm(self) -> float:
+        """Return the largest singular value of J(0), by power iteration from a fixed start; cached.
+
+        Returns:
+            ||A|| where A is linear, unitless, to about 1 % from below.
         """
         if self._norm is None:
             self._norm = self._power_iteration()
@@ -103,9 +135,13 @@ class LinearOperator(nn.Module, ABC):
         x = torch.rand((1, *self.image_shape), generator=generator).to(self.device)
         norm = x.new_zeros(())
         for _ in range(NORM_ITERATIONS):
-            x = self._adjoint(self._forward(x / torch.linalg.vector_norm(x)))
+            x = self._normal(x / torch.linalg.vector_norm(x))
             norm = torch.linalg.vector_norm(x).sqrt()
         return float(norm)
+
+    @abstractmethod
+    def _normal(self, x: Tensor) -> Tensor:
+        """J(0)^H J(0) x, without autograd."""
 
     @property
     def device(self) -> torch.device:
@@ -121,3 +157,29 @@ class LinearOperator(nn.Module, ABC):
     def _check(tensor: Tensor, expected: tuple[int, ...], what: str) -> None:
         if tuple(tensor.shape[1:]) != expected:
             raise ValueError(f"expected a {what} batch (B, {', '.join(map(str, expected))}), got {tuple(tensor.shape)}")
+
+
+class LinearOperator(ForwardOperator):
+    """A linear map A between images and measurements, with its adjoint.
+
+    A new operator writes ``_forward`` and ``_adjoint`` on batches, ``_gramian`` too where A^H A is cheaper than
+    the two, and gets shape checks, autograd (to any order, without saving an image) and its norm.
+    """
+
+    linear = True
+
+    @abstractmethod
+    def _adjoint(self, y: Tensor) -> Tensor:
+        """A^H y for a batch (B, *data_shape), without autograd."""
+
+    def _pullback(self, x: Tensor | None, v: Tensor) -> Tensor:
+        return self._adjoint(v)
+
+    def _gramian(self, x: Tensor) -> Tensor:
+        return self._adjoint(self._forward(x))
+
+    def _normal(self, x: Tensor) -> Tensor:
+        return self._adjoint(self._forward(x))
+
+    def _second_order(self, x: Tensor, v: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
+        raise AssertionError("the Jacobian of a linear operator is constant")

@@ -1,62 +1,85 @@
 """Gaussian blur: the paper's deblurring operator."""
 
 import math
+from typing import get_args
 
 import torch
 from torch import Tensor
 
 from operators.base import LinearOperator
-from operators.validation import REAL_DTYPES, require_count, require_dtype, require_image_size
+from operators.boundaries import Boundary, Run, runs
+from operators.validation import REAL_DTYPES, require_choice, require_count, require_dtype, require_image_size
 
 
 class GaussianBlur(LinearOperator):
-    """Convolves every channel with one normalised Gaussian kernel; outside the image is zero.
+    """Convolves every channel with one normalised Gaussian kernel.
 
-    The kernel is symmetric and of odd size, so the map is its own adjoint. It is the outer product of two
-    rows, applied one axis at a time as sums of shifted images: on two CPU cores this is 10 times faster than
-    a depthwise convolution (2-D or separable), it is deterministic, and no sample depends on its batch.
+    The kernel is the outer product of two rows, applied one axis at a time as sums of shifted images. On
+    218 x 178 RGB images this beats, at 1 and 2 threads and batch 1 and 8, whatever else was tried: the FFT by 2 to
+    3 times, banded matrices by 3 to 4, shifts in 2-D by 5 to 6, depthwise convolutions (2-D or separable) by 2 to
+    18. It is deterministic, and no sample depends on its batch. The time grows with the side of the kernel: beyond
+    about 17 pixels at batch 1 and 45 at batch 8 the FFT would be faster.
 
     Args:
         image_shape: (H, W) in pixels.
         channels: C, 3 for RGB.
         size: side of the kernel in pixels, odd.
         variance: of the Gaussian before it is cut off, in pixels squared.
+        boundary: what stands outside the image: ``zero``; ``reflect``, the image mirrored about the centre of
+            its edge pixels, as in ``numpy.pad`` (an edge pixel is not repeated); ``circular``, the image again.
 
     Attributes:
         kernel: the 2-D kernel, (size, size) float32, sums to 1. To look at: the arithmetic uses ``taps``.
         taps: one row of it in double precision, (size,), so that no cast of the module rounds the operator.
 
     Raises:
-        ValueError: for an image shape, channel count or size that is not positive, an even size, or a
-            variance that is not positive and finite.
+        ValueError: for an image shape, channel count or size that is not positive, an even size, a variance
+            that is not positive and finite, or an unknown boundary.
 
     Source: LUSER, Sec. 4.1 (9 x 9, variance 5, the same kernel for all channels of an RGB image).
     """
 
     kernel: Tensor
 
-    def __init__(self, image_shape: tuple[int, int], channels: int = 3, size: int = 9, variance: float = 5.0) -> None:
+    def __init__(
+        self,
+        image_shape: tuple[int, int],
+        channels: int = 3,
+        size: int = 9,
+        variance: float = 5.0,
+        boundary: Boundary = "zero",
+    ) -> None:
         height, width = require_image_size(image_shape)
         shape = (require_count("channels", channels), height, width)
         super().__init__(shape, shape)
         self.taps = _gaussian_taps(require_count("size", size), variance)
+        self.boundary = require_choice("boundary", boundary, get_args(Boundary))
+        self._runs = tuple(runs(length, size // 2, boundary) for length in (height, width))
         row = torch.tensor(self.taps, dtype=torch.float64)
         self.register_buffer("kernel", torch.outer(row, row).float(), persistent=False)
 
     def _forward(self, x: Tensor) -> Tensor:
         require_dtype(x, REAL_DTYPES, "image")
-        return self._blur_axis(self._blur_axis(x, -2), -1)
+        return self._blur(x, transposed=False)
 
     def _adjoint(self, y: Tensor) -> Tensor:
-        return self._forward(y)
+        require_dtype(y, REAL_DTYPES, "measurement")
+        # A symmetric kernel is its own adjoint unless the boundary weighs the pixels near an edge twice.
+        return self._blur(y, transposed=self.boundary == "reflect")
 
-    def _blur_axis(self, x: Tensor, axis: int) -> Tensor:
-        radius, length = len(self.taps) // 2, x.shape[axis]
+    def _blur(self, x: Tensor, *, transposed: bool) -> Tensor:
+        for axis, terms in zip((-2, -1), self._runs, strict=True):
+            x = self._blur_axis(x, axis, terms, transposed)
+        return x
+
+    def _blur_axis(self, x: Tensor, axis: int, terms: tuple[Run, ...], transposed: bool) -> Tensor:
+        radius = len(self.taps) // 2
         blurred = x * self.taps[radius]
-        for shift in range(1, min(radius, length - 1) + 1):
-            tap, overlap = self.taps[radius + shift], length - shift
-            blurred.narrow(axis, 0, overlap).add_(x.narrow(axis, shift, overlap), alpha=tap)
-            blurred.narrow(axis, shift, overlap).add_(x.narrow(axis, 0, overlap), alpha=tap)
+        for run in terms:
+            target, source = (run.source, run.target) if transposed else (run.target, run.source)
+            part = x.narrow(axis, source, run.length)
+            part = part.flip(axis) if run.flipped else part
+            blurred.narrow(axis, target, run.length).add_(part, alpha=self.taps[radius + run.shift])
         return blurred
 
     @property

@@ -5,52 +5,55 @@ from typing import Literal
 
 from torch import Tensor
 
-from operators.base import LinearOperator
+from operators.base import ForwardOperator
 from operators.phases import Phase, current_phase
+from operators.wrapper import OperatorWrapper
 
 Direction = Literal["forward", "adjoint"]
 
 
-class CallCounter(LinearOperator):
+class CallCounter(OperatorWrapper):
     """Wraps an operator and counts every application, those that autograd makes included.
+
+    A, and J(x) where autograd needs it, count as ``forward``; A^H and J(x)^H as ``adjoint``; a gramian, and the
+    second derivative of a non-linear operator, as one of each.
 
     Attributes:
         calls: applications by (direction, phase); a batch counts once.
         samples: images processed by (direction, phase); a batch of B counts B times.
 
     Args:
-        operator: the operator to count; results are its own, unchanged.
+        operator: the operator to count; results are its own, unchanged. Finding its norm is not counted.
     """
 
-    def __init__(self, operator: LinearOperator) -> None:
-        super().__init__(operator.image_shape, operator.data_shape)
-        self.operator = operator
+    def __init__(self, operator: ForwardOperator) -> None:
+        super().__init__(operator)
         self.calls: Counter[tuple[Direction, Phase]] = Counter()
         self.samples: Counter[tuple[Direction, Phase]] = Counter()
 
     def _forward(self, x: Tensor) -> Tensor:
-        self._count("forward", len(x))
-        return self.operator._forward(x)
+        self._count(len(x), "forward")
+        return super()._forward(x)
 
-    def _adjoint(self, y: Tensor) -> Tensor:
-        self._count("adjoint", len(y))
-        return self.operator._adjoint(y)
+    def _pullback(self, x: Tensor | None, v: Tensor) -> Tensor:
+        self._count(len(v), "adjoint")
+        return super()._pullback(x, v)
 
-    def norm(self) -> float:
-        """Return the wrapped operator's norm; finding it is not counted."""
-        return self.operator.norm()
+    def _second_order(self, x: Tensor, v: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
+        self._count(len(x), "forward", "adjoint")
+        return super()._second_order(x, v, direction)
 
-    @property
-    def frozen_values(self) -> int:
-        """The wrapped operator's frozen kernel values."""
-        return self.operator.frozen_values
+    def _gramian(self, x: Tensor) -> Tensor:
+        self._count(len(x), "forward", "adjoint")
+        return super()._gramian(x)
 
     def reset(self) -> None:
         """Forget all counts."""
         self.calls.clear()
         self.samples.clear()
 
-    def _count(self, direction: Direction, batch: int) -> None:
-        key = (direction, current_phase())
-        self.calls[key] += 1
-        self.samples[key] += batch
+    def _count(self, batch: int, *directions: Direction) -> None:
+        for direction in directions:
+            key = (direction, current_phase())
+            self.calls[key] += 1
+            self.samples[key] += batch

@@ -46,6 +46,12 @@ def cached_arrays(key: str, build: Callable[[], Arrays], *, min_bytes: int = 0) 
     return arrays
 
 
+def is_cached(key: str) -> bool:
+    """Whether a file of this key is there, sound or not."""
+    folder = cache_folder()
+    return folder is not None and (folder / f"{key}.npz").exists()
+
+
 def cache_folder() -> Path | None:
     """Return the folder that matrices are kept in, which may not exist yet, or None where it is turned off."""
     chosen = os.environ.get(FOLDER_VARIABLE)

@@ -1,19 +1,12 @@
 """Subsampled Fourier transform: single-coil Cartesian MRI."""
 
-from collections.abc import Callable, Sequence
-
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from operators.base import LinearOperator
+from operators.masks import Mask, MaskKind, draw_columns, require_mask
+from operators.tables import ComplexTables
 from operators.validation import COMPLEX_DTYPES, REAL_DTYPES, require_dtype, require_image_size
-
-CENTER_FRACTION_TIMES_ACCELERATION = 0.32
-"""fastMRI's pairs: 8 % of the columns at 4x, 4 % at 8x (Zbontar et al. 2018, Sec. 4.6)."""
-
-Mask = Tensor | NDArray[np.bool_] | Sequence[bool]
 
 
 class SubsampledFourier(LinearOperator):
@@ -23,27 +16,33 @@ class SubsampledFourier(LinearOperator):
     M a mask over the last axis (the phase encodes). Columns outside the mask are zero after A, and A^H
     ignores what stands in them. Precision is kept: float32 gives complex64, float64 gives complex128.
 
+    Nothing is shifted: a shift before a transform is a phase after it and the other way round. Rows are
+    transformed first, then the kept columns alone, multiplied by those phases (signs for even sizes).
+
     Args:
         image_shape: (H, W) in pixels.
-        acceleration: W / kept columns, at least 1; exactly round(W / acceleration) columns are kept.
+        acceleration: W / kept columns, at least 1.
         center_fraction: share of all W columns, around zero frequency, that is always kept; by default
             0.32 / acceleration, and then at least one column.
-        seed: of the generator that draws the other columns, without replacement.
-        mask: (W,) bool, used in place of a drawn one; the three arguments above are then ignored.
+        seed: of the generator that draws the other columns.
+        mask: (W,) bool, used in place of a drawn one; the other arguments are then ignored.
+        kind: how the other columns are placed, ``random`` or ``equispaced``; see ``draw_columns``.
 
     Attributes:
         sampling_mask: (W,) bool buffer, True where a column is kept.
 
     Raises:
-        ValueError: for an image shape that is not positive, an acceleration below 1 or one that keeps no
-            column, a centre fraction outside [0, 1] or above the kept share, or a mask that is not (W,)
-            bool with at least one column kept.
+        ValueError: for an image shape that is not positive, a mask that is not (W,) bool with at least one
+            column kept, or what ``draw_columns`` refuses.
 
     Source: LUSER, Sec. 4.1 ("2-dimensional Fourier transform", 4x and 8x, columns); the centre from fastMRI
     (Zbontar et al. 2018), whose column placement is followed.
     """
 
     sampling_mask: Tensor
+    _columns: Tensor
+    _natural_mask: Tensor
+    _natural_columns: Tensor
 
     def __init__(
         self,
@@ -52,64 +51,70 @@ class SubsampledFourier(LinearOperator):
         center_fraction: float | None = None,
         seed: int = 0,
         mask: Mask | None = None,
+        kind: MaskKind = "random",
     ) -> None:
         height, width = require_image_size(image_shape)
         super().__init__((2, height, width), (height, width))
         if mask is None:
-            columns = torch.from_numpy(_draw_columns(width, acceleration, center_fraction, seed))
+            columns = torch.from_numpy(draw_columns(width, acceleration, center_fraction, seed, kind))
         else:
-            columns = _require_mask(mask, width)
+            columns = require_mask(mask, width)
+        # "Natural" is the FFT's own order, zero frequency first.
+        kept = columns.nonzero()[:, 0]
         self.register_buffer("sampling_mask", columns, persistent=False)
+        self.register_buffer("_columns", kept, persistent=False)
+        self.register_buffer("_natural_mask", torch.fft.ifftshift(columns), persistent=False)
+        self.register_buffer("_natural_columns", (kept - width // 2) % width, persistent=False)
+        self._shifts = ComplexTables(self._make_shifts)
 
     def _forward(self, x: Tensor) -> Tensor:
-        require_dtype(x, REAL_DTYPES, "image")
-        return _centred(torch.fft.fft2, torch.complex(x[:, 0], x[:, 1])) * self.sampling_mask
+        if len(x) == 0:  # MKL refuses an empty transform
+            return _as_complex(x)
+        rows = torch.fft.fft(_as_complex(x), norm="ortho")
+        before, after, _, _ = self._shifts(rows)
+        kept = rows.index_select(-1, self._natural_columns).mul_(before)
+        k_space = torch.fft.fft(kept, dim=-2, norm="ortho").mul_(after)
+        return torch.zeros_like(rows).index_copy_(-1, self._columns, k_space)
 
     def _adjoint(self, y: Tensor) -> Tensor:
         require_dtype(y, COMPLEX_DTYPES, "k-space")
-        image = _centred(torch.fft.ifft2, y * self.sampling_mask)
-        return torch.stack((image.real, image.imag), dim=1)
+        if len(y) == 0:
+            return _as_channels(y)
+        _, _, before, after = self._shifts(y)
+        k_space = y.index_select(-1, self._columns).mul_(after)
+        kept = torch.fft.ifft(k_space, dim=-2, norm="ortho").mul_(before)
+        rows = torch.zeros_like(y).index_copy_(-1, self._natural_columns, kept)
+        return _as_channels(torch.fft.ifft(rows, norm="ortho"))
+
+    def _gramian(self, x: Tensor) -> Tensor:
+        # Columns and all shifts cancel: rows are transformed, masked and transformed back.
+        if len(x) == 0:
+            return x
+        rows = torch.fft.fft(_as_complex(x)).mul_(self._natural_mask)
+        return _as_channels(torch.fft.ifft(rows))
+
+    def _make_shifts(self, device: torch.device) -> tuple[Tensor, ...]:
+        """Return what kept columns are multiplied by before and after their transform, and the conjugates.
+
+        These are (H, K) and (H, 1), then (H, K) and (H, 1) for the adjoint.
+        """
+        height, width = self.data_shape
+        row = torch.arange(height, device=device)[:, None]
+        column = self._columns.to(device) - width // 2
+        shifts = _phase(row, height) * _phase(column, width), _phase(row - height // 2, height)
+        return *shifts, *(shift.conj().resolve_conj() for shift in shifts)
 
 
-def _centred(transform: Callable[..., Tensor], batch: Tensor) -> Tensor:
-    """Apply a unitary 2-D transform about the centre of the last two axes of (B, H, W)."""
-    if len(batch) == 0:  # MKL refuses an empty transform
-        return batch
-    shifted = torch.fft.ifftshift(batch, dim=(-2, -1))
-    return torch.fft.fftshift(transform(shifted, norm="ortho"), dim=(-2, -1))
+def _phase(index: Tensor, size: int) -> Tensor:
+    """Return exp(2 pi i index (size // 2) / size), complex128: what a shift of size // 2 is on the other side."""
+    turns = (index * (size // 2) % size).double() / size
+    return torch.polar(torch.ones_like(turns), 2 * torch.pi * turns)
 
 
-def _draw_columns(width: int, acceleration: float, center_fraction: float | None, seed: int) -> NDArray[np.bool_]:
-    if not acceleration >= 1:
-        raise ValueError(f"acceleration must be at least 1, got {acceleration}")
-    kept = round(width / acceleration)
-    if kept < 1:
-        raise ValueError(f"acceleration {acceleration} keeps none of {width} columns")
-    center = _center_columns(width, kept, acceleration, center_fraction)
-    mask = np.zeros(width, dtype=np.bool_)
-    first = (width - center + 1) // 2  # fastMRI's placement: zero frequency, W // 2, is always inside
-    mask[first : first + center] = True
-    others = np.flatnonzero(~mask)
-    mask[np.random.default_rng(seed).choice(others, size=kept - center, replace=False)] = True
-    return mask
+def _as_complex(x: Tensor) -> Tensor:
+    require_dtype(x, REAL_DTYPES, "image")
+    return torch.complex(x[:, 0], x[:, 1])
 
 
-def _center_columns(width: int, kept: int, acceleration: float, fraction: float | None) -> int:
-    if fraction is None:
-        return max(1, round(width * CENTER_FRACTION_TIMES_ACCELERATION / acceleration))
-    if not 0 <= fraction <= 1:
-        raise ValueError(f"center_fraction must lie in [0, 1], got {fraction}")
-    center = round(width * fraction)
-    if center > kept:
-        raise ValueError(f"center_fraction {fraction} asks for {center} columns, but only {kept} are kept")
-    return center
-
-
-def _require_mask(mask: Mask, width: int) -> Tensor:
-    columns = torch.as_tensor(mask).clone()
-    if columns.dtype != torch.bool or columns.shape != (width,):
-        shape, dtype = tuple(columns.shape), columns.dtype
-        raise ValueError(f"mask must be bool of shape ({width},), got {dtype} of shape {shape}")
-    if not columns.any():
-        raise ValueError("mask keeps no column")
-    return columns
+def _as_channels(image: Tensor) -> Tensor:
+    return torch.stack((image.real, image.imag), dim=1)

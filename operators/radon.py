@@ -1,23 +1,20 @@
-"""Radon transform of parallel-beam CT, by Joseph's method folded by the symmetries of the image grid."""
+"""Radon transform of parallel-beam CT, by Joseph's method or by another library."""
 
 import math
 from collections.abc import Callable, Sequence
-from functools import reduce
-from typing import cast
+from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from operators.base import LinearOperator
-from operators.joseph import GatherMatrix, ParallelBeam, joseph_matrix, pixel_ranks, ray_ranks
-from operators.symmetry import Folding, LaneGroup, fold_angles, lane_groups, lane_pixels
-from operators.validation import REAL_DTYPES, require_count, require_dtype, require_image_size
+from operators.joseph import ParallelBeam
+from operators.projector import BACKENDS, Projector, backend_for, require_backend
+from operators.validation import require_count, require_dtype, require_image_size
 
 DEFAULT_NUM_ANGLES = 200  # LUSER, Sec. 4.1
-CHUNK = 4  # images at once: eight lanes of them fill two cache lines; more images spill the cache
 
 Angles = Tensor | NDArray[np.floating] | Sequence[float]
 
@@ -30,33 +27,45 @@ class Radon(LinearOperator):
     of the sinogram is column t of ``skimage.transform.radon`` at ``numpy.degrees(t)`` (whose centre is pixel
     N // 2, half a pixel off for even N).
 
-    Only rays of a fundamental set are stored, an eighth of them for angles k pi / N with N even and a square
-    image; flips and transposes of the image, lanes of one batched product, give the others. This is found
-    from the angles, to 1e-9 rad (so pass float64); angles without any symmetry only share the half-turn,
-    which reverses the detectors. Forward and adjoint use the same weights, and both gather: they are exact
-    transposes and repeat bit by bit.
+    Angles need not be sorted, and one that is given twice is measured twice. A detector whose ray misses the
+    image reads zero, be it all of them. Values that are not finite pass through: they spoil the rays or pixels
+    whose weights touch them, never a batch-mate. They are not looked for, which would cost a pass over the data.
+    Matrices of 4 MiB and more are kept on disk: see ``operators.disk_cache.cached_arrays`` for where and how much.
 
     Args:
         image_shape: (H, W) in pixels.
         num_angles: T; the angles are k pi / T unless ``angles`` says otherwise. By default 200.
         num_detectors: D; by default the image diagonal in pixels, rounded up to an odd number (513 at 362).
-        angles: (T,) radians, in any order and range.
+        angles: (T,) radians, in any order and range; float64, since symmetries are looked for to 1e-9.
         detector_spacing: in pixels; by default the D detectors tile the image diagonal, as in LoDoPaB-CT.
         pixel_size: side of a pixel in the unit of length that line integrals are wanted in.
+        backend: what computes them, all to the same scale.
+            ``matrix``: a sparse matrix folded by symmetry, on any device.
+            ``triton``: fused kernels, on CUDA.
+            ``astra``: ASTRA's ``linear`` projector on the CPU, its 3-D kernels on CUDA; float32.
+            ``torch-radon``: that library, in either of its versions, on CUDA; float32.
+            ``auto``: on CUDA ``triton``, where that is installed, else ``matrix``; follows ``.to(device)``.
+        adjoint_backend: what computes A^T, by default the same. torch-radon's backprojection, and ASTRA's on
+            CUDA, are not the transposes of what they project with: ``adjoint_backend="auto"`` puts ours, the
+            exact transpose of Joseph's projection, beside their projection.
 
     Attributes:
         angles: (T,) float64, radians.
         geometry: image, detectors and pixel size.
+        backend: the name that was asked for.
+        projector: what computes A.
+        adjoint_projector: what computes A^T.
 
     Raises:
-        ValueError: for sizes, counts or spacings that are not positive, or angles that are not a non-empty
-            finite vector or not ``num_angles`` many.
+        ValueError: for sizes, counts or spacings that are not positive, angles that are not a non-empty
+            finite vector or not ``num_angles`` many, a backend that is unknown or can't do this geometry.
+        ImportError: for a backend whose library is not installed; the message says what to install.
 
     Source: Joseph 1982; geometry of LoDoPaB-CT (Leuschner et al. 2021).
     """
 
-    _slot_of_ray: Tensor
-    _ray_of_slot: Tensor
+    projector: Projector
+    adjoint_projector: Projector
 
     def __init__(
         self,
@@ -66,6 +75,8 @@ class Radon(LinearOperator):
         angles: Angles | None = None,
         detector_spacing: float | None = None,
         pixel_size: float = 1.0,
+        backend: str = "auto",
+        adjoint_backend: str | None = None,
     ) -> None:
         height, width = require_image_size(image_shape)
         directions = _require_angles(angles, num_angles)
@@ -82,144 +93,47 @@ class Radon(LinearOperator):
             _require_length("detector_spacing", spacing),
             _require_length("pixel_size", pixel_size),
         )
-        self._store_folding(fold_angles(directions, square=height == width))
+        self.backend = require_backend(backend)
+        self.adjoint_backend = require_backend(backend if adjoint_backend is None else adjoint_backend)
+        self._chosen: tuple[str, str] | None = None
+        self._choose_projectors(self.device)
 
-    def _store_folding(self, folding: Folding) -> None:
-        groups = lane_groups(folding)
-        members = [_FoldedRays(self.geometry, folding.angles[group.members], group.symmetries) for group in groups]
-        self._groups = nn.ModuleList(members)
-        self._slot_counts = [group.num_slots for group in members]
-        slots = _ray_slots(folding, groups, self.geometry.num_detectors).ravel()
-        rays = np.full(sum(self._slot_counts), slots.size)  # an unused slot reads the zero behind the rays
-        rays[slots] = np.arange(slots.size)
-        self.register_buffer("_slot_of_ray", torch.from_numpy(slots), persistent=False)
-        self.register_buffer("_ray_of_slot", torch.from_numpy(rays), persistent=False)
+    @property
+    def is_matched(self) -> bool:
+        """Whether the adjoint is the exact transpose of the forward map, to rounding."""
+        return self.projector.exact and self.adjoint_projector.exact
 
     def _forward(self, x: Tensor) -> Tensor:
-        require_dtype(x, REAL_DTYPES, "image")
-        return _in_chunks(x, self._project, self.data_shape)
+        require_dtype(x, self.projector.dtypes, "image")
+        return self.projector.project(x) if len(x) else x.new_zeros((0, *self.data_shape))
 
     def _adjoint(self, y: Tensor) -> Tensor:
-        require_dtype(y, REAL_DTYPES, "sinogram")
-        return _in_chunks(y, self._project_back, self.image_shape)
+        require_dtype(y, self.adjoint_projector.dtypes, "sinogram")
+        return self.adjoint_projector.project_back(y) if len(y) else y.new_zeros((0, *self.image_shape))
 
-    def _project(self, x: Tensor) -> Tensor:
-        slots = torch.cat([group.project(x) for group in self._folded()])
-        return _select_rows(slots, self._slot_of_ray)
+    def _choose_projectors(self, device: torch.device) -> None:
+        wanted = (self.backend, self.adjoint_backend)
+        first, second = (backend_for(device) if name == "auto" else name for name in wanted)
+        if self._chosen == (first, second):
+            return
+        self.projector = BACKENDS[first](self.geometry, self.angles)
+        self.adjoint_projector = self.projector if second == first else BACKENDS[second](self.geometry, self.angles)
+        self._chosen = first, second
 
-    def _project_back(self, y: Tensor) -> Tensor:
-        slots = _select_rows(F.pad(y, (0, 0, 0, 1)), self._ray_of_slot)
-        parts = zip(self._folded(), slots.split(self._slot_counts), strict=True)
-        return reduce(torch.add, [group.project_back(part) for group, part in parts])
-
-    def _folded(self) -> "list[_FoldedRays]":
-        return cast("list[_FoldedRays]", list(self._groups))
-
-
-class _FoldedRays(nn.Module):
-    """The rays of some representative angles with s >= 0, applied to several mirror images of the image.
-
-    A slot is a ray in a lane: number (row of the matrix) * lanes + lane.
-
-    Args:
-        geometry: image and detectors.
-        angles: (R,) representatives, radians.
-        symmetries: each gives two lanes.
-    """
-
-    _table: Tensor
-    _places: Tensor
-    _rank: Tensor
-
-    def __init__(self, geometry: ParallelBeam, angles: NDArray[np.float64], symmetries: tuple[int, ...]) -> None:
-        super().__init__()
-        self.geometry, self.angles, self.num_lanes = geometry, angles, 2 * len(symmetries)
-        self.num_slots = len(angles) * len(geometry.offsets) * self.num_lanes
-        rank = pixel_ranks(geometry.image_shape).ravel()
-        table = np.empty((rank.size, self.num_lanes), dtype=np.int32)  # which pixel each lane shows, in order
-        table[rank] = lane_pixels(geometry.image_shape, symmetries).reshape(table.shape)
-        places = np.empty_like(table)  # where in that table, flattened, each pixel stands, in the same order
-        entries = np.arange(table.size, dtype=np.int32).reshape(table.shape)
-        np.put_along_axis(places, rank[table], entries, axis=0)
-        for name, values in (("_table", table.ravel()), ("_places", places), ("_rank", rank)):
-            self.register_buffer(name, torch.from_numpy(values), persistent=False)
-        self._single = self._build(torch.float32)
-        self._double: GatherMatrix | None = None  # twice the memory, mostly for tests: built when first used
-
-    def project(self, x: Tensor) -> Tensor:
-        """Project images.
-
-        Args:
-            x: (H * W, B), row-major pixels.
-
-        Returns:
-            (num_slots, B).
-        """
-        table = _select_rows(x, self._table).view(-1, self.num_lanes * x.shape[1])
-        return self._matrix(x).times(table).view(-1, x.shape[1])
-
-    def project_back(self, slots: Tensor) -> Tensor:
-        """Apply the transpose of ``project``.
-
-        Args:
-            slots: (num_slots, B), zero where a slot is unused.
-
-        Returns:
-            (H * W, B).
-        """
-        table = slots.view(-1, self.num_lanes * slots.shape[1])
-        lanes = self._matrix(slots).transposed_times(table).view(-1, slots.shape[1])
-        return _select_rows(F.embedding_bag(self._places, lanes, mode="sum"), self._rank)
-
-    def _matrix(self, like: Tensor) -> GatherMatrix:
-        if like.dtype == torch.float32:
-            return self._single
-        if self._double is None:
-            self._double = self._build(torch.float64).to(like.device)
-        return self._double
-
-    def _build(self, dtype: torch.dtype) -> GatherMatrix:
-        return GatherMatrix(joseph_matrix(self.geometry, self.angles), dtype)
-
-
-def _in_chunks(batch: Tensor, apply: Callable[[Tensor], Tensor], shape: tuple[int, ...]) -> Tensor:
-    """Apply a map of columns (N, b) -> (M, b) to a batch (B, ...), giving (B, *shape)."""
-    if len(batch) == 0:
-        return batch.new_zeros((0, *shape))
-    columns = [apply(chunk.flatten(1).t()) for chunk in batch.split(CHUNK)]
-    return torch.cat([column.t() for column in columns]).view(-1, *shape)
-
-
-def _select_rows(table: Tensor, rows: Tensor) -> Tensor:
-    """Pick rows of a table (N, b); one column is picked from as a vector, which is three times as fast."""
-    return table.contiguous().squeeze(1).index_select(0, rows).view(len(rows), table.shape[1])
-
-
-def _ray_slots(folding: Folding, groups: Sequence[LaneGroup], num_detectors: int) -> NDArray[np.int64]:
-    """Say in which slot, counted through all groups, the ray of each angle and detector stands: (T, D)."""
-    twice_s = 2 * np.arange(num_detectors) - (num_detectors - 1)
-    offset, negative = np.abs(twice_s) // 2, twice_s < 0
-    num_offsets = (num_detectors + 1) // 2
-    slots = np.empty((len(folding.symmetry), num_detectors), dtype=np.int64)
-    first = 0
-    for group in groups:
-        position = np.searchsorted(group.members, folding.representative)
-        ours = np.isin(folding.representative, group.members)
-        rows = ray_ranks(len(group.members), num_offsets)[position[ours]][:, offset]
-        pair = np.searchsorted(group.symmetries, folding.symmetry[ours])
-        turned = folding.turned[ours, None] ^ negative
-        num_lanes = 2 * len(group.symmetries)
-        slots[ours] = first + rows.astype(np.int64) * num_lanes + 2 * pair[:, None] + turned
-        first += len(group.members) * num_offsets * num_lanes
-    return slots
+    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> "Radon":
+        # Chosen before the tables move, so that a matrix that isn't wanted there never takes memory on the GPU.
+        self._choose_projectors(fn(torch.empty(0, device=self.device)).device)
+        return super()._apply(fn, recurse)
 
 
 def _require_angles(angles: Angles | None, num_angles: int | None) -> NDArray[np.float64]:
     if angles is None:
         count = DEFAULT_NUM_ANGLES if num_angles is None else require_count("num_angles", num_angles)
         return np.arange(count, dtype=np.float64) * (np.pi / count)
-    given = angles.detach().cpu().numpy() if isinstance(angles, Tensor) else angles
-    values = np.array(given, dtype=np.float64)
+    given = angles.detach().cpu().numpy() if isinstance(angles, Tensor) else np.array(angles)
+    if given.dtype.kind not in "fiu":
+        raise ValueError(f"angles must be real numbers, got {given.dtype}")
+    values = given.astype(np.float64)
     if values.ndim != 1 or values.size == 0 or not np.isfinite(values).all():
         raise ValueError(f"angles must be a non-empty finite vector, got shape {values.shape}")
     if num_angles is not None and num_angles != values.size:

@@ -1,13 +1,17 @@
 """Checks of what users pass to operators: a clear ValueError instead of a wrong image or a distant error."""
 
+import difflib
 import operator
 from collections.abc import Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 REAL_DTYPES = (torch.float32, torch.float64)
 COMPLEX_DTYPES = (torch.complex64, torch.complex128)
+
+_Choice = TypeVar("_Choice", bound=str)
 
 
 def require_image_size(image_shape: Sequence[int]) -> tuple[int, int]:
@@ -61,3 +65,21 @@ def require_dtype(tensor: Tensor, allowed: tuple[torch.dtype, ...], what: str) -
     if tensor.dtype not in allowed:
         names = " or ".join(str(dtype).removeprefix("torch.") for dtype in allowed)
         raise ValueError(f"expected a {what} of {names}, got {str(tensor.dtype).removeprefix('torch.')}")
+
+
+def require_choice(name: str, value: _Choice, choices: Sequence[_Choice]) -> _Choice:
+    """Return ``value`` if it is one of the choices.
+
+    Args:
+        name: what the message calls it.
+        value: what was passed.
+        choices: all that is valid.
+
+    Raises:
+        ValueError: if it is none of them; the message names the nearest.
+    """
+    if value not in choices:
+        near = difflib.get_close_matches(str(value).lower(), choices, n=1, cutoff=0.4)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}{hint}")
+    return value

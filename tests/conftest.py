@@ -1,11 +1,14 @@
 """Fixtures of several packages: writers of small files in genuine layouts, and the real images."""
 
+import os
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 from PIL import Image
+
+os.environ["RECONSTRUCTION_CACHE_DIR"] = ""  # tests, and the processes that they start, leave no matrices behind
 
 REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

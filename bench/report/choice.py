@@ -12,13 +12,14 @@ from bench.record import (
     CallsSpec,
     Measurement,
     MemorySpec,
+    OperatorsSpec,
     Provenance,
     SolversSpec,
     Status,
     TimingSpec,
 )
 from bench.store import ResultStore, StoreError
-from bench.values import AccuracyValues, CallsValues, MemoryValues, SolversValues, TimingValues
+from bench.values import AccuracyValues, CallsValues, MemoryValues, OperatorsValues, SolversValues, TimingValues
 
 S = TypeVar("S", bound=BaseModel)
 V = TypeVar("V", bound=BaseModel)
@@ -44,7 +45,9 @@ MemoryEntry = Entry[MemorySpec, MemoryValues]
 TimingEntry = Entry[TimingSpec, TimingValues]
 CallsEntry = Entry[CallsSpec, CallsValues]
 SolversEntry = Entry[SolversSpec, SolversValues]
-AnyEntry = AccuracyEntry | MemoryEntry | TimingEntry | CallsEntry | SolversEntry
+OperatorsEntry = Entry[OperatorsSpec, OperatorsValues]
+ModelEntry = AccuracyEntry | MemoryEntry | TimingEntry | CallsEntry | SolversEntry
+AnyEntry = ModelEntry | OperatorsEntry
 E = TypeVar("E", bound=AnyEntry)
 
 
@@ -57,12 +60,18 @@ class Records:
     timing: tuple[TimingEntry, ...]
     calls: tuple[CallsEntry, ...]
     solvers: tuple[SolversEntry, ...]
+    operators: tuple[OperatorsEntry, ...]
     outdated: int
     """Records of an older protocol, which are not comparable and not shown."""
 
     @property
     def all(self) -> tuple[AnyEntry, ...]:
         """Every entry, whatever its kind."""
+        return (*self.of_models, *self.operators)
+
+    @property
+    def of_models(self) -> tuple[ModelEntry, ...]:
+        """Every entry that is about a model."""
         return (*self.accuracy, *self.memory, *self.timing, *self.calls, *self.solvers)
 
 
@@ -88,6 +97,7 @@ def load_records(store: ResultStore) -> Records:
         timing=_entries(best, TimingSpec, TimingValues),
         calls=_entries(best, CallsSpec, CallsValues),
         solvers=_entries(best, SolversSpec, SolversValues),
+        operators=_entries(best, OperatorsSpec, OperatorsValues),
         outdated=len(every) - len(current),
     )
 
@@ -131,7 +141,7 @@ def _one_environment(records: Iterable[Measurement]) -> list[Measurement]:
     best: dict[tuple[str, str], Measurement] = {}
     for record in records:
         on_gpu = isinstance(record.spec, MemorySpec) and record.spec.backend == "cuda"
-        by_device = on_gpu or isinstance(record.spec, TimingSpec | SolversSpec)
+        by_device = on_gpu or isinstance(record.spec, TimingSpec | SolversSpec | OperatorsSpec)
         key = record.cell_id, record.provenance.device if by_device else ""
         if key not in best or _preference(record) > _preference(best[key]):
             best[key] = record

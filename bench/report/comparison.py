@@ -26,7 +26,7 @@ class Comparison:
     def models(self) -> list[str]:
         """The paper's models, then the user's own."""
         known = [model.key for model in self.paper.models]
-        return known + sorted({entry.spec.model for entry in self.records.all} - set(known))
+        return known + sorted({entry.spec.model for entry in self.records.of_models} - set(known))
 
     @property
     def families(self) -> list[tuple[str, int]]:

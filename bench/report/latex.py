@@ -18,6 +18,7 @@ _TEX = {
     "|": r"\textbar{}",
     "\N{EN DASH}": "--",
     "\N{MULTIPLICATION SIGN}": r"$\times$",
+    "π": r"$\pi$",
     "†": r"$^{\dagger}$",
     "‡": r"$^{\ddagger}$",
 }

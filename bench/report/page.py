@@ -58,7 +58,7 @@ def readme(exhibits: Sequence[Exhibit], records: Records, studies: Sequence[Stud
     return template.render(
         exhibits=exhibits,
         origins=_origins(records.all),
-        commands=_commands(studies) + (["python -m bench.solvers"] if records.solvers else []),
+        commands=_commands(studies) + _other_commands(records),
         commits=_commits(records.all),
         paper=paper,
         protocol=PROTOCOL,
@@ -128,6 +128,12 @@ def _commands(studies: Sequence[Study]) -> list[str]:
         others = sorted({entry.spec.seed for entry in entries} - {0})
         commands += [f"python -m bench.accuracy --all {options} --seed {seed}" for seed in others]
     return commands or ["python -m bench.all"]
+
+
+def _other_commands(records: Records) -> list[str]:
+    """Return the commands that ``bench.all`` leaves out."""
+    kinds = {"solvers": records.solvers, "operators": records.operators}
+    return [f"python -m bench.{name}" for name, entries in kinds.items() if entries]
 
 
 def _data_options(entries: Iterable[AccuracyEntry]) -> str:

@@ -6,8 +6,8 @@ from typing import Literal
 
 from bench.paper import Property, WordsRow
 from bench.record import Policy, Status
-from bench.report.choice import AccuracyEntry, CallsEntry, E, MemoryEntry, TimingEntry, newest
-from bench.report.comparison import Comparison
+from bench.report.choice import AccuracyEntry, CallsEntry, MemoryEntry, TimingEntry, newest
+from bench.report.comparison import C, Comparison
 from bench.report.layout import DIRTY, MISSING, Cell, Row, Table, answer, bytes_text, listing, shape_text
 
 POLICIES: tuple[tuple[Policy, str], ...] = (("paper", ""), ("recompute", ", recompute"))
@@ -205,7 +205,7 @@ def _residual_text(entries: Sequence[AccuracyEntry]) -> str:
     return f"{forward:.0e}, " + (f"{median(backward):.0e}" if backward else "none")
 
 
-def _model_cells(comparison: Comparison, entries: Iterable[E], show: Callable[[E], str | None]) -> list[Cell]:
+def _model_cells(comparison: Comparison, entries: Iterable[C], show: Callable[[C], str | None]) -> list[Cell]:
     members = list(entries)
     cells = []
     for model in comparison.models:

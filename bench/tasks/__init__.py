@@ -3,9 +3,16 @@
 from bench.tasks.base import Task
 from bench.tasks.ct import CT
 from bench.tasks.deblur import DEBLUR
+from bench.tasks.diffraction import DIFFRACTION
 from bench.tasks.mri import mri_task
 
-__all__ = ["TASKS", "Task"]
+__all__ = ["PAPER_TASKS", "TASKS", "Task"]
 
-TASKS: dict[str, Task] = {task.name: task for task in (DEBLUR, CT, mri_task(4), mri_task(8))}
-"""Key -> task, in the paper's order."""
+_PAPER = (DEBLUR, CT, mri_task(4), mri_task(8))
+_EXTRA = (DIFFRACTION,)
+
+PAPER_TASKS = tuple(task.name for task in _PAPER)
+"""Keys of the paper's tasks, in its order: what commands measure unless they are told a task."""
+
+TASKS: dict[str, Task] = {task.name: task for task in (*_PAPER, *_EXTRA)}
+"""Key -> task, the paper's first."""

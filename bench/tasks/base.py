@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from bench.data.base import ImageSplit, LabelledImage, Split
-from operators.base import LinearOperator
+from operators.base import ForwardOperator
 
 __all__ = ["LabelledImage", "Metric", "OpenSplit", "Split", "Task", "standard_normal"]
 
@@ -60,13 +60,13 @@ class Task:
     title: str
     channels: int
     image_shape: tuple[int, int]
-    operator_at: Callable[[tuple[int, int], torch.device], LinearOperator]
-    measure: Callable[[LinearOperator, Tensor, torch.Generator], Tensor]
+    operator_at: Callable[[tuple[int, int], torch.device], ForwardOperator]
+    measure: Callable[[ForwardOperator, Tensor, torch.Generator], Tensor]
     load_split: OpenSplit
     display: Callable[[Tensor], Tensor]
     metrics: Mapping[str, Metric]
 
-    def make_operator(self, device: torch.device | str = "cpu") -> LinearOperator:
+    def make_operator(self, device: torch.device | str = "cpu") -> ForwardOperator:
         """Build A at the paper's image size.
 
         Args:

@@ -12,7 +12,7 @@ from bench.data.lodopab import open_lodopab
 from bench.data.synthetic import GeneratedSplit
 from bench.metrics import psnr_db, ssim
 from bench.tasks.base import Task
-from operators.base import LinearOperator
+from operators.base import ForwardOperator, LinearOperator
 from operators.radon import Radon
 
 FIELD_OF_VIEW_M = 0.26
@@ -50,7 +50,7 @@ def operator_at(image_shape: tuple[int, int], device: torch.device) -> LinearOpe
 
 
 @torch.no_grad()
-def measure(operator: LinearOperator, images: Tensor, generator: torch.Generator) -> Tensor:
+def measure(operator: ForwardOperator, images: Tensor, generator: torch.Generator) -> Tensor:
     """Project images and count photons: LoDoPaB-CT's own noise, after its logarithm.
 
     Args:

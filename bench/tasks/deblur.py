@@ -12,7 +12,7 @@ from bench.data.folder import open_folder
 from bench.data.synthetic import GeneratedSplit
 from bench.metrics import psnr_db, ssim
 from bench.tasks.base import Task, standard_normal
-from operators.base import LinearOperator
+from operators.base import ForwardOperator, LinearOperator
 from operators.blur import GaussianBlur
 
 NOISE = 0.01  # standard deviation on the [0, 1] scale
@@ -24,7 +24,7 @@ def operator_at(image_shape: tuple[int, int], device: torch.device) -> LinearOpe
 
 
 @torch.no_grad()
-def measure(operator: LinearOperator, images: Tensor, generator: torch.Generator) -> Tensor:
+def measure(operator: ForwardOperator, images: Tensor, generator: torch.Generator) -> Tensor:
     """Blur images and add white Gaussian noise of standard deviation 0.01.
 
     Args:

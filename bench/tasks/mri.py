@@ -12,7 +12,7 @@ from bench.data.fastmri import open_fastmri
 from bench.data.synthetic import GeneratedSplit
 from bench.metrics import psnr_db, ssim
 from bench.tasks.base import Task, standard_normal
-from operators.base import LinearOperator
+from operators.base import ForwardOperator, LinearOperator
 from operators.fourier import SubsampledFourier
 
 NOISE = 0.002
@@ -31,7 +31,7 @@ def operator_at(image_shape: tuple[int, int], device: torch.device, acceleration
 
 
 @torch.no_grad()
-def measure(operator: LinearOperator, images: Tensor, generator: torch.Generator) -> Tensor:
+def measure(operator: ForwardOperator, images: Tensor, generator: torch.Generator) -> Tensor:
     """Sample k-space with white complex Gaussian noise on the sampled entries.
 
     The noise is added to the image: the Fourier transform is unitary, so that it is as white in k-space,

@@ -1,14 +1,18 @@
 """Settings for the operators' tests."""
 
+import os
+
 import pytest
 import torch
 
+if not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")  # read when triton is first imported
+
 
 @pytest.fixture(autouse=True)
-def one_thread_unless_timed(request):
+def one_thread():
     """Run tiny tensors on one thread: on a busy machine, threads that wait for each other take minutes."""
     before = torch.get_num_threads()
-    if "benchmark" not in request.fixturenames:
-        torch.set_num_threads(1)
+    torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)

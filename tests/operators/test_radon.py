@@ -86,7 +86,7 @@ def test_folding_changes_nothing_at_irregular_angles(shape, angles, num_detector
 
 def stored_angles(operator):
     """Lanes of each group of representatives, and how many angles it stores."""
-    return sorted((group.num_lanes, len(group.angles)) for group in operator._groups)
+    return sorted((group.num_lanes, len(group.angles)) for group in operator.projector.groups)
 
 
 @pytest.mark.parametrize(
@@ -106,11 +106,28 @@ def test_symmetric_angles_share_storage(shape, angles, expected):
     assert stored_angles(Radon(shape, angles=angles)) == expected
 
 
-@pytest.mark.parametrize(("angles", "megabytes"), [(None, 150), (LODOPAB, 260)], ids=["k pi/200", "lodopab"])
-def test_tables_at_the_papers_size_stay_small(angles, megabytes):
-    operator = Radon((362, 362), num_angles=200, num_detectors=513, angles=angles)
-    stored = sum(table.numel() * table.element_size() for table in operator.buffers())
-    assert stored < megabytes * 1e6
+def stored_bytes(operator):
+    return sum(table.numel() * table.element_size() for table in operator.buffers())
+
+
+@pytest.mark.parametrize(
+    ("num_angles", "angles", "megabytes"),
+    [(200, None, 150), (200, LODOPAB, 260), (1000, None, 600)],
+    ids=["k pi/200", "lodopab", "k pi/1000"],
+)
+def test_tables_at_the_papers_size_stay_small(num_angles, angles, megabytes):
+    operator = Radon((362, 362), num_angles=num_angles, num_detectors=513, angles=angles)
+    assert stored_bytes(operator) < megabytes * 1e6
+
+
+@pytest.mark.parametrize("doubled", [{"num_angles": 160}, {"num_detectors": 181}], ids=["angles", "detectors"])
+def test_work_grows_no_faster_than_the_scan(doubled):
+    once = {"image_shape": (64, 64), "num_angles": 80, "num_detectors": 91, "detector_spacing": 0.5}
+    work = [
+        sum(group._single.forward_columns.numel() for group in Radon(**(once | change)).projector.groups)
+        for change in ({}, doubled)
+    ]
+    assert work[1] < 2.3 * work[0]
 
 
 def disc(size, radius, center_u, center_v, oversampling=8):
@@ -122,14 +139,14 @@ def disc(size, radius, center_u, center_v, oversampling=8):
 
 @pytest.mark.parametrize("angles", [None, LODOPAB[::10]], ids=["k pi/20", "lodopab"])
 def test_a_disc_has_its_analytic_sinogram(angles):
-    size, radius, u, v = 128, 30.0, 12.0, -17.5
+    size, radius, u, v = 256, 60.0, 24.0, -35.5
     operator = Radon((size, size), num_angles=20, angles=angles, pixel_size=0.5)
     sinogram = operator(torch.from_numpy(disc(size, radius, u, v))[None, None])[0, 0].numpy()
     detectors = np.arange(operator.data_shape[2]) - (operator.data_shape[2] - 1) / 2
     s = detectors * operator.geometry.detector_spacing
     distance = s - (u * np.cos(operator.angles) + v * np.sin(operator.angles))[:, None]
     expected = 0.5 * 2 * np.sqrt(np.clip(radius**2 - distance**2, 0, None))
-    assert np.linalg.norm(sinogram - expected) < 0.01 * np.linalg.norm(expected)
+    assert np.linalg.norm(sinogram - expected) < 0.005 * np.linalg.norm(expected)
 
 
 def test_a_point_is_seen_where_it_stands_with_its_mass():
@@ -175,31 +192,3 @@ def test_pixel_size_scales_the_line_integrals():
     x = torch.rand(1, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     metres = Radon((8, 8), num_angles=4, pixel_size=0.26 / 362)(x)
     torch.testing.assert_close(metres, Radon((8, 8), num_angles=4)(x) * (0.26 / 362))
-
-
-@pytest.mark.parametrize("form", [list, torch.as_tensor, np.asarray])
-def test_angles_come_in_any_form(form):
-    angles = np.array([0.1, 0.7, 2.0])
-    operator = Radon((8, 8), angles=form(angles))
-    assert operator.data_shape[1] == 3
-    np.testing.assert_array_equal(operator.angles, angles)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"num_angles": 0}, "num_angles"),
-        ({"num_angles": 2.5}, "num_angles"),
-        ({"num_detectors": 0}, "num_detectors"),
-        ({"detector_spacing": 0.0}, "detector_spacing"),
-        ({"detector_spacing": -1.0}, "detector_spacing"),
-        ({"pixel_size": float("inf")}, "pixel_size"),
-        ({"angles": []}, "angles"),
-        ({"angles": [[0.0, 1.0]]}, "angles"),
-        ({"angles": [0.0, float("nan")]}, "angles"),
-        ({"angles": [0.0, 1.0], "num_angles": 3}, "num_angles is 3, but 2"),
-    ],
-)
-def test_impossible_geometries_are_refused(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        Radon((8, 8), **arguments)

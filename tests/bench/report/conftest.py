@@ -5,7 +5,16 @@ from datetime import datetime, timedelta, timezone
 import numpy as np
 import pytest
 
-from bench.record import AccuracySpec, CallsSpec, Measurement, MemorySpec, Provenance, SolversSpec, Status, TimingSpec
+from bench.record import (
+    AccuracySpec,
+    CallsSpec,
+    Measurement,
+    MemorySpec,
+    Provenance,
+    SolversSpec,
+    Status,
+    TimingSpec,
+)
 from bench.store import ResultStore
 from bench.values import (
     AccuracyValues,
@@ -18,6 +27,7 @@ from bench.values import (
     SolversValues,
     TimingValues,
 )
+from tests.operator_records import operators_record
 
 TASKS = {"deblur": (36, 30), "ct": (32, 32), "mri4x": (32, 32), "mri8x": (32, 32)}
 PAPER_SHAPES = {"deblur": (218, 178), "ct": (362, 362), "mri4x": (320, 320)}
@@ -221,6 +231,9 @@ class Samples:
         )
         return self.add(spec, SolversValues(methods=methods, rules=rules, step_batch=2), **origin)
 
+    def operators(self, *arguments, ours=0.004, size=362, peers=("astra-toolbox 2.5",), **origin):
+        return self.add(*operators_record(*arguments, ours=ours, size=size, peers=peers), **origin)
+
     def scene(self, task, *, flaw=(4, 4), size=8):
         """A truth, a start, and per model a reconstruction; LU-DnCNN's has a flaw that LUSER-DW's has not."""
         height, width = TASKS.get(task, (32, 32))
@@ -283,6 +296,8 @@ class Samples:
         self.fill_memory()
         self.fill_speed()
         self.solvers()
+        self.operators()
+        self.operators("fourier", "paper")
 
 
 @pytest.fixture(scope="session")

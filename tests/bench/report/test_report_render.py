@@ -19,6 +19,7 @@ HEADLINE = {
     *("table2.tex", "table2.csv", "table2.png", "table3.tex", "table3.png", "table4.tex", "table4.png"),
     *("figure2.png", "memory.png", "gain.png", "training.png", "stages.png", "README.md"),
     *("solvers.tex", "solvers.png", "gradients.tex", "gradients.png"),
+    *("operators.png", "operators-table.tex", "operators-table.png", "operators-table.csv"),
 }
 
 
@@ -82,6 +83,7 @@ def test_page_says_where_everything_comes_from(rendered):
         "† from a modified checkout, not a reference.",
         "python -m bench.all --scale small\n",
         "python -m bench.all --scale quick\n",
+        "python -m bench.solvers\npython -m bench.operators\n",
     ):
         assert words in page
     assert str(rendered) not in page

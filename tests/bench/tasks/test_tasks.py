@@ -7,7 +7,8 @@ import torch
 from torch.utils.data import ConcatDataset, DataLoader
 
 from bench.data import DataError
-from bench.tasks import TASKS
+from bench.paper import load_paper
+from bench.tasks import PAPER_TASKS, TASKS
 from operators import CallCounter
 
 SPLITS = ("train", "validation", "test")
@@ -28,14 +29,15 @@ def seeded(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-def test_the_tasks_are_the_papers_at_its_sizes():
-    assert {name: (task.channels, *task.image_shape) for name, task in TASKS.items()} == {
+def test_the_papers_tasks_come_first_at_its_sizes():
+    assert {name: (TASKS[name].channels, *TASKS[name].image_shape) for name in PAPER_TASKS} == {
         "deblur": (3, 218, 178),
         "ct": (1, 362, 362),
         "mri4x": (2, 320, 320),
         "mri8x": (2, 320, 320),
     }
-    assert list(TASKS) == ["deblur", "ct", "mri4x", "mri8x"] == [task.name for task in TASKS.values()]
+    assert list(TASKS) == [*PAPER_TASKS, "diffraction"] == [task.name for task in TASKS.values()]
+    assert tuple(task.key for task in load_paper().tasks) == PAPER_TASKS
 
 
 @every_task
@@ -121,7 +123,7 @@ def sources(tmp_path, write_photo, write_slices, write_volume):
         write_photo(tmp_path / "photos" / "train" / f"{number}.jpg", seed=number)
     write_slices(tmp_path / "ct" / "ground_truth_train_000.hdf5", number=3)
     write_volume(tmp_path / "mri" / "singlecoil_train" / "v.h5", 3, 320, 320)
-    return {"deblur": "photos", "ct": "ct", "mri4x": "mri", "mri8x": "mri"} | {"root": tmp_path}
+    return {"deblur": "photos", "ct": "ct", "mri4x": "mri", "mri8x": "mri", "diffraction": "ct"} | {"root": tmp_path}
 
 
 @every_task
@@ -161,7 +163,7 @@ def test_the_papers_operator_is_the_default(task):
 @pytest.mark.real_data
 @every_task
 def test_real_images_are_measured(task, real_data):
-    folders = {"deblur": "photos/produce", "ct": "ct"}
+    folders = {"deblur": "photos/produce", "ct": "ct", "diffraction": "ct"}
     source = real_data / folders.get(task.name, "mri/fastmri_layout")
     groups = []
     for split in SPLITS:

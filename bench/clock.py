@@ -1,0 +1,25 @@
+"""Wall time of work on a device, its queue drained on both sides."""
+
+import time
+from collections.abc import Callable
+
+import torch
+
+
+def now_s(device: torch.device) -> float:
+    """Return a clock's reading once the device has nothing left to do."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def seconds(work: Callable[[], object], device: torch.device) -> float:
+    """Return how long work takes.
+
+    Args:
+        work: what to time; its result is dropped.
+        device: where it runs.
+    """
+    started = now_s(device)
+    work()
+    return now_s(device) - started

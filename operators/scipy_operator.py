@@ -1,0 +1,115 @@
+"""Bridges to SciPy's ``LinearOperator``, which PyLops' operators are too."""
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from operators.base import ForwardOperator, LinearOperator
+from operators.validation import REAL_DTYPES, require_dtype
+
+
+class _ScipyOperator(LinearOperator):
+    """A matrix-like object on flattened images; it runs on the CPU, in its own precision."""
+
+    def __init__(self, matrix: Any, image_shape: tuple[int, ...], data_shape: tuple[int, ...]) -> None:
+        for what, shape, size in (("image", image_shape, matrix.shape[1]), ("data", data_shape, matrix.shape[0])):
+            if math.prod(shape) != size:
+                raise ValueError(f"{what}_shape {shape} has {math.prod(shape)} entries, the operator wants {size}")
+        super().__init__(image_shape, data_shape)
+        self.matrix = matrix
+        self._complex_data = np.issubdtype(matrix.dtype, np.complexfloating)
+
+    def _forward(self, x: Tensor) -> Tensor:
+        require_dtype(x, REAL_DTYPES, "image")
+        return _on_columns(
+            self.matrix.matmat, x, self.data_shape, x.dtype.to_complex() if self._complex_data else x.dtype
+        )
+
+    def _adjoint(self, y: Tensor) -> Tensor:
+        if y.is_complex() != self._complex_data:
+            raise ValueError(f"expected a {'complex' if self._complex_data else 'real'} measurement, got {y.dtype}")
+        return _on_columns(self.matrix.rmatmat, y, self.image_shape, y.dtype.to_real())
+
+
+def _on_columns(apply: Any, batch: Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """Apply a map of (N, B) arrays to a batch (B, ...); of complex images the real part is kept."""
+    if len(batch) == 0:
+        return batch.new_zeros((0, *shape), dtype=dtype)
+    result = torch.from_numpy(np.ascontiguousarray(apply(batch.flatten(1).cpu().numpy().T).T))
+    result = result.real if result.is_complex() and not dtype.is_complex else result
+    return result.reshape(len(batch), *shape).to(batch.device, dtype)
+
+
+def from_scipy(
+    operator: Any, *, image_shape: tuple[int, ...] | None = None, data_shape: tuple[int, ...] | None = None
+) -> LinearOperator:
+    """Make an operator of a SciPy or PyLops ``LinearOperator``, a sparse matrix or an array.
+
+    Batches go through NumPy on the CPU, one column an image. Images are real: of A^H y the real part is the
+    adjoint under the real inner product.
+
+    Args:
+        operator: (M, N) with ``matvec`` and ``rmatvec``, or what ``scipy.sparse.linalg.aslinearoperator`` takes.
+        image_shape: of one image, N entries; PyLops' ``dims`` where it is None, else (N,).
+        data_shape: of one measurement, M entries; PyLops' ``dimsd`` where it is None, else (M,).
+
+    Raises:
+        ValueError: if a shape has another number of entries.
+
+    Source: SciPy's ``scipy.sparse.linalg.LinearOperator``; PyLops 2.
+    """
+    from scipy.sparse.linalg import aslinearoperator
+
+    image_shape = image_shape or tuple(getattr(operator, "dims", (operator.shape[1],)))
+    data_shape = data_shape or tuple(getattr(operator, "dimsd", (operator.shape[0],)))
+    return _ScipyOperator(aslinearoperator(operator), image_shape, data_shape)
+
+
+def to_scipy(operator: ForwardOperator, dtype: type[np.floating[Any]] = np.float64) -> Any:
+    """Make a SciPy ``LinearOperator`` of an operator, on flattened images and measurements.
+
+    Complex measurements become pairs of real numbers, real and imaginary part side by side: between complex
+    vectors the operator would not be linear, since its images are real.
+
+    Args:
+        operator: a linear one; it runs on its device.
+        dtype: of all vectors, ``numpy.float32`` or ``numpy.float64``.
+
+    Returns:
+        A ``scipy.sparse.linalg.LinearOperator``; ``pylops.aslinearoperator`` makes one of PyLops' of it.
+
+    Raises:
+        ValueError: if the operator is not linear.
+    """
+    from scipy.sparse.linalg import LinearOperator as Matrix
+
+    if not operator.linear:
+        raise ValueError("only a linear operator can be a matrix")
+    empty = torch.zeros(1, *operator.image_shape, dtype=torch.from_numpy(np.zeros(0, dtype)).dtype)
+    is_complex = operator(empty.to(operator.device)).is_complex()
+
+    def batch_of(columns: NDArray[Any], shape: tuple[int, ...]) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(columns.T, dtype)).reshape(-1, *shape).to(operator.device)
+
+    def forward(columns: NDArray[Any]) -> NDArray[Any]:
+        y = operator(batch_of(columns, operator.image_shape))
+        return (torch.view_as_real(y) if is_complex else y).flatten(1).cpu().numpy().T
+
+    def adjoint(columns: NDArray[Any]) -> NDArray[Any]:
+        pair = (2,) if is_complex else ()
+        y = batch_of(columns, (*operator.data_shape, *pair))
+        return operator.adjoint(torch.view_as_complex(y) if is_complex else y).flatten(1).cpu().numpy().T
+
+    size = math.prod(operator.data_shape) * (2 if is_complex else 1)
+    return Matrix(
+        shape=(size, math.prod(operator.image_shape)),
+        dtype=np.dtype(dtype),
+        matvec=lambda vector: forward(vector.reshape(-1, 1))[:, 0],
+        rmatvec=lambda vector: adjoint(vector.reshape(-1, 1))[:, 0],
+        matmat=forward,
+        rmatmat=adjoint,
+    )

@@ -1,0 +1,42 @@
+"""What operators around operators share."""
+
+from torch import Tensor
+
+from operators.base import ForwardOperator
+
+
+class OperatorWrapper(ForwardOperator):
+    """Stands for another operator, linear or not: a subclass changes how applications are made, not results.
+
+    Args:
+        operator: whose applications these are.
+    """
+
+    def __init__(self, operator: ForwardOperator) -> None:
+        super().__init__(operator.image_shape, operator.data_shape)
+        self.operator = operator
+        self.linear = operator.linear
+
+    def _forward(self, x: Tensor) -> Tensor:
+        return self.operator._forward(x)
+
+    def _pullback(self, x: Tensor | None, v: Tensor) -> Tensor:
+        return self.operator._pullback(x, v)
+
+    def _second_order(self, x: Tensor, v: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
+        return self.operator._second_order(x, v, direction)
+
+    def _gramian(self, x: Tensor) -> Tensor:
+        return self.operator._gramian(x)
+
+    def _normal(self, x: Tensor) -> Tensor:
+        return self.operator._normal(x)
+
+    def norm(self) -> float:
+        """Return the wrapped operator's norm, which may be known already."""
+        return self.operator.norm()
+
+    @property
+    def frozen_values(self) -> int:
+        """The wrapped operator's frozen kernel values."""
+        return self.operator.frozen_values
