@@ -11,6 +11,7 @@ COMMANDS = {
     "bench.timing": "seconds per training step and per reconstruction (Table 4)",
     "bench.calls": "operator applications per training step and per reconstruction (Table 4)",
     "bench.solvers": "race fixed-point methods and gradient rules, other libraries' beside ours",
+    "bench.data": "check a folder of real images, or draw a contact sheet of one",
     "bench.report": "render tables and figures from the stored records",
 }
 

@@ -172,10 +172,14 @@ def _volumes(folder: Path) -> list[Volume]:
                 raise DataError.about(path, f"'kspace' {tuple(stack.shape)} is smaller than {SIZE}x{SIZE}")
             if "mask" in file:
                 raise DataError.about(path, "'kspace' is already undersampled, so it has no ground truth")
-            patient = file.attrs.get("patient_id", path.stem)
-            group = patient.decode() if isinstance(patient, bytes) else str(patient)
-            volumes.append(Volume(path, stack.shape[0], group))
+            volumes.append(Volume(path, stack.shape[0], patient_of(file, path)))
     return volumes
+
+
+def patient_of(file: h5py.File, path: Path) -> str:
+    """Return whose volume it is; one that does not say stands for itself."""
+    patient = file.attrs.get("patient_id", path.stem)
+    return patient.decode() if isinstance(patient, bytes) else str(patient)
 
 
 def volume_paths(folder: Path) -> list[Path]:
