@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import click
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -12,11 +13,12 @@ from bench.data.check import Report, SplitSummary
 from bench.progress import Reporter
 
 EXIT_PROBLEMS = 1
+COUNTED = ("files", "images", "problems")
 
 CHECK_HELP = """Read every file of a data set and name what is wrong with it, a line each.
 
-Looked at are counts, shapes, number types, ranges, truncated and foreign files, pages saved under another name, patients
-that two splits share, and whether measurements belong to their images. Nothing is written.
+Looked at are counts, shapes, number types, ranges, truncated and foreign files, pages saved under another name,
+patients that two splits share, and whether measurements belong to their images. Nothing is written.
 
 \b
 Examples:
@@ -26,7 +28,7 @@ Examples:
 Exit codes: 0 nothing is wrong; 1 there are problems; 2 bad input; 130 interrupted.
 """
 
-DESCRIBE_HELP = """Draw a contact sheet: images of every split, spread over its patients, and how their values are spread.
+DESCRIBE_HELP = """Draw a contact sheet: images of every split, spread over its patients, and a histogram of their values.
 
 \b
 Examples:
@@ -65,9 +67,11 @@ def check_command(data: Path, task: str | None, complete: bool) -> int:
 def _table(report: Report, source: Path) -> Table:
     count = len(report.problems)
     found = f"{count} problem{'s' * (count != 1)}" if count else "nothing wrong"
-    table = Table(title=f"{source_label(source)}, {report.layout}: {found}")
-    for name in ("split", "files", "images", "height x width", "stored as", "range", "patients", "problems"):
-        table.add_column(name, justify="right" if name in ("files", "images", "patients", "problems") else "left")
+    table = Table(
+        title=f"{source_label(source)}, {report.layout}: {found}", box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False
+    )
+    for name in ("split", "files", "images", "H x W", "type", "range", "problems"):
+        table.add_column(name, justify="right" if name in COUNTED else "left", no_wrap=True)
     for split in report.splits:
         table.add_row(*_row(split))
     return table
@@ -75,15 +79,14 @@ def _table(report: Report, source: Path) -> Table:
 
 def _row(split: SplitSummary) -> tuple[str, ...]:
     shapes = sorted(split.shapes)
-    shown = ", ".join(f"{height}x{width}" for height, width in shapes[:3])
+    shown = "".join(f"{height}x{width}" for height, width in shapes[:1])
     return (
         split.split,
         str(split.files),
         str(split.images),
-        f"{shown} and {len(shapes) - 3} others" if len(shapes) > 3 else shown,
+        f"{shown}, +{len(shapes) - 1}" if len(shapes) > 1 else shown,
         ", ".join(sorted(split.stored_as)),
-        f"{split.low:.3g} to {split.high:.3g}" if split.low <= split.high else "",
-        str(len(split.patients) or ""),
+        f"{split.low:.2g} to {split.high:.2g}" if split.low <= split.high else "",
         str(len(split.problems)),
     )
 

@@ -29,7 +29,9 @@ def examine_photo(photo: Photo, image_shape: tuple[int, int] | None = None) -> C
     shape = (pixels.shape[1], pixels.shape[2])
     problems: tuple[str, ...] = ()
     if image_shape is not None and shape != image_shape:
-        problems = (told(photo.path, f"is {shape[0]} pixels high and {shape[1]} wide, not {'x'.join(map(str, image_shape))}"),)
+        problems = (
+            told(photo.path, f"is {shape[0]} pixels high and {shape[1]} wide, not {'x'.join(map(str, image_shape))}"),
+        )
     return Contents(
         images=1,
         shape=shape,
