@@ -28,7 +28,7 @@ Examples:
 Exit codes: 0 nothing is wrong; 1 there are problems; 2 bad input; 130 interrupted.
 """
 
-DESCRIBE_HELP = """Draw a contact sheet: images of every split, spread over its patients, and a histogram of their values.
+DESCRIBE_HELP = """Draw a contact sheet: images of every split, and a histogram of their values.
 
 \b
 Examples:

@@ -125,5 +125,4 @@ def _histogram(axis: Axes, row: Row, first: bool) -> None:
     axis.tick_params(length=0, labelsize=6.5)
     axis.spines["left"].set_color(GRID)
     if first:
-        what = "share of pixels by " + ("red, green, blue" if len(colors) == 3 else "value")
-        axis.set_title(what, fontsize=7.5, fontweight="normal", color=SOFT, pad=5)
+        axis.set_title("share of pixels by value", fontsize=7.5, fontweight="normal", color=SOFT, pad=5)
