@@ -28,10 +28,11 @@ from bench.data.lodopab import (
 from bench.data.observations import ANGLES, DETECTORS, ObservationSplit, Pair, observation_of
 from bench.tasks.ct import acquire
 
-MISMATCH = 0.3
+MISMATCH = 0.15
 """Relative distance between A x and y from which an observation is another slice's, or lies the other way round.
 
-Its own slice's is below a tenth: noise, and the finer pixels that it was simulated with.
+Over 50 chest slices the noise alone stayed below 0.06, and 49 of their neighbours' projections were beyond 0.15.
+Mirror images of a nearly symmetric chest can be nearer, which one slice cannot tell.
 """
 
 

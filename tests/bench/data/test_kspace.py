@@ -1,3 +1,5 @@
+import tracemalloc
+
 import h5py
 import numpy as np
 import pytest
@@ -83,3 +85,16 @@ def test_real_volumes(real_data):
         truth = TASKS["mri4x"].display(item.image)
         assert torch.nn.functional.cosine_similarity(start.flatten(), truth.flatten(), dim=0) > 0.8
     assert shapes == {(1, 320, 320), (1, 384, 320)}
+
+
+def test_reading_a_slice_takes_the_memory_of_one_however_many_the_volume_has(tmp_path, write_volume):
+    peaks = []
+    for slices in (2, 16):
+        write_volume(tmp_path / str(slices) / "train" / "a.h5", slices, 320, 368)
+        volumes = opened(tmp_path / str(slices))
+        tracemalloc.start()
+        volumes[1]
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.2 * peaks[0]
+    assert h5py.h5f.get_obj_count(h5py.h5f.OBJ_ALL, h5py.h5f.OBJ_FILE) == 0  # nothing stays open
