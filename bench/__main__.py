@@ -12,6 +12,7 @@ COMMANDS = {
     "bench.calls": "operator applications per training step and per reconstruction (Table 4)",
     "bench.solvers": "race fixed-point methods and gradient rules, other libraries' beside ours",
     "bench.operators": "time the operators, other libraries' beside ours",
+    "bench.data": "check a folder of real images, or draw a contact sheet of one",
     "bench.report": "render tables and figures from the stored records",
 }
 

@@ -26,11 +26,15 @@ _UNITS = {"B": 1, "KB": 2**10, "MB": 2**20, "GB": 2**30, "TB": 2**40}
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
-def run(command: click.Command) -> NoReturn:
+STORED = "everything finished so far is stored; run again to go on"
+
+
+def run(command: click.Command, interrupted: str = STORED) -> NoReturn:
     """Run a command; a user's mistake ends in one line on stderr and exit code 2, an interrupt in 130.
 
     Args:
         command: the click command of a ``__main__`` module.
+        interrupted: what an interrupt leaves behind, for its message.
     """
     try:
         result = command.main(standalone_mode=False)
@@ -38,7 +42,7 @@ def run(command: click.Command) -> NoReturn:
         click.echo("error: " + " ".join(error.format_message().split()), err=True)
         sys.exit(EXIT_BAD_INPUT)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted: everything finished so far is stored; run again to go on", err=True)
+        click.echo(f"interrupted: {interrupted}", err=True)
         sys.exit(EXIT_INTERRUPTED)
     sys.exit(result if isinstance(result, int) else 0)
 

@@ -26,6 +26,8 @@ def data_sources(options: Sequence[str]) -> dict[str, Path]:
         if not separator or not task.isidentifier():
             task, folder = "", option
         path = Path(folder)
+        if path.is_file():
+            raise click.ClickException(f"--data {folder!r} is a file; name the folder that holds it")
         if not path.is_dir():
             raise click.ClickException(f"data folder {folder!r} does not exist")
         if task:

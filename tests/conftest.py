@@ -48,6 +48,33 @@ def write_slices():
 
 
 @pytest.fixture
+def write_observations():
+    """Write the observations of discs in LoDoPaB-CT's layout, by its own geometry, and return the discs' images.
+
+    Detector s of angle t sees the disc about (row r, column c) where |s - r cos t - c sin t| is below its radius.
+    """
+
+    def write(folder, number=2, split="train", rows=None):
+        folder.mkdir(parents=True, exist_ok=True)
+        pixels = (np.arange(362) - 180.5) * 0.26 / 362
+        angles = ((np.arange(1000) + 0.5) * np.pi / 1000)[:, None]
+        detectors = (np.arange(513) - 256) * 0.26 * np.sqrt(2) / 513
+        images = np.zeros((number, 362, 362), "f4")
+        sinograms = np.zeros((rows or number, 1000, 513), "f4")
+        for place in range(number):
+            row, column, radius = 0.03 - 0.07 * place, -0.06, 0.04
+            images[place] = 0.25 * ((pixels[:, None] - row) ** 2 + (pixels - column) ** 2 < radius**2)
+            offsets = detectors - row * np.cos(angles) - column * np.sin(angles)
+            sinograms[place] = 0.25 * 2 * np.sqrt(np.clip(radius**2 - offsets**2, 0, None))
+        for kind, data in (("ground_truth", images), ("observation", sinograms)):
+            with h5py.File(folder / f"{kind}_{split}_000.hdf5", "w") as file:
+                file["data"] = data
+        return images
+
+    return write
+
+
+@pytest.fixture
 def write_volume():
     """Write fastMRI's layout from random complex images, and return these, uncropped: (slices, H, W)."""
 
@@ -62,8 +89,11 @@ def write_volume():
         top, left = (height - 320) // 2, (width - 320) // 2
         with h5py.File(path, "w") as file:
             file["kspace"] = k_space
+            file["ismrmrd_header"] = b"<ismrmrdHeader/>"
             if reference:
-                file["reconstruction_esc"] = np.abs(images[:, top : top + 320, left : left + 320]).astype("f4")
+                reconstruction = np.abs(images[:, top : top + 320, left : left + 320]).astype("f4")
+                file["reconstruction_esc"] = reconstruction
+                file.attrs["max"] = reconstruction.max()
             if mask:
                 file["mask"] = np.zeros(width, dtype=bool)
             if patient is not None:

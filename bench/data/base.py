@@ -45,6 +45,20 @@ class LabelledImage:
     group: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class MeasuredImage(LabelledImage):
+    """An image with what was measured of it: the data set's own measurements, where nothing is simulated.
+
+    Attributes:
+        measurements: as the data set's file has them, in the units of ``image``: a sinogram, (1, T, D) float32, or
+            k-space, (H, W) complex64, whose size need not be the image's.
+        file: name of the file they come from.
+    """
+
+    measurements: Tensor
+    file: str
+
+
 class ImageSplit(Dataset[LabelledImage], ABC, Generic[Ref]):
     """One split of a source: knows where its images are, reads each when it is asked for.
 

@@ -43,11 +43,7 @@ class FastMRISplit(ImageSplit[tuple[Volume, int]]):
         peak = volume_peak(volume.path)
         with open_hdf5(volume.path) as file:
             image = _image(file, position, volume.path) / peak
-        magnitude = float(np.abs(image).max())
-        if magnitude > 1 + _TOLERANCE:
-            raise DataError.about(
-                volume.path, f"slice {position} is {magnitude:.3g} times the maximum of 'reconstruction_esc'"
-            )
+        magnitude = require_scale(image, volume.path, position)
         channels = reference_phase(image) / np.float32(max(magnitude, 1))
         return LabelledImage(
             image=torch.from_numpy(resize(channels, self.image_shape)),
@@ -81,9 +77,14 @@ def open_fastmri(source: Path, split: Split, *, image_shape: tuple[int, int], co
 
     Source: Zbontar et al. 2018, "fastMRI: an open dataset and benchmarks for accelerated MRI".
     """
+    return FastMRISplit(select_slices(source, split, count, seed), image_shape)
+
+
+def select_slices(source: Path, split: Split, count: int, seed: int) -> list[tuple[Volume, int]]:
+    """Choose slices evenly over a split's volumes; arguments and errors as in ``open_fastmri``."""
     volumes = _volumes_of(source, split)
     slices = [(volume, position) for volume in volumes for position in range(volume.slices)]
-    return FastMRISplit([slices[i] for i in spread(len(slices), count, seed)], image_shape)
+    return [slices[i] for i in spread(len(slices), count, seed)]
 
 
 @lru_cache(maxsize=4096)
@@ -99,7 +100,8 @@ def volume_peak(path: Path) -> float:
     """
     with open_hdf5(path) as file:
         if "reconstruction_esc" in file:
-            peak = float(np.max(stack_in(file, "reconstruction_esc", kind="f", path=path)[()]))
+            stack = stack_in(file, "reconstruction_esc", kind="f", path=path)
+            peak = float(np.max([stack[position].max() for position in range(stack.shape[0])]))
         else:
             slices = stack_in(file, "kspace", kind="c", path=path).shape[0]
             peak = max(float(np.abs(_image(file, position, path)).max()) for position in range(slices))
@@ -108,20 +110,47 @@ def volume_peak(path: Path) -> float:
     return peak
 
 
-def _image(file: h5py.File, position: int, path: Path) -> NDArray[np.complex64]:
-    """Reconstruct one slice at the full width of its k-space, then crop: (320, 320)."""
+def require_scale(image: NDArray[np.complexfloating], path: Path, position: int) -> float:
+    """Return the largest magnitude of a scaled slice, 1 for the brightest slice of a volume.
+
+    Args:
+        image: (320, 320), divided by the volume's peak.
+        path: the volume, and
+        position: the slice, for the message.
+
+    Raises:
+        DataError: if it is more than 1 by over 1 %: k-space and published reconstruction contradict each other.
+    """
+    magnitude = float(np.abs(image).max())
+    if magnitude > 1 + _TOLERANCE:
+        raise DataError.about(path, f"slice {position} is {magnitude:.3g} times the maximum of 'reconstruction_esc'")
+    return magnitude
+
+
+def k_space_of(file: h5py.File, position: int, path: Path) -> NDArray[np.complex64]:
+    """Read one slice's k-space at its full size: (H, W), neither side below 320."""
     stack = stack_in(file, "kspace", kind="c", path=path)
     if min(stack.shape[1:]) < SIZE or position >= stack.shape[0]:
         raise DataError.about(path, f"no slice {position} of at least {SIZE}x{SIZE} in 'kspace' {tuple(stack.shape)}")
-    centred = np.fft.ifft2(np.fft.ifftshift(stack[position]), norm="ortho")
-    return crop_centre(np.asarray(np.fft.fftshift(centred), dtype=np.complex64), (SIZE, SIZE))
+    return np.asarray(stack[position])
+
+
+def from_k_space(k_space: NDArray[np.complex64]) -> NDArray[np.complex64]:
+    """Reconstruct a fully sampled slice: the inverse of the centred unitary transform, (H, W)."""
+    centred = np.fft.ifft2(np.fft.ifftshift(k_space), norm="ortho")
+    return np.asarray(np.fft.fftshift(centred), dtype=np.complex64)
+
+
+def _image(file: h5py.File, position: int, path: Path) -> NDArray[np.complex64]:
+    """Reconstruct one slice at the full width of its k-space, then crop: (320, 320)."""
+    return crop_centre(from_k_space(k_space_of(file, position, path)), (SIZE, SIZE))
 
 
 def _volumes_of(source: Path, split: Split) -> list[Volume]:
     if split == "train":
         return _volumes(split_folder(source, FOLDERS["train"]))
     test = next((source / name for name in FOLDERS["test"] if (source / name).is_dir()), None)
-    if test is not None and not _is_undersampled(_paths(test)[0]):
+    if test is not None and not _is_undersampled(volume_paths(test)[0]):
         return _volumes(test if split == "test" else split_folder(source, FOLDERS["validation"]))
     folder = split_folder(source, FOLDERS["validation"])
     volumes = _volumes(folder)
@@ -136,20 +165,25 @@ def _volumes_of(source: Path, split: Split) -> list[Volume]:
 def _volumes(folder: Path) -> list[Volume]:
     """Read the header of every volume of a folder."""
     volumes = []
-    for path in _paths(folder):
+    for path in volume_paths(folder):
         with open_hdf5(path) as file:
             stack = stack_in(file, "kspace", kind="c", path=path)
             if min(stack.shape[1:]) < SIZE:
                 raise DataError.about(path, f"'kspace' {tuple(stack.shape)} is smaller than {SIZE}x{SIZE}")
             if "mask" in file:
                 raise DataError.about(path, "'kspace' is already undersampled, so it has no ground truth")
-            patient = file.attrs.get("patient_id", path.stem)
-            group = patient.decode() if isinstance(patient, bytes) else str(patient)
-            volumes.append(Volume(path, stack.shape[0], group))
+            volumes.append(Volume(path, stack.shape[0], patient_of(file, path)))
     return volumes
 
 
-def _paths(folder: Path) -> list[Path]:
+def patient_of(file: h5py.File, path: Path) -> str:
+    """Return whose volume it is; one that does not say stands for itself."""
+    patient = file.attrs.get("patient_id", path.stem)
+    return patient.decode() if isinstance(patient, bytes) else str(patient)
+
+
+def volume_paths(folder: Path) -> list[Path]:
+    """List the ``.h5`` volumes of a folder in natural order; all else is skipped with a logged warning."""
     paths = []
     for path in sorted(folder.iterdir(), key=natural_key):
         if path.suffix == ".h5" and path.is_file() and not path.name.startswith("."):

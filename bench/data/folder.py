@@ -4,12 +4,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from bench.data.archive import Member, is_html
 from bench.data.base import DataError, ImageSplit, LabelledImage, Split, spread
 from bench.data.resample import crop_to_aspect, resize
 
@@ -24,10 +26,24 @@ _PILLOW_ERRORS = (OSError, SyntaxError, ValueError, EOFError, Image.Decompressio
 
 @dataclass(frozen=True)
 class Photo:
-    """Where one photograph is, and what it is called within its split."""
+    """Where one photograph is, and what it is called within its split.
+
+    Attributes:
+        path: the file, or where it would be if the archive that holds it were unpacked.
+        name: unique within the split.
+        member: its place in that archive; None for a file of its own.
+    """
 
     path: Path
     name: str
+    member: Member | None = None
+
+    def read(self) -> NDArray[np.float32]:
+        """Read it: (3, H, W) float32 in [0, 1]; raises ``DataError`` as ``read_rgb`` does."""
+        if self.member is None:
+            return read_rgb(self.path)
+        with self.member.open(self.name) as stream:
+            return decode_rgb(stream, self.path)
 
 
 class PhotoSplit(ImageSplit[Photo]):
@@ -37,7 +53,7 @@ class PhotoSplit(ImageSplit[Photo]):
     """
 
     def _read(self, reference: Photo) -> LabelledImage:
-        image = resize(crop_to_aspect(read_rgb(reference.path), self.image_shape), self.image_shape)
+        image = resize(crop_to_aspect(reference.read(), self.image_shape), self.image_shape)
         return LabelledImage(
             image=torch.from_numpy(np.ascontiguousarray(image)), name=reference.name, group=reference.name
         )
@@ -61,12 +77,17 @@ def open_folder(source: Path, split: Split, *, image_shape: tuple[int, int], cou
     Raises:
         DataError: if the folder of the split is missing or holds no photograph.
     """
+    photos = list_photos(source, split)
+    return PhotoSplit([photos[i] for i in spread(len(photos), count, seed)], image_shape)
+
+
+def list_photos(source: Path, split: Split) -> list[Photo]:
+    """Find every photograph of a split, naturally sorted; see ``open_folder``."""
     folder = split_folder(source, FOLDERS[split])
     paths = sorted((p for p in folder.rglob("*") if _is_photo(p, folder)), key=natural_key)
     if not paths:
         raise DataError.about(folder, "no .jpg, .jpeg or .png file in this folder")
-    photos = [Photo(paths[i], paths[i].relative_to(folder).as_posix()) for i in spread(len(paths), count, seed)]
-    return PhotoSplit(photos, image_shape)
+    return [Photo(path, path.relative_to(folder).as_posix()) for path in paths]
 
 
 def split_folder(source: Path, names: Sequence[str]) -> Path:
@@ -107,12 +128,24 @@ def read_rgb(path: Path) -> NDArray[np.float32]:
     """
     try:
         with path.open("rb") as stream:
-            if stream.read(256).lstrip()[:1] == b"<":
-                raise DataError.about(path, "is an HTML page, not an image (a download quota notice?)")
-        with Image.open(path) as photo:
+            return decode_rgb(stream, path)
+    except OSError as error:
+        raise DataError.about(path, f"cannot be read as an image ({error})") from error
+
+
+def decode_rgb(stream: BinaryIO, path: Path) -> NDArray[np.float32]:
+    """Decode one photograph; see ``read_rgb``.
+
+    Args:
+        stream: open at the photograph's first byte.
+        path: what to call it in messages.
+    """
+    if is_html(stream.read(256)):
+        raise DataError.about(path, "is an HTML page, not an image (a download quota notice?)")
+    stream.seek(0)
+    try:
+        with Image.open(stream) as photo:
             return _to_rgb(ImageOps.exif_transpose(photo))
-    except DataError:
-        raise
     except _PILLOW_ERRORS as error:
         raise DataError.about(path, f"cannot be read as an image ({error})") from error
 

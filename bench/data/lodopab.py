@@ -1,12 +1,14 @@
-"""LoDoPaB-CT: ground-truth slices of human chests, 128 in a file; the CT task simulates what is measured."""
+"""LoDoPaB-CT: ground-truth slices of human chests, 128 in a file; observations are read by their own module."""
 
 import csv
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from bench.data.base import DataError, ImageSplit, LabelledImage, Split, spread
 from bench.data.folder import natural_key
@@ -16,7 +18,7 @@ from bench.data.resample import resize
 KEY = "data"
 SIZE = 362
 SLICES_PER_FILE = 128
-GENUINE_SLICES: dict[Split, int] = {"train": 35_820, "validation": 3_522, "test": 3_553}
+PUBLISHED_SLICES: dict[Split, int] = {"train": 35_820, "validation": 3_522, "test": 3_553}
 
 
 @dataclass(frozen=True)
@@ -32,14 +34,7 @@ class LoDoPaBSplit(ImageSplit[CTSlice]):
     """Slices read one by one, averaged over areas where ``image_shape`` is below 362 x 362."""
 
     def _read(self, reference: CTSlice) -> LabelledImage:
-        with open_hdf5(reference.path) as file:
-            stack = stack_in(file, KEY, kind="f", path=reference.path)
-            if stack.shape[1:] != (SIZE, SIZE) or reference.row >= stack.shape[0]:
-                raise DataError.about(
-                    reference.path, f"no {SIZE}x{SIZE} slice {reference.row} in '{KEY}' {tuple(stack.shape)}"
-                )
-            pixels = np.asarray(stack[reference.row], dtype=np.float32)
-        image = resize(np.clip(pixels, 0, 1)[None], self.image_shape)
+        image = resize(read_slice(reference)[None], self.image_shape)
         return LabelledImage(
             image=torch.from_numpy(image),
             name=f"{reference.path.stem}/{reference.row}",
@@ -73,24 +68,51 @@ def open_lodopab(source: Path, split: Split, *, image_shape: tuple[int, int], co
     Source: Leuschner et al. 2021, "LoDoPaB-CT, a benchmark dataset for low-dose computed tomography
     reconstruction".
     """
+    return LoDoPaBSplit(select_slices(source, split, count, seed), image_shape)
+
+
+def select_slices(source: Path, split: Split, count: int, seed: int) -> list[CTSlice]:
+    """Choose slices evenly over a split's files; arguments and errors as in ``open_lodopab``."""
+    rows = _rows(ground_truth_files(source, split), split)
+    patients = _patients(source, split, len(rows))
+    selected = spread(len(rows), count, seed)
+    return [CTSlice(*rows[n], group=patients[n] if patients else rows[n][0].stem) for n in selected]
+
+
+def ground_truth_files(source: Path, split: Split) -> list[Path]:
+    """List the ground-truth files of a split in order; errors as in ``open_lodopab``."""
     if not source.is_dir():
         raise DataError.about(source, "no such folder")
     files = sorted(source.glob(f"ground_truth_{split}_[0-9]*.hdf5"), key=natural_key)
     if not files:
         raise DataError.about(source, f"has no file ground_truth_{split}_000.hdf5")
-    rows = _rows(files, split)
-    patients = _patients(source, split, len(rows))
-    selected = spread(len(rows), count, seed)
-    return LoDoPaBSplit(
-        [CTSlice(*rows[n], group=patients[n] if patients else rows[n][0].stem) for n in selected], image_shape
-    )
+    return files
+
+
+def is_genuine(files: Sequence[Path], split: Split) -> bool:
+    """Tell from the number of a split's files whether they are the published ones."""
+    return len(files) == math.ceil(PUBLISHED_SLICES[split] / SLICES_PER_FILE)
+
+
+def read_slice(reference: CTSlice) -> NDArray[np.float32]:
+    """Read one slice at its full size: (362, 362) float32, clipped to [0, 1].
+
+    Raises:
+        DataError: if the file is missing, broken or has no such slice.
+    """
+    with open_hdf5(reference.path) as file:
+        stack = stack_in(file, KEY, kind="f", path=reference.path)
+        if stack.shape[1:] != (SIZE, SIZE) or reference.row >= stack.shape[0]:
+            raise DataError.about(
+                reference.path, f"no {SIZE}x{SIZE} slice {reference.row} in '{KEY}' {tuple(stack.shape)}"
+            )
+        return np.clip(np.asarray(stack[reference.row], dtype=np.float32), 0, 1)
 
 
 def _rows(files: list[Path], split: Split) -> list[tuple[Path, int]]:
     """List the file and row of every slice of a split."""
-    total = GENUINE_SLICES[split]
-    if len(files) == math.ceil(total / SLICES_PER_FILE):
-        return [(files[n // SLICES_PER_FILE], n % SLICES_PER_FILE) for n in range(total)]
+    if is_genuine(files, split):
+        return [(files[n // SLICES_PER_FILE], n % SLICES_PER_FILE) for n in range(PUBLISHED_SLICES[split])]
     rows = []
     for path in files:
         with open_hdf5(path) as file:

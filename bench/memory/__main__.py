@@ -22,7 +22,6 @@ from bench.memory.cells import (
     row,
     simulate_ahead,
 )
-from bench.memory.explain import explain_records
 from bench.memory.nvml import claim_gpu
 from bench.memory.options import image_size_option, step_options
 from bench.memory.snapshot import record
@@ -136,6 +135,8 @@ def main(
     else:
         Console().print(_table(records))
     if explained is not None:
+        from bench.memory.explain import explain_records  # matplotlib takes a while, and few ask
+
         explain_records(records, explained)
     return 0 if all_answered(records) else EXIT_FAILED_CELLS
 

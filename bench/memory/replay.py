@@ -44,9 +44,10 @@ def course(
         OutOfMemoryError: if it does not fit.
     """
     allocator = (ExpandableAllocator if expandable else CachingAllocator)(limit_bytes)
+    sizes = [rules.size(request, batch) for request in trace.requests]
     addresses: dict[int, int] = {}
     for index, (number, birth) in enumerate(trace.events):
-        size = rules.size(trace.requests[number], batch)
+        size = sizes[number]
         if not size:
             continue
         if birth:
@@ -82,6 +83,8 @@ def _run(trace: Trace, batch: int, cap_bytes: int, rules: Rules, expandable: boo
     free = replay(trace, batch, rules, expandable=expandable)
     if free.peak_reserved <= limit:
         return True, free  # the cap would never have been felt
+    if free.peak_requested > limit:
+        return False, free  # no order of segments makes room for that
     try:
         return True, replay(trace, batch, rules, limit, expandable=expandable)
     except OutOfMemoryError:

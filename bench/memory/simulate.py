@@ -1,6 +1,7 @@
 """Answers a memory question without a GPU: the trace of a step, replayed at one batch after another."""
 
-from functools import partial
+from functools import lru_cache, partial
+from typing import Literal
 
 import click
 
@@ -8,12 +9,14 @@ from bench.cli import unknown
 from bench.memory.calibration import Calibration, Rules, calibrations, rule_set
 from bench.memory.replay import fits_under, judge, replay
 from bench.memory.search import largest_batch, next_batch
-from bench.memory.trace import Trace
 from bench.memory.traces import TraceKey, count_parameters, trace_of
 from bench.record import MemorySpec
 from bench.values import MemoryValues, Probe
 
 GUESS_BATCHES = (4, 12)
+
+Bound = Literal["low", "expected", "high"]
+"""Whose rules of a ``RuleSet``."""
 
 
 def find_calibration(name: str | None) -> Calibration | None:
@@ -57,7 +60,8 @@ def simulate(spec: MemorySpec, parameters: tuple[int, int]) -> MemoryValues:
     """
     rules = rule_set(find_calibration(spec.calibration))
     batch, probes = _search(spec)
-    sure, possible = (batch if bound is rules.expected else _bound(spec, bound) for bound in (rules.high, rules.low))
+    sure = _bound(spec, "high")
+    possible = batch if rules.low is rules.expected else _bound(spec, "low")
     return memory_values(batch, probes, parameters, sure, possible)
 
 
@@ -92,21 +96,35 @@ def memory_values(
 def _search(spec: MemorySpec) -> tuple[int, tuple[Probe, ...]]:
     trace, rules = trace_of(trace_key(spec)), rule_set(find_calibration(spec.calibration))
     attempt = partial(judge, trace, cap_bytes=spec.cap_bytes, rules=rules, expandable=spec.expandable_segments)
-    return largest_batch(attempt, _guess(trace, spec.cap_bytes, rules.expected))
+    return largest_batch(attempt, _guess(spec, "expected"))
 
 
-def _bound(spec: MemorySpec, rules: Rules) -> int:
-    trace = trace_of(trace_key(spec))
+def _bound(spec: MemorySpec, bound: Bound) -> int:
+    trace, rules = trace_of(trace_key(spec)), _rules(spec.calibration, bound)
 
     def attempt(batch: int) -> Probe:
         fits = fits_under(trace, batch, spec.cap_bytes, rules, expandable=spec.expandable_segments)
         return Probe(batch=batch, peak_bytes=0, fits=fits)
 
-    return largest_batch(attempt, _guess(trace, spec.cap_bytes, rules))[0]
+    return largest_batch(attempt, _guess(spec, bound))[0]
 
 
-def _guess(trace: Trace, cap_bytes: int, rules: Rules) -> int:
+def _guess(spec: MemorySpec, bound: Bound) -> int:
     """Guess the answer from the allocated bytes of two batches: a line through two points."""
-    low, high = (replay(trace, batch, rules).peak_allocated for batch in GUESS_BATCHES)
-    slope = max((high - low) / (GUESS_BATCHES[1] - GUESS_BATCHES[0]), 1.0)
-    return max(2 * int((GUESS_BATCHES[0] + (cap_bytes - rules.context_bytes - low) / slope) / 2), 1)
+    low, slope = _line(trace_key(spec), spec.calibration, bound)
+    room = spec.cap_bytes - _rules(spec.calibration, bound).context_bytes
+    return max(2 * int((GUESS_BATCHES[0] + (room - low) / slope) / 2), 1)
+
+
+@lru_cache(maxsize=1024)
+def _line(key: TraceKey, calibration: str | None, bound: Bound) -> tuple[int, float]:
+    """Return the bytes at the smaller batch, and how fast they grow: every cap asks for the same."""
+    first, second = GUESS_BATCHES
+    rules = _rules(calibration, bound)
+    low, high = (replay(trace_of(key), batch, rules).peak_allocated for batch in GUESS_BATCHES)
+    return low, max((high - low) / (second - first), 1.0)
+
+
+def _rules(calibration: str | None, bound: Bound) -> Rules:
+    rules: Rules = getattr(rule_set(find_calibration(calibration)), bound)
+    return rules

@@ -8,10 +8,10 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from bench.data.base import ImageSplit, LabelledImage, Split
+from bench.data.base import ImageSplit, LabelledImage, MeasuredImage, Split
 from operators.base import ForwardOperator
 
-__all__ = ["LabelledImage", "Metric", "OpenSplit", "Split", "Task", "standard_normal"]
+__all__ = ["LabelledImage", "MeasuredData", "Metric", "OpenSplit", "Split", "Task", "standard_normal"]
 
 
 class OpenSplit(Protocol):
@@ -35,6 +35,28 @@ class OpenSplit(Protocol):
         ...
 
 
+class OpenMeasured(Protocol):
+    """How images are found together with what was measured of them."""
+
+    def __call__(self, source: Path, split: Split, *, count: int, seed: int) -> ImageSplit[Any]:
+        """Open one split of ``MeasuredImage`` at the data set's own size; arguments and errors as in ``OpenSplit``."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasuredData:
+    """The measurements that a task's data set comes with: used where they are asked for, simulated ones otherwise.
+
+    Attributes:
+        load_split: opens a folder in the real layout.
+        acquire: (one of its items, device) -> the operator of that item, and y, (1, *operator.data_shape). The
+            operator's image may be larger than the item's: ``Task.display`` crops what was reconstructed.
+    """
+
+    load_split: OpenMeasured
+    acquire: Callable[[MeasuredImage, torch.device], tuple[ForwardOperator, Tensor]]
+
+
 Metric = Callable[[Tensor, Tensor], float]
 """Grades one displayed reconstruction against the displayed truth, both (C, H, W) in [0, 1]."""
 
@@ -54,6 +76,7 @@ class Task:
         load_split: opens the generated default (``source=None``) or the real layout in a folder.
         display: (C, H, W) image -> (1 or 3, H, W) in [0, 1], what is graded and shown (magnitude for MRI).
         metrics: name -> grade; names end in their unit.
+        measured: the data set's own measurements; None where it has images alone.
     """
 
     name: str
@@ -65,6 +88,7 @@ class Task:
     load_split: OpenSplit
     display: Callable[[Tensor], Tensor]
     metrics: Mapping[str, Metric]
+    measured: MeasuredData | None = None
 
     def make_operator(self, device: torch.device | str = "cpu") -> ForwardOperator:
         """Build A at the paper's image size.

@@ -1,17 +1,19 @@
 """Sparse-view low-dose CT in the geometry of LoDoPaB-CT: the paper's second task."""
 
 import math
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from bench.data.base import ImageSplit, Split
+from bench.data.base import ImageSplit, MeasuredImage, Split
 from bench.data.lodopab import open_lodopab
+from bench.data.observations import open_observations
 from bench.data.synthetic import GeneratedSplit
 from bench.metrics import psnr_db, ssim
-from bench.tasks.base import Task
+from bench.tasks.base import MeasuredData, Task
 from operators.base import ForwardOperator, LinearOperator
 from operators.radon import Radon
 
@@ -91,6 +93,24 @@ def load_split(
     return open_lodopab(source, split, image_shape=image_shape, count=count, seed=seed)
 
 
+def acquire(item: MeasuredImage, device: torch.device) -> tuple[LinearOperator, Tensor]:
+    """Take an observation as it was published, noise included.
+
+    Args:
+        item: of ``open_observations``.
+        device: where to measure.
+
+    Returns:
+        The operator of 200 angles at 362 x 362, one for all items, and y, (1, 1, 200, 513).
+    """
+    return _full_operator(device), item.measurements[None].to(device)
+
+
+@lru_cache(maxsize=1)
+def _full_operator(device: torch.device) -> LinearOperator:
+    return operator_at((FULL_SIZE, FULL_SIZE), device)
+
+
 def display(image: Tensor) -> Tensor:
     """Clip (1, H, W) to [0, 1], the range of LoDoPaB-CT's ground truth."""
     return image.clamp(0, 1)
@@ -107,4 +127,5 @@ CT = Task(
     display=display,
     # Range 1, the ground truth's published range; "truth-span" would give the numbers of its own library.
     metrics={"psnr_db": psnr_db, "ssim": ssim},
+    measured=MeasuredData(load_split=open_observations, acquire=acquire),
 )

@@ -1,5 +1,6 @@
 """Accelerated single-coil MRI: the paper's third and fourth task."""
 
+import zlib
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -7,11 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.data.base import ImageSplit, Split
-from bench.data.fastmri import open_fastmri
+from bench.data.base import ImageSplit, MeasuredImage, Split
+from bench.data.fastmri import SIZE, open_fastmri
+from bench.data.kspace import open_k_space
 from bench.data.synthetic import GeneratedSplit
 from bench.metrics import psnr_db, ssim
-from bench.tasks.base import Task, standard_normal
+from bench.tasks.base import MeasuredData, Task, standard_normal
 from operators.base import ForwardOperator, LinearOperator
 from operators.fourier import SubsampledFourier
 
@@ -68,9 +70,29 @@ def load_split(
     return open_fastmri(source, split, image_shape=image_shape, count=count, seed=seed)
 
 
+def acquire(item: MeasuredImage, device: torch.device, acceleration: int) -> tuple[LinearOperator, Tensor]:
+    """Undersample measured k-space at its full size; the scanner's own noise is in it, and none is added.
+
+    Args:
+        item: of ``open_k_space``.
+        device: where to measure.
+        acceleration: how many times fewer columns are kept.
+
+    Returns:
+        The operator at the volume's own (H, W), and y, (1, H, W) complex64, zero outside the mask. As in
+        fastMRI's evaluation the mask is drawn from the volume's file name: one for all of its slices.
+    """
+    height, width = item.measurements.shape
+    mask_seed = zlib.crc32(item.file.encode())
+    operator = SubsampledFourier((height, width), acceleration=acceleration, seed=mask_seed).to(device)
+    return operator, (item.measurements.to(device) * operator.sampling_mask)[None]
+
+
 def display(image: Tensor) -> Tensor:
-    """Return the magnitude of (2, H, W), clipped to [0, 1]: (1, H, W)."""
-    return torch.linalg.vector_norm(image, dim=0, keepdim=True).clamp(max=1)
+    """Return the magnitude of (2, H, W), clipped to [0, 1] and cropped to at most 320 x 320: (1, H, W)."""
+    top, left = (max(side - SIZE, 0) // 2 for side in image.shape[-2:])
+    cropped = image[..., top : top + SIZE, left : left + SIZE]
+    return torch.linalg.vector_norm(cropped, dim=0, keepdim=True).clamp(max=1)
 
 
 def mri_task(acceleration: int) -> Task:
@@ -94,4 +116,5 @@ def mri_task(acceleration: int) -> Task:
             "psnr_db": partial(psnr_db, data_range="truth-maximum"),
             "ssim": partial(ssim, data_range="truth-maximum"),
         },
+        measured=MeasuredData(load_split=open_k_space, acquire=partial(acquire, acceleration=acceleration)),
     )

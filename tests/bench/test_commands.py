@@ -13,7 +13,7 @@ from bench.store import ResultStore
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = ["bench", "bench.all", "bench.memory", "bench.accuracy", "bench.timing", "bench.calls", "bench.report"]
-COMMANDS += ["bench.solvers", "bench.operators"]
+COMMANDS += ["bench.solvers", "bench.operators", "bench.data"]
 
 
 def run(*arguments, cwd=ROOT):
@@ -63,6 +63,10 @@ def test_bench_lists_every_command():
         (["bench.accuracy"], "say what to train: --all, or --task, --model or --loss"),
         (["bench.accuracy", "--all", "--scale", "smal"], "unknown scale 'smal'; did you mean 'small'?"),
         (["bench.accuracy", "--all", "--data", "nowhere"], "data folder 'nowhere' does not exist"),
+        (
+            ["bench.accuracy", "--all", "--data", "deblur=README.md"],
+            "'README.md' is a file; name the folder that holds",
+        ),
         (["bench.accuracy", "--all", "--data", "debulr=."], "unknown task 'debulr'; did you mean 'deblur'?"),
         (["bench.accuracy", "--all", "--device", "tpu9"], "unknown device 'tpu9'"),
         (["bench.accuracy", "--model", "deq4ip", "--loss", "aux"], "nothing to train"),
@@ -97,6 +101,20 @@ def test_a_data_folder_without_its_files_is_named(task, missing, tmp_path):
     assert len(answer.stderr.splitlines()) == 1
     assert str(tmp_path) in answer.stderr
     assert missing in answer.stderr
+
+
+def test_checking_data_says_by_its_exit_code_what_it_found(tmp_path, write_photo):
+    for folder in ("train", "val", "test"):
+        write_photo(tmp_path / "photos" / folder / "a.png")
+    sound = run("bench.data", "check", "--data", tmp_path / "photos")
+    assert sound.returncode == 0, sound.stderr
+    (tmp_path / "photos" / "val" / "a.png").write_text("<html>")
+    broken = run("bench.data", "check", "--data", tmp_path / "photos", "--task", "deblur")
+    assert broken.returncode == 1
+    assert broken.stdout.startswith(f"{tmp_path / 'photos' / 'val' / 'a.png'}: is an HTML page")
+    absent = run("bench.data", "check", "--data", tmp_path / "nowhere")
+    assert absent.returncode == 2
+    assert absent.stderr == f"error: {tmp_path / 'nowhere'}: no such folder\n"
 
 
 def test_memory_prints_the_documented_rows_and_skips_them_the_second_time(tmp_path):

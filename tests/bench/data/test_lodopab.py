@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from bench.data import DataError
-from bench.data.lodopab import GENUINE_SLICES, open_lodopab
+from bench.data.lodopab import PUBLISHED_SLICES, open_lodopab
 
 
 def opened(source, split="train", image_shape=(362, 362), count=10_000, seed=0):
@@ -35,7 +35,7 @@ def test_the_genuine_set_is_known_by_its_number_of_files_and_its_padding_left_ou
         (tmp_path / f"ground_truth_validation_{number:03d}.hdf5").touch()
     write_slices(tmp_path / "ground_truth_validation_027.hdf5", number=128, first=0.0)
     split = opened(tmp_path, "validation")
-    assert len(split) == GENUINE_SLICES["validation"] == 3522
+    assert len(split) == PUBLISHED_SLICES["validation"] == 3522
     assert split[3521].name == "ground_truth_validation_027/65"
     assert float(split[3521].image.mean()) == pytest.approx(0.65)
     assert split.references[300].path.name == "ground_truth_validation_002.hdf5"
@@ -45,7 +45,7 @@ def test_the_genuine_set_is_known_by_its_number_of_files_and_its_padding_left_ou
 def test_patients_of_the_genuine_set_are_its_groups(tmp_path):
     for number in range(28):
         (tmp_path / f"ground_truth_test_{number:03d}.hdf5").touch()
-    patients = np.random.default_rng(0).integers(692, 752, GENUINE_SLICES["test"])
+    patients = np.random.default_rng(0).integers(692, 752, PUBLISHED_SLICES["test"])
     (tmp_path / "patient_ids_rand_test.csv").write_text("".join(f"{patient}\n" for patient in patients))
     assert [slice_.group for slice_ in opened(tmp_path, "test").references] == patients.astype(str).tolist()
 
