@@ -103,9 +103,9 @@ def simulate_ahead(cells: Sequence[Cell], store: ResultStore, *, force: bool = F
             groups.setdefault(trace_key(cell.spec), []).append(cell.spec)
     with Reporter(len(groups)).live() as reporter:
         reporter.start("simulating training steps")
-        answers = in_processes(
-            simulate_all, [tuple(specs) for specs in groups.values()], lambda done: reporter.finish("done")
-        )
+        # The last come first: registries list small models first, and long work should not be left for the end.
+        work = [tuple(specs) for specs in reversed(groups.values())]
+        answers = in_processes(simulate_all, work, lambda done: reporter.finish("done"))
     for found in answers.values():
         _FOREKNOWN.update(found)
 

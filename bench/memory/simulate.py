@@ -39,8 +39,9 @@ def trace_key(spec: MemorySpec) -> TraceKey:
 
 
 def simulate_all(specs: tuple[MemorySpec, ...]) -> dict[MemorySpec, MemoryValues]:
-    """Answer questions of one model on one task."""
-    return {spec: simulate(spec, count_parameters(spec.task, spec.model, spec.image_shape)) for spec in specs}
+    """Answer questions of one model on one task, which differ in their caps only."""
+    parameters = count_parameters(specs[0].task, specs[0].model, specs[0].image_shape)
+    return {spec: simulate(spec, parameters) for spec in specs}
 
 
 def simulated_batch(spec: MemorySpec) -> int:
