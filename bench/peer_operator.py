@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 
+import torch
 from torch import Tensor, nn
 
 from operators import LinearOperator
@@ -49,5 +50,6 @@ class Peer:
 
 
 def ours(operator: LinearOperator) -> Peer:
-    """Return our own operator in the same form."""
+    """Return our own operator in the same form; its matrix is built at its first use, which is here."""
+    operator(torch.zeros(1, *operator.image_shape, device=operator.device))
     return Peer(operator, operator.adjoint, owners=(operator,))

@@ -104,8 +104,9 @@ class FoldedRays(nn.Module):
         np.put_along_axis(places, rank[table], entries, axis=0)
         for name, values in (("_table", table.ravel()), ("_places", places), ("_rank", rank)):
             self.register_buffer(name, torch.from_numpy(values), persistent=False)
-        self._single = self._build(torch.float32)
-        self._double: GatherMatrix | None = None  # twice the memory, mostly for tests: built when first used
+        # Built when first used: many a user wants shapes alone, and few want float64, which takes twice the memory.
+        self._single: GatherMatrix | None = None
+        self._double: GatherMatrix | None = None
 
     def project(self, x: Tensor) -> Tensor:
         """Project images.
@@ -134,6 +135,8 @@ class FoldedRays(nn.Module):
 
     def _matrix(self, like: Tensor) -> GatherMatrix:
         if like.dtype == torch.float32:
+            if self._single is None:
+                self._single = self._build(torch.float32).to(like.device)
             return self._single
         if self._double is None:
             self._double = self._build(torch.float64).to(like.device)

@@ -26,8 +26,9 @@ class ExpandableAllocator(CachingAllocator):
                 self._unmap(self._blocks[address], _granule(small))
 
     def _new_segment(self, size: int, small: bool) -> Block | None:
-        # The limit is asked for a whole segment's size, though less may be mapped: torch does so.
-        if not self._room_for(segment_size(size, small)):
+        # Torch asks for room for a whole segment of its own, though less may be mapped; whole granules are safer.
+        granule = _granule(small)
+        if not self._room_for(-(-segment_size(size, small) // granule) * granule):
             return None
         first = self._lowest_room(size, small)
         if first.mapped:

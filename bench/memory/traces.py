@@ -17,6 +17,7 @@ from bench.tasks import TASKS
 from models import MODELS, parameter_counts
 from operators.disk_cache import Arrays, cached_arrays
 
+SMALL = (48, 48)
 ROOT = Path(__file__).resolve().parents[2]
 CODE = ("models/*.py", "operators/*.py", "bench/train.py", "bench/tasks/*.py", "bench/memory/*.py")
 """What a trace depends on, beside torch and a user's own model."""
@@ -54,8 +55,9 @@ def _arrays(key: TraceKey) -> Arrays:
 def shape_operator(task: str, image_shape: tuple[int, int]) -> ShapeOperator:
     """Return a stand-in with the shapes of a task's operator at an image size."""
     operator = TASKS[task].operator_at(image_shape, torch.device("cpu"))
-    y = operator(torch.zeros(1, *operator.image_shape))
-    return ShapeOperator(operator.image_shape, tuple(y.shape[1:]), y.dtype, operator.frozen_values)
+    small = TASKS[task].operator_at(SMALL, torch.device("cpu"))  # tells the dtype without a large matrix
+    y = small(torch.zeros(1, *small.image_shape))
+    return ShapeOperator(operator.image_shape, operator.data_shape, y.dtype, operator.frozen_values)
 
 
 def count_parameters(task: str, model: str, image_shape: tuple[int, int]) -> tuple[int, int]:

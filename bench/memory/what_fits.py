@@ -25,7 +25,7 @@ from models import MODELS, POLICIES
 
 SIDE_STEP = 16
 """Sides that are tried are multiples of this many pixels."""
-MOST_PIXELS = 8192
+MOST_PIXELS = 4096
 
 HELP = f"""Say what a graphics card can train: the largest batch of every model and policy, and the largest square
 image at batch 1. Simulated by the best guess, nothing is stored; a card's memory is the cap.

@@ -7,23 +7,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.memory.allocator import KIB, MIB, CachingAllocator, OutOfMemoryError
+from bench.memory.expandable import ExpandableAllocator
 
 
 def test_small_requests_share_a_two_mebibyte_segment():
     allocator = CachingAllocator()
     addresses = [allocator.allocate(100 * KIB) for _ in range(20)]
-    assert allocator.reserved_bytes == 2 * MIB
+    assert allocator.statistics().reserved == 2 * MIB
     allocator.allocate(100 * KIB)  # 21 * 100 KiB exceed 2 MiB
-    assert allocator.reserved_bytes == 4 * MIB
+    assert allocator.statistics().reserved == 4 * MIB
     assert [b - a for a, b in pairwise(addresses)] == [100 * KIB] * 19
 
 
 def test_requests_round_up_to_512_bytes():
     allocator = CachingAllocator()
     allocator.allocate(1)
-    assert allocator.allocated_bytes == 512
+    assert allocator.statistics().allocated == 512
     allocator.allocate(513)
-    assert allocator.allocated_bytes == 512 + 1024
+    assert allocator.statistics().allocated == 512 + 1024
 
 
 @pytest.mark.parametrize(
@@ -41,17 +42,17 @@ def test_requests_round_up_to_512_bytes():
 def test_segment_sizes(request_bytes, segment_bytes, allocated_bytes):
     allocator = CachingAllocator()
     allocator.allocate(request_bytes)
-    assert allocator.reserved_bytes == segment_bytes
-    assert allocator.allocated_bytes == allocated_bytes
+    assert allocator.statistics().reserved == segment_bytes
+    assert allocator.statistics().allocated == allocated_bytes
 
 
 def test_two_tensors_of_eight_mebibytes_share_a_segment_and_a_third_does_not():
     allocator = CachingAllocator()
     for _ in range(2):
         allocator.allocate(8 * MIB)
-    assert allocator.reserved_bytes == 20 * MIB
+    assert allocator.statistics().reserved == 20 * MIB
     allocator.allocate(8 * MIB)
-    assert allocator.reserved_bytes == 40 * MIB
+    assert allocator.statistics().reserved == 40 * MIB
 
 
 def test_best_fit_takes_the_smallest_free_block_then_the_lowest_address():
@@ -62,17 +63,17 @@ def test_best_fit_takes_the_smallest_free_block_then_the_lowest_address():
     assert allocator.allocate(13 * MIB + 512) == middle
     assert allocator.allocate(13 * MIB + 512) == other
     assert allocator.allocate(13 * MIB + 512) == big
-    assert allocator.reserved_bytes == 58 * MIB
+    assert allocator.statistics().reserved == 58 * MIB
 
 
 def test_neighbours_join_again():
     allocator = CachingAllocator()
     addresses = [allocator.allocate(4 * MIB) for _ in range(5)]
-    assert allocator.reserved_bytes == 20 * MIB
+    assert allocator.statistics().reserved == 20 * MIB
     for address in (addresses[1], addresses[3], addresses[2], addresses[0], addresses[4]):
         allocator.release(address)
     assert allocator.allocate(20 * MIB) == addresses[0]
-    assert allocator.reserved_bytes == 20 * MIB
+    assert allocator.statistics().reserved == 20 * MIB
 
 
 def test_unused_segments_are_released_before_giving_up():
@@ -80,8 +81,8 @@ def test_unused_segments_are_released_before_giving_up():
     first = allocator.allocate(30 * MIB)
     allocator.release(first)
     allocator.allocate(40 * MIB)
-    assert allocator.retries == 1
-    assert allocator.reserved_bytes == 40 * MIB
+    assert allocator.statistics().retries == 1
+    assert allocator.statistics().reserved == 40 * MIB
     with pytest.raises(OutOfMemoryError):
         allocator.allocate(1)
 
@@ -91,16 +92,20 @@ def test_a_partly_used_segment_is_not_released():
     allocator.allocate(2 * MIB)  # keeps its 20 MiB segment alive
     with pytest.raises(OutOfMemoryError):
         allocator.allocate(30 * MIB)
-    assert allocator.reserved_bytes == 20 * MIB
+    assert allocator.statistics().reserved == 20 * MIB
 
 
 ACTIONS = st.lists(st.tuples(st.booleans(), st.integers(1, 40 * MIB), st.integers(0, 10**6)), max_size=120)
 
 
 @settings(derandomize=True, max_examples=150, deadline=None)
-@given(actions=ACTIONS, limit=st.one_of(st.none(), st.integers(20 * MIB, 300 * MIB)))
-def test_invariants_hold_under_random_sequences(actions, limit):
-    allocator = CachingAllocator(limit)
+@given(
+    kind=st.sampled_from([CachingAllocator, ExpandableAllocator]),
+    actions=ACTIONS,
+    limit=st.one_of(st.none(), st.integers(20 * MIB, 300 * MIB)),
+)
+def test_invariants_hold_under_random_sequences(kind, actions, limit):
+    allocator = kind(limit)
     live: dict[int, int] = {}
     for allocate, size, pick in actions:
         if allocate or not live:
@@ -115,10 +120,33 @@ def test_invariants_hold_under_random_sequences(actions, limit):
             del live[address]
         spans = sorted((start, start + size) for start, size in live.items())
         assert all(end <= start for (_, end), (start, _) in pairwise(spans)), "overlap"
-        assert sum(live.values()) <= allocator.allocated_bytes <= allocator.reserved_bytes
-        assert limit is None or allocator.peak_reserved_bytes <= limit
+        assert sum(live.values()) == allocator.statistics().requested
+        assert sum(live.values()) <= allocator.statistics().allocated <= allocator.statistics().reserved
+        assert limit is None or allocator.statistics().peak_reserved <= limit
     for address in live:
         allocator.release(address)
-    assert allocator.allocated_bytes == 0
-    allocator._release_cached()
-    assert allocator.reserved_bytes == 0, "a segment was lost"
+    assert allocator.statistics().allocated == 0
+    allocator.release_cached()
+    assert allocator.statistics().reserved == 0, "a segment was lost"
+
+
+def test_an_expandable_segment_grows_by_twenty_mebibytes_and_wastes_no_tail():
+    allocator = ExpandableAllocator()
+    for _ in range(5):
+        allocator.allocate(8 * MIB)  # fixed segments hold two each: 60 MiB
+    assert allocator.statistics().reserved == 40 * MIB
+    assert allocator.statistics().segments == 1
+
+
+def test_an_expandable_segment_gives_free_granules_back_and_maps_them_again():
+    allocator = ExpandableAllocator()
+    first, second, third = (allocator.allocate(size * MIB) for size in (40, 20, 20))
+    allocator.release(first)
+    allocator.release_cached()
+    assert allocator.statistics().reserved == 40 * MIB
+    assert allocator.allocate(30 * MIB) == first
+    assert allocator.statistics().reserved == 80 * MIB
+    for address in (first, second, third):
+        allocator.release(address)
+    allocator.release_cached()
+    assert allocator.statistics().reserved == 0

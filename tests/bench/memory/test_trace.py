@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from bench.memory.trace import ShapeOperator, TraceError, replay, trace_training
+from bench.memory.calibration import DOCUMENTED
+from bench.memory.replay import replay
+from bench.memory.trace import ShapeOperator, TraceError, trace_training
 from models import MODELS, POLICIES, Reconstruction, ReconstructionModel
 
 SHAPE = (3, 24, 20)
@@ -18,15 +20,15 @@ def two_stages(name):
     return MODELS[name] if name == "deq4ip" else partial(MODELS[name], num_stages=2)
 
 
-def requested(events, batch):
+def requested(trace, batch):
     """Live bytes after every event."""
     live, sizes, course = 0, {}, []
-    for event in events:
-        if event.birth:
-            sizes[event.storage] = event.base_bytes + event.slope_bytes * batch
-            live += sizes[event.storage]
+    for number, birth in trace.events:
+        if birth:
+            sizes[number] = DOCUMENTED.low.size(trace.requests[number], batch)
+            live += sizes[number]
         else:
-            live -= sizes.pop(event.storage)
+            live -= sizes.pop(number)
         course.append(live)
     return course
 
@@ -72,7 +74,8 @@ def test_steps_leave_nothing_behind(name):
 
 def test_recompute_keeps_a_fifth_at_most():
     large = ShapeOperator((3, 96, 96), (3, 96, 96), torch.float32)
-    peaks = [replay(trace_training(MODELS["luser-sw"], large, policy), 8).peak_allocated_bytes for policy in POLICIES]
+    traces = [trace_training(MODELS["luser-sw"], large, policy) for policy in POLICIES]
+    peaks = [replay(trace, 8, DOCUMENTED.low).peak_allocated for trace in traces]
     assert peaks[1] < peaks[0] / 5
 
 
@@ -103,3 +106,63 @@ class BatchLoop(OneLayer):
 def test_what_is_not_affine_is_an_error_never_a_guess(model, message):
     with pytest.raises(TraceError, match=message):
         trace_training(model, ShapeOperator((3, 8, 8), (3, 8, 8), torch.float32), "paper")
+
+
+class LooksAtValues(OneLayer):
+    """Its course depends on what it computes."""
+
+    def forward(self, y, operator):
+        image = self.layer(y)
+        return Reconstruction(image if bool(image.mean() > 0) else -image, (image,))
+
+
+def test_a_step_that_depends_on_values_is_an_error_that_says_so():
+    with pytest.raises(TraceError, match=r"depends on values .*a GPU can prove it"):
+        trace_training(LooksAtValues, OPERATOR, "paper")
+
+
+class FanOut(OneLayer):
+    """Two uses of one large activation: autograd adds their gradients up."""
+
+    def __init__(self, channels, policy="paper"):
+        super().__init__(channels, policy)
+        self.wide = nn.Conv2d(channels, 32, 1, bias=False)
+        self.left, self.right = (nn.Conv2d(32, channels, 1, bias=False) for _ in range(2))
+
+    def forward(self, y, operator):
+        wide = self.wide(y)
+        image = self.left(wide) + self.right(wide)
+        return Reconstruction(image, (image,))
+
+
+def test_gradients_are_accumulated_in_place_as_without_a_dispatch_mode():
+    batch, wide = 4, 4 * 32 * 24 * 20
+    course = requested(trace_training(FanOut, OPERATOR, "paper"), batch)
+    # The activation and its two gradients; a third gradient would be their sum in a place of its own.
+    assert 3 * batch * wide <= max(course) < 3.9 * batch * wide
+
+
+def test_requests_know_their_phase_and_layer():
+    requests = trace_training(two_stages("luser-sw"), OPERATOR, "paper").requests
+    assert {request.phase for request in requests} == {"setup", "forward", "backward", "optimiser"}
+    layers = {request.layer for request in requests if request.phase == "forward"}
+    assert {"blocks.0.mix.0", "blocks.0.data.1", "outside layers"} <= layers
+
+
+def test_hidden_calls_lie_between_bounds_and_convolutions_among_them():
+    trace = trace_training(two_stages("luser-sw"), OPERATOR, "paper")
+    hidden = [request for request in trace.requests if request.call]
+    assert all(0 <= request.low.at(8) <= request.size.at(8) for request in hidden)
+    assert any("aten.convolution.default" in request.call for request in hidden)
+    low, high = (replay(trace, 8, rules).peak_reserved for rules in (DOCUMENTED.low, DOCUMENTED.high))
+    assert low < high
+
+
+def test_autocast_halves_dncnn_and_not_luser_whose_group_norms_stay_in_float32():
+    large = ShapeOperator((3, 64, 64), (3, 64, 64), torch.float32)
+    for name, least, most in (("lu-dncnn", 0.4, 0.6), ("luser-sw", 0.9, 1.15)):
+        full, half = (
+            max(requested(trace_training(two_stages(name), large, "paper", precision), 8))
+            for precision in ("fp32", "bf16")
+        )
+        assert least < half / full < most
