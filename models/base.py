@@ -91,7 +91,8 @@ def starting_image(y: Tensor, operator: ForwardOperator) -> Tensor:
     """
     if operator.data_shape == operator.image_shape:
         return y
-    return operator.adjoint(y) / operator.norm() ** 2
+    with torch.autocast(y.device.type, enabled=False):  # physics is never computed in half precision
+        return operator.adjoint(y) / operator.norm() ** 2
 
 
 def gradient_step(x: Tensor, y: Tensor, operator: ForwardOperator, step_size: Tensor) -> Tensor:
@@ -107,7 +108,8 @@ def gradient_step(x: Tensor, y: Tensor, operator: ForwardOperator, step_size: Te
 
     Source: LUSER, Sec. 3.
     """
-    return x + (step_size / operator.norm() ** 2) * operator.pullback(x, y - operator(x))
+    with torch.autocast(x.device.type, enabled=False):
+        return x + (step_size / operator.norm() ** 2) * operator.pullback(x, y - operator(x))
 
 
 def parameter_counts(model: ReconstructionModel, operator: ForwardOperator) -> tuple[int, int]:

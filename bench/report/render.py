@@ -26,7 +26,7 @@ from bench.report.solver_tables import methods_table, rules_table, shown_races
 from bench.report.study import Study, studies
 from bench.report.style import STYLE
 from bench.report.table2 import accuracy_csv, accuracy_table
-from bench.report.table3 import MemoryStudy, memory_table
+from bench.report.table3 import MemoryStudy, is_table3, memory_table
 from bench.report.table4 import comparison_table
 from bench.report.table_image import draw_table
 from bench.store import ResultStore, StoreError
@@ -114,7 +114,7 @@ def render(results: Path, output: Path) -> list[Path]:
 def _compose(records: Records, store: ResultStore, paper: Paper) -> _Report:
     report, groups = _Report(), studies(records.accuracy)
     headline = groups[0] if groups else None
-    memory = MemoryStudy(records.memory, paper)
+    memory = MemoryStudy(tuple(entry for entry in records.memory if is_table3(entry)), paper)
     comparison = Comparison(records, headline, paper)
     if headline is not None:
         _add_study(report, headline, paper, store, "")

@@ -55,6 +55,11 @@ class MemoryStudy:
         return sorted(caps.items())
 
 
+def is_table3(entry: MemoryEntry) -> bool:
+    """Whether a record asks the paper's question: full precision, the allocator's default settings."""
+    return entry.spec.precision == "fp32" and not entry.spec.expandable_segments
+
+
 def means_of(entry: MemoryEntry) -> str:
     """Return in print how a batch was found: simulated, or the GPU's name."""
     return SIMULATED if entry.spec.backend == "simulate" else entry.provenance.device.removeprefix("NVIDIA ")
