@@ -16,6 +16,7 @@ from bench.report.figures import gain_figure, training_figure
 from bench.report.files import save_figure, save_text
 from bench.report.latex import latex
 from bench.report.layout import Table
+from bench.report.memory_detail import disagreements, memory_detail_table
 from bench.report.memory_figure import memory_figure
 from bench.report.operator_figure import operator_figure
 from bench.report.operator_table import operators_csv, operators_table
@@ -123,6 +124,10 @@ def _compose(records: Records, store: ResultStore, paper: Paper) -> _Report:
     report.add_figure(
         "Largest batches", "memory", memory_figure(memory), [BATCH_CAPTION, origin_caption(records.memory)]
     )
+    detail = [entry for entry in records.memory if not entry.spec.expandable_segments]
+    if detail:
+        caption = [*disagreements(detail, paper), origin_caption(detail)]
+        report.add_table("Memory in detail", memory_detail_table(detail, paper), caption)
     if headline is not None:
         report.add_figure("Gain over the starting image", "gain", gain_figure(headline, paper), [GAIN_CAPTION])
         report.add_figure("Training", "training", training_figure(headline, paper), [TRAINING_CAPTION])

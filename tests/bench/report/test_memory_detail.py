@@ -1,0 +1,56 @@
+"""Memory in detail: what the paper's caps imply, and where we disagree."""
+
+import pytest
+
+from bench.paper import load_paper
+from bench.record import Measurement, Status
+from bench.report.choice import load_records
+from bench.report.memory_detail import disagreements, implied, memory_detail_table
+from bench.store import ResultStore
+from bench.values import MemoryValues, Probe
+from tests.records import make_provenance, make_spec
+
+PAPER = load_paper()
+GIB = 2**30
+
+
+def entries(tmp_path, batches, model="luser-sw", **changes):
+    store = ResultStore(tmp_path)
+    for cap, batch in zip((8, 10, 24), batches, strict=True):
+        values = MemoryValues(
+            max_batch=batch,
+            parameters=5,
+            trainable_parameters=4,
+            peak_bytes=GIB,
+            next_peak_bytes=2 * GIB,
+            bytes_per_image=GIB // 2,
+            sure_batch=batch - 2,
+            possible_batch=batch,
+            probes=(Probe(batch=batch, peak_bytes=GIB, fits=True),),
+        )
+        spec = make_spec(task="deblur", model=model, image_shape=(218, 178), cap_bytes=cap * GIB, **changes)
+        store.add(Measurement(spec=spec, status=Status.OK, values=values, provenance=make_provenance()))
+    return load_records(store).memory
+
+
+def test_caps_imply_bytes_per_image():
+    # 8 GiB / 10, 10 GiB / 14 and 24 GiB / 34 from above; 7.4 / 12, 9.4 / 16 and 23.4 / 36 from below.
+    assert implied("deblur", "luser-sw", PAPER) == "0.65-0.71"
+    assert implied("deblur", "somebody:Else", PAPER) == ""
+
+
+def test_one_even_step_is_agreement_and_two_are_told_with_figures(tmp_path):
+    assert disagreements(entries(tmp_path / "near", (10, 14, 36)), PAPER) == ()
+    (line,) = disagreements(entries(tmp_path / "far", (10, 14, 38)), PAPER)
+    assert line == (
+        "LUSER-SW, Deblurring: ours 10/14/38, the paper's 10/14/34. Our step takes 0.50 GiB an image, the "
+        "paper's batches leave 0.65-0.71."
+    )
+
+
+@pytest.mark.parametrize(("precision", "theirs"), [("fp32", "0.65-0.71"), ("bf16", "")])
+def test_a_row_has_bounds_and_bytes(tmp_path, precision, theirs):
+    (row,) = memory_detail_table(entries(tmp_path, (10, 14, 36), precision=precision), PAPER).body
+    texts = [cell.text for cell in row.cells]
+    assert texts[1:4] == ["LUSER-SW", "one graph", precision]
+    assert texts[4:] == ["10 (8-10)", "14 (12-14)", "36 (34-36)", "0.50", theirs]
