@@ -5,7 +5,8 @@ from itertools import product
 
 from bench.paper import Paper
 from bench.report.choice import MemoryEntry, newest
-from bench.report.layout import Cell, Row, Table, answer, bytes_text, shape_text
+from bench.report.layout import Cell, Row, Table, answer, bytes_text, listing, shape_text
+from bench.report.table3 import SIMULATED, means_of
 
 GIB = 2**30
 ALLOWANCE_BYTES = int(0.6 * GIB)
@@ -32,10 +33,12 @@ def memory_detail_table(entries: Sequence[MemoryEntry], paper: Paper) -> Table:
     for task, shape in _blocks(entries, paper):
         mine = [entry for entry in entries if (entry.spec.task, entry.spec.image_shape) == (task, shape)]
         body += _block(f"{paper.task_title(task)} {shape_text(shape)}", mine, caps, paper)
+    means = {means_of(entry) for entry in entries}
     notes = (
+        f"Found on: {listing(sorted(means))}." if means != {SIMULATED} else "All batches and bytes are simulated.",
         "In brackets: the batches that surely fit and that may fit, by the upper and the lower bound of a simulation.",
         "GiB an image: by which the requested peak grows. The paper's: what its three caps leave an image, with 0 to "
-        "0.6 GiB for the rest.",
+        "0.6 GiB for the rest; at odds: no one figure explains all three.",
     )
     title = "Largest training batches with their bounds, and memory per image."
     return Table(
