@@ -1,0 +1,72 @@
+"""What users ask of the memory commands: what fits, why, and what needs a GPU."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from bench.memory.__main__ import main
+from bench.memory.explain import timeline
+from bench.memory.what_fits import largest_side
+from bench.record import MemorySpec
+
+SPEC = MemorySpec(
+    task="deblur", model="deq4ip", image_shape=(64, 64), policy="recompute", cap_bytes=2**30, backend="simulate"
+)
+
+
+def ask(*arguments):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments], standalone_mode=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["calibrate"], "absent: 0 CUDA devices"),
+        (["record", "history.json.gz"], "absent: 0 CUDA devices"),
+        (["--calibration", "h100", "--cap", "8GB"], "unknown calibration 'h100'"),
+        (["--image-size", "8"], "cannot read image size '8'"),
+    ],
+)
+def test_bad_input_is_one_clear_message(arguments, message, monkeypatch):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    answer = ask(*arguments)
+    assert message in answer.exception.format_message()
+
+
+def test_validate_says_what_to_run_first(tmp_path):
+    answer = ask("validate", "--results", tmp_path)
+    assert "run python -m bench.memory --backend cuda" in answer.exception.format_message()
+
+
+def test_a_cap_smaller_than_the_weights_is_a_record_that_says_what_one_image_takes(tmp_path):
+    options = ("--task", "deblur", "--model", "deq4ip", "--image-size", "32", "--format", "json")
+    answer = ask("--cap", "16MB", *options, "--results", tmp_path)
+    (row,) = json.loads(answer.stdout)
+    assert (row["max_batch"], row["status"]) == (0, "ok")
+    (path,) = (tmp_path / "memory").iterdir()
+    assert "not even one image fits: it takes" in json.loads(path.read_text())["message"]
+
+
+def test_the_largest_square_fits_and_the_next_does_not():
+    side = largest_side(SPEC)
+    assert side % 16 == 0
+    peaks = [timeline(SPEC.model_copy(update={"image_shape": (n, n)}), 1) for n in (side, side + 16)]
+    totals = [max(sum(course.layers.values())) for course in peaks]
+    assert totals[0] <= SPEC.cap_bytes < totals[1]
+
+
+def test_a_timeline_has_a_steps_phases_and_its_layers():
+    found = timeline(SPEC, 4)
+    assert [name for name, _ in found.phases] == ["forward", "backward", "optimiser"]
+    assert {"CUDA context", "weights", "optimiser", "network"} <= set(found.layers)
+    assert all((course >= 0).all() for course in found.layers.values())
+
+
+def test_explain_writes_a_picture_of_every_cell(tmp_path):
+    options = ("--task", "deblur", "--model", "deq4ip", "--image-size", "32", "--cap", "1GB")
+    answer = ask(*options, "--results", tmp_path / "r", "--explain", tmp_path / "pictures")
+    assert answer.exception is None
+    (picture,) = (tmp_path / "pictures").iterdir()
+    assert picture.name == "deblur-deq4ip-paper-fp32-1GB.png"
+    assert picture.stat().st_size > 10_000
