@@ -97,9 +97,8 @@ def test_stored_bytes_count_every_table_once():
     tables = {buffer.data_ptr(): buffer.nbytes for buffer in operator.buffers()}
     assert stored == sum(tables.values()) > 0
     fourier = build("fourier", PAPER, (24, 24))
-    before = ours(fourier).stored_bytes
-    fourier(phantom(fourier, 1))
-    assert ours(fourier).stored_bytes > before
+    # Its complex tables are made at the first use, and are no buffers.
+    assert ours(fourier).stored_bytes > sum(buffer.nbytes for buffer in fourier.buffers())
     assert Peer(fourier, fourier.adjoint).stored_bytes == 0
 
 
