@@ -6,8 +6,11 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+if not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")  # read when triton is first imported, by whichever library
 os.environ["RECONSTRUCTION_CACHE_DIR"] = ""  # tests, and the processes that they start, leave no matrices behind
 
 REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
