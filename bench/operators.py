@@ -75,11 +75,12 @@ def main(
 ) -> int:
     """Time the operators from the command line."""
     missing = [library for library in DISTRIBUTIONS if not is_installed(library)]
+    place = pick_device(device)
     if missing:
         click.echo(
             f"not installed, so not compared: {', '.join(missing)}; pip install .[astra,peers] brings them", err=True
         )
-    cells = operator_cells(operators, scans, device=pick_device(device), size=size, repeats=repeats)
+    cells = operator_cells(operators, scans, device=place, size=size, repeats=repeats)
     records = run_cells(cells, ResultStore(results), force=force)
     for record in records:
         if isinstance(record.values, OperatorsValues):
