@@ -17,6 +17,7 @@ from bench.report.render import render
 ROOT = Path(__file__).resolve().parents[3]
 HEADLINE = {
     *("table2.tex", "table2.csv", "table2.png", "table3.tex", "table3.png", "table4.tex", "table4.png"),
+    *("memory-detail.tex", "memory-detail.png"),
     *("figure2.png", "memory.png", "gain.png", "training.png", "stages.png", "README.md"),
     *("solvers.tex", "solvers.png", "gradients.tex", "gradients.png"),
     *("operators.png", "operators-table.tex", "operators-table.png", "operators-table.csv"),
@@ -120,7 +121,8 @@ def test_nothing_is_written_when_a_record_is_broken(samples, tmp_path):
 def test_records_without_accuracy_still_give_tables_3_and_4(samples, tmp_path):
     samples.memory("ct", "luser-dw", 8, 2)
     names = {path.name for path in render(samples.store.root, tmp_path / "reports")}
-    assert names == {"table3.tex", "table3.png", "table4.tex", "table4.png", "memory.png", "README.md"}
+    tables = {f"{name}.{ending}" for name in ("table3", "table4", "memory-detail") for ending in ("tex", "png")}
+    assert names == {*tables, "memory.png", "README.md"}
     assert "python -m bench.all\n" in (tmp_path / "reports" / "README.md").read_text(encoding="utf-8")
 
 
