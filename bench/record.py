@@ -7,10 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, Field, model_validator
 
+from bench.recipe import Recipe
 from bench.values import Frozen, Values
-
-PROTOCOL = 2
-"""Raised by every change that moves a number (see CHANGELOG.md); older records are then measured again."""
 
 Policy = Literal["paper", "recompute"]
 Loss = Literal["final", "aux"]
@@ -35,10 +33,15 @@ class Status(str, Enum):
 
 
 class _Spec(Frozen):
+    """A question about a model; its ``protocol`` is raised by every change that moves the kind's numbers.
+
+    Records of an older protocol are then measured again and not shown (see CHANGELOG.md).
+    """
+
     task: str
     model: str
     image_shape: tuple[int, int] = Field(description="height and width in pixels")
-    protocol: int = PROTOCOL
+    protocol: int = 2
 
     @property
     def subject(self) -> tuple[str, str]:
@@ -68,13 +71,12 @@ class AccuracySpec(_Spec):
     scale: str
     data: str = Field(description="label of the data source: 'generated', or the folder's own name")
     policy: Policy
-    steps: int
-    batch: int
+    precision: Precision = "fp32"
+    recipe: Recipe
     train_images: int
     test_images: int
     seed: int
-    jacobian_weight: float = Field(default=0.0, description="of the Jacobian's penalty; 0 without one")
-    pretrain_steps: int = Field(default=0, description="steps of training as a denoiser before; 0 without them")
+    protocol: int = 3
 
 
 class TimingSpec(_Spec):
@@ -95,6 +97,7 @@ class CallsSpec(_Spec):
     policy: Policy
     batch: int
     training_steps: int = Field(description="steps before the count: a deep-equilibrium model's depends on them")
+    protocol: int = 3
 
 
 class SolversSpec(_Spec):
@@ -120,7 +123,7 @@ class OperatorsSpec(Frozen):
     batches: tuple[int, ...]
     repeats: int = Field(description="turns; the slowest libraries sit some of them out")
     peers: tuple[str, ...] = Field(description="'name version' of every other library that took part")
-    protocol: int = PROTOCOL
+    protocol: int = 2
 
     @property
     def subject(self) -> tuple[str, str]:
@@ -171,6 +174,11 @@ class Measurement(Frozen):
     def cell_id(self) -> str:
         """Identity of the question."""
         return cell_id(self.spec)
+
+    @property
+    def current(self) -> bool:
+        """Whether it was measured by today's protocol of its kind."""
+        return self.spec.protocol == type(self.spec).model_fields["protocol"].default
 
 
 def cell_id(spec: BaseModel) -> str:

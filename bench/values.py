@@ -71,6 +71,15 @@ class SolverPoint(Frozen):
     backward_residuals: tuple[float, ...]
 
 
+class ValidationPoint(Frozen):
+    """How good the weights were at one point of a training run: means over the validation images."""
+
+    step: int = Field(description="optimiser steps done")
+    train_s: float = Field(description="of training up to here; validation does not count")
+    psnr_db: float
+    ssim: float
+
+
 class AccuracyValues(Frozen):
     """Scores of every held-out image and the course of the training."""
 
@@ -84,7 +93,14 @@ class AccuracyValues(Frozen):
         default=(), description="as solver_steps, each solve started at the r* of the stage before; LUSER only"
     )
     solver_trace: tuple[SolverPoint, ...] = Field(default=(), description="evenly spread over the training steps")
-    train_s: float
+    validation_trace: tuple[ValidationPoint, ...] = Field(default=(), description="of the averaged weights")
+    chosen_step: int | None = Field(
+        default=None, description="whose weights were the best by validation; None: the last"
+    )
+    train_s: float = Field(description="of training, without validation")
+    data_s: float = Field(default=0.0, description="of train_s: waiting for images")
+    step_s: float | None = Field(default=None, description="median of a training step")
+    weights: str | None = Field(default=None, description="file of the weights, relative to the results folder")
     example: str | None = Field(
         default=None, description="file of Figure 2's arrays, relative to the results folder; see bench.store"
     )

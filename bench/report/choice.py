@@ -7,7 +7,6 @@ from typing import Generic, TypeVar
 from pydantic import BaseModel
 
 from bench.record import (
-    PROTOCOL,
     AccuracySpec,
     CallsSpec,
     Measurement,
@@ -89,7 +88,7 @@ def load_records(store: ResultStore) -> Records:
         if record.values is not None and record.values.kind != record.spec.kind:
             path = store.path_of(record.spec, record.provenance)
             raise StoreError(f"{path}: not a valid record: {record.values.kind} values, {record.spec.kind} spec")
-    current = [record for record in every if record.spec.protocol == PROTOCOL]
+    current = [record for record in every if record.current]
     best = _one_environment(current)
     return Records(
         accuracy=_entries(best, AccuracySpec, AccuracyValues),

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.paper import Paper
-from bench.record import PROTOCOL
 from bench.report.choice import AccuracyEntry, AnyEntry, Records
 from bench.report.latex import environment
 from bench.report.layout import DIRTY, listing
@@ -61,7 +60,6 @@ def readme(exhibits: Sequence[Exhibit], records: Records, studies: Sequence[Stud
         commands=_commands(studies) + _other_commands(records),
         commits=_commits(records.all),
         paper=paper,
-        protocol=PROTOCOL,
         shown=len(records.all),
         outdated=records.outdated,
         left_out=sum(study.left_out for study in studies),

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.paper import Metric, Paper
+from bench.recipe import Recipe
 from bench.report.choice import AccuracyEntry, dominant
 from bench.values import ImageScore
 
@@ -159,6 +160,6 @@ def _grading(entry: AccuracyEntry) -> tuple[str, tuple[int, int], int]:
     return entry.spec.data, entry.spec.image_shape, entry.spec.test_images
 
 
-def _training(entry: AccuracyEntry) -> tuple[str, int, int, int, float, int]:
+def _training(entry: AccuracyEntry) -> tuple[str, str, Recipe, int]:
     spec = entry.spec
-    return spec.policy, spec.steps, spec.batch, spec.train_images, spec.jacobian_weight, spec.pretrain_steps
+    return spec.policy, spec.precision, spec.recipe, spec.train_images

@@ -16,10 +16,11 @@ METRICS: tuple[tuple[Metric, str, Callable[[float], str]], ...] = (
 LOSS_TITLES = {"final": "Final loss", "aux": "Aux loss"}
 CSV_FIELDS = (
     *("task", "model", "loss", "metric", "paper", "mean", "low95", "high95", "start", "images", "groups"),
-    *("seeds", "status", "scale", "data", "policy", "steps", "batch", "train_images", "image_height"),
+    *("seeds", "status", "scale", "data", "policy", "precision", "train_images", "steps", "batch", "image_height"),
     *("image_width", "device", "torch", "commit", "dirty"),
 )
-SPEC_FIELDS = ("scale", "data", "policy", "steps", "batch", "train_images")
+SPEC_FIELDS = ("scale", "data", "policy", "precision", "train_images")
+RECIPE_FIELDS = ("steps", "batch")
 
 
 def accuracy_table(study: Study, paper: Paper, name: str) -> Table:
@@ -68,7 +69,7 @@ def _condition(entries: Sequence[AccuracyEntry]) -> str:
         (
             "generated images" if source == "generated" else f"images of {source!r}",
             f"{shape_text(specs[0].image_shape)} pixels",
-            f"{listing(f'{s.steps:,}' for s in specs)} steps of batch {listing(s.batch for s in specs)}",
+            f"{listing(f'{s.recipe.steps:,}' for s in specs)} steps of batch {listing(s.recipe.batch for s in specs)}",
             f"at most {listing(f'{spec.train_images:,}' for spec in specs)} training images",
             f"{graded:,} test images",
             f"mean over seeds {listing(seeds)}" if len(seeds) > 1 else f"seed {seeds[0]}",
@@ -143,6 +144,7 @@ def _csv_row(study: Study, paper: Paper, key: tuple[str, str, str], metric: Metr
         "seeds": " ".join(str(entry.spec.seed) for entry in entries),
         "status": " ".join(dict.fromkeys(entry.status.value for entry in entries)),
         **{name: getattr(spec, name) for name in SPEC_FIELDS},
+        **{name: getattr(spec.recipe, name) for name in RECIPE_FIELDS},
         "image_height": spec.image_shape[0],
         "image_width": spec.image_shape[1],
         "device": " | ".join(dict.fromkeys(origin.device for origin in origins)),

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta, timezone
 import numpy as np
 import pytest
 
+from bench.recipe import Recipe
 from bench.record import (
     AccuracySpec,
     CallsSpec,
@@ -86,8 +87,7 @@ class Samples:
             scale=scale,
             data=data,
             policy="paper",
-            steps=steps,
-            batch=4,
+            recipe=Recipe(steps=steps, batch=4, learning_rate=1e-3),
             train_images=64,
             test_images=test_images,
             seed=seed,

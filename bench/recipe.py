@@ -1,0 +1,72 @@
+"""How a model is trained: one recipe per task, read from ``recipes.toml``. Never imports torch."""
+
+import sys
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from bench.values import Frozen
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+Augmentation = Literal["flip", "quarter-turn", "crop"]
+LAYERS = ("common", "tasks", "scales", "models")
+_FILE = Path(__file__).parent / "recipes.toml"
+
+
+class Recipe(Frozen):
+    """What decides a training run beside its model, images, loss and seed."""
+
+    steps: int = Field(ge=1, description="optimiser steps")
+    batch: int = Field(ge=1, description="images a step, over all processes")
+    optimizer: Literal["adam", "adamw"] = "adam"
+    learning_rate: float = Field(gt=0, description="the highest")
+    weight_decay: float = Field(default=0.0, ge=0, description="of adamw")
+    warmup: float = Field(default=0.0, ge=0, le=1, description="share of the run in which the rate rises linearly")
+    final_rate: float = Field(default=0.0, ge=0, le=1, description="share of the highest rate where the cosine ends")
+    clip_norm: float = Field(default=1.0, gt=0, description="largest norm of a gradient")
+    ema_decay: float = Field(default=0.0, ge=0, lt=1, description="of the weights' moving average; 0 for none")
+    augmentation: tuple[Augmentation, ...] = Field(default=(), description="of the training images, in this order")
+    validations: int = Field(default=0, ge=0, description="how often, evenly spread; the best weights are kept")
+    validation_images: int = Field(default=0, ge=0, description="of the validation split")
+    jacobian_weight: float = Field(default=0.0, ge=0, description="of the Jacobian's penalty; 0 without one")
+    pretrain_steps: int = Field(default=0, ge=0, description="of training as a denoiser before")
+    minutes: float | None = Field(default=None, gt=0, description="a budget of time, which replaces that of steps")
+
+
+def recipe_for(task: str, scale: str, model: str, **changes: Any) -> Recipe:
+    """Put a recipe together from the file's layers, the later over the earlier.
+
+    Args:
+        task: key of ``TASKS``; one that the file does not name has the common recipe.
+        scale: key of ``SCALES``.
+        model: key of ``MODELS``, or a user's own, which has the common recipe too.
+        changes: fields that a command's options replace.
+
+    Returns:
+        ``[common]``, then ``[tasks.<task>]``, ``[scales.<scale>]``, ``[scales.<scale>.<task>]``, ``[models.<model>]``
+        and the changes.
+    """
+    file = _layers()
+    of_scale = dict(file["scales"].get(scale, {}))
+    of_task_at_scale = {name: of_scale.pop(name) for name in list(of_scale) if isinstance(of_scale[name], dict)}
+    layers = (
+        file["common"],
+        file["tasks"].get(task, {}),
+        of_scale,
+        of_task_at_scale.get(task, {}),
+        file["models"].get(model, {}),
+        changes,
+    )
+    return Recipe(**{name: value for layer in layers for name, value in layer.items()})
+
+
+@lru_cache(maxsize=1)
+def _layers() -> dict[str, dict[str, Any]]:
+    content = tomllib.loads(_FILE.read_text(encoding="utf-8"))
+    return {layer: content.get(layer, {}) for layer in LAYERS}
