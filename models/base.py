@@ -87,12 +87,14 @@ def starting_image(y: Tensor, operator: ForwardOperator) -> Tensor:
     Returns:
         Images, (B, C, H, W).
 
+    Raises:
+        ValueError: if A measures nothing.
+
     Source: LUSER, Sec. 4.1.
     """
     if operator.data_shape == operator.image_shape:
         return y
-    with torch.autocast(y.device.type, enabled=False):  # physics is never computed in half precision
-        return operator.adjoint(y) / operator.norm() ** 2
+    return operator.adjoint(y) / _squared_norm(operator)
 
 
 def gradient_step(x: Tensor, y: Tensor, operator: ForwardOperator, step_size: Tensor) -> Tensor:
@@ -106,10 +108,19 @@ def gradient_step(x: Tensor, y: Tensor, operator: ForwardOperator, step_size: Te
         operator: A.
         step_size: scalar lambda, for an operator of norm one.
 
+    Raises:
+        ValueError: if A measures nothing.
+
     Source: LUSER, Sec. 3.
     """
-    with torch.autocast(x.device.type, enabled=False):
-        return x + (step_size / operator.norm() ** 2) * operator.pullback(x, y - operator(x))
+    return x + (step_size / _squared_norm(operator)) * operator.pullback(x, y - operator(x))
+
+
+def _squared_norm(operator: ForwardOperator) -> float:
+    norm = operator.norm()
+    if norm == 0:
+        raise ValueError("the operator measures nothing: every image has zero measurements")
+    return norm**2
 
 
 def parameter_counts(model: ReconstructionModel, operator: ForwardOperator) -> tuple[int, int]:

@@ -1,5 +1,6 @@
 """Operators as autograd functions: a derivative is again an application, and no intermediate is saved."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -11,6 +12,17 @@ if TYPE_CHECKING:
     from operators.base import ForwardOperator
 
 
+HALF = (torch.float16, torch.bfloat16)
+
+
+def _physics(compute: Callable[..., Tensor], *tensors: Tensor | None) -> Tensor:
+    """Compute without autocast, which is on in a backward pass too: physics is never done in half precision."""
+    given = [t.float() if t is not None and t.dtype in HALF else t for t in tensors]
+    device = next(t.device.type for t in tensors if t is not None)
+    with torch.autocast(device, enabled=False):
+        return compute(*given)
+
+
 class _Forward(torch.autograd.Function):
     """A(x); its derivative is the pullback. A linear operator's needs no x, so that nothing is saved at all."""
 
@@ -19,7 +31,7 @@ class _Forward(torch.autograd.Function):
         ctx.operator = operator
         if not operator.linear:
             ctx.save_for_backward(x)
-        return operator._forward(x)
+        return _physics(operator._forward, x)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
@@ -43,7 +55,7 @@ class _Pullback(torch.autograd.Function):
         if not operator.linear:
             assert x is not None
             ctx.save_for_backward(x, v)
-        return operator._pullback(x, v)
+        return _physics(operator._pullback, x, v)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, None]:
@@ -65,7 +77,7 @@ class _Gramian(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, operator: "ForwardOperator") -> Tensor:
         ctx.operator = operator
-        return operator._gramian(x)
+        return _physics(operator._gramian, x)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:

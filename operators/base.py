@@ -123,10 +123,11 @@ class ForwardOperator(nn.Module, ABC):
         """Return the largest singular value of J(0), by power iteration from a fixed start; cached.
 
         Returns:
-            ||A|| where A is linear, unitless, to about 1 % from below.
+            ||A|| where A is linear, unitless, to about 1 % from below; 0 where A measures nothing.
         """
         if self._norm is None:
-            self._norm = self._power_iteration()
+            with torch.autocast(self.device.type, enabled=False):
+                self._norm = self._power_iteration()
         return self._norm
 
     @torch.no_grad()
@@ -137,6 +138,8 @@ class ForwardOperator(nn.Module, ABC):
         for _ in range(NORM_ITERATIONS):
             x = self._normal(x / torch.linalg.vector_norm(x))
             norm = torch.linalg.vector_norm(x).sqrt()
+            if norm == 0:
+                break
         return float(norm)
 
     @abstractmethod

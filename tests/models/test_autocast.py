@@ -7,13 +7,13 @@ from bench.train import compute_gradients
 from models import MODELS, POLICIES, Anderson
 from models.implicit import implicit_fixed_point
 from models.problem import Context, FixedPointProblem
-from operators import GaussianBlur
+from operators import GaussianBlur, Radon, SubsampledFourier
 
 
-def gradients(name, policy, precision):
+def gradients(name, policy, precision, make_operator=GaussianBlur):
     torch.manual_seed(0)
-    model = MODELS[name](channels=3, policy=policy)
-    operator = GaussianBlur(image_shape=(16, 16))
+    operator = make_operator(image_shape=(16, 16))
+    model = MODELS[name](channels=operator.image_shape[0], policy=policy)
     truth = torch.rand(2, *operator.image_shape, generator=torch.Generator().manual_seed(1))
     model.train()
     report = compute_gradients(model, operator, operator(truth), truth, "final", precision=precision)
@@ -30,6 +30,23 @@ def test_a_step_in_mixed_precision_stays_near_full_precision(name, policy):
     # 136 layers that normalise by two small images each scatter bfloat16's rounding: LU-DnCNN's direction suffers.
     least = 0.2 if name == "lu-dncnn" else 0.95
     assert torch.nn.functional.cosine_similarity(exact, rough, dim=0) > least
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("make_operator", [Radon, SubsampledFourier])
+def test_physics_stays_in_full_precision_in_the_backward_pass_too(make_operator, policy, monkeypatch):
+    seen = set()
+    for name in ("_forward", "_adjoint"):
+        original = getattr(make_operator, name)
+
+        def spy(self, tensor, original=original):
+            seen.add((tensor.dtype.to_real(), torch.is_autocast_enabled("cpu")))
+            return original(self, tensor)
+
+        monkeypatch.setattr(make_operator, name, spy)
+    report, _ = gradients("luser-dw", policy, "bf16", make_operator)
+    assert report.norm.isfinite()
+    assert seen == {(torch.float32, False)}
 
 
 class Halves(FixedPointProblem):

@@ -7,7 +7,7 @@ import torch
 
 from models import MODELS, POLICIES, ReconstructionModel, parameter_counts
 from models.base import gradient_step, starting_image
-from operators import CallCounter, GaussianBlur, SubsampledFourier
+from operators import CallCounter, GaussianBlur, Radon, SubsampledFourier
 
 # LUSER, Table 3.
 PAPER_COUNTS = {
@@ -176,3 +176,9 @@ def test_gradient_step_descends_the_data_misfit():
         x = gradient_step(x, y, operator, torch.tensor(0.5))
     assert misfits == sorted(misfits, reverse=True)
     assert misfits[-1] < 0.1 * misfits[0]
+
+
+def test_an_operator_that_measures_nothing_is_refused():
+    operator = Radon((4, 4), num_angles=3, num_detectors=2, detector_spacing=50.0)
+    with pytest.raises(ValueError, match="measures nothing"):
+        MODELS["luser-sw"](channels=1)(torch.zeros(1, 1, 3, 2), operator)

@@ -34,6 +34,7 @@ def test_a_detector_row_that_misses_it_altogether_is_zero(dtype):
     for batch in (1, 5):
         assert not operator(torch.ones(batch, 1, 4, 4, dtype=dtype)).any()
         assert not operator.adjoint(torch.ones(batch, 1, 3, 2, dtype=dtype)).any()
+    assert operator.norm() == 0
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
