@@ -12,15 +12,11 @@ if TYPE_CHECKING:
     from operators.base import ForwardOperator
 
 
-HALF = (torch.float16, torch.bfloat16)
-
-
 def _physics(compute: Callable[..., Tensor], *tensors: Tensor | None) -> Tensor:
     """Compute without autocast, which is on in a backward pass too: physics is never done in half precision."""
-    given = [t.float() if t is not None and t.dtype in HALF else t for t in tensors]
     device = next(t.device.type for t in tensors if t is not None)
     with torch.autocast(device, enabled=False):
-        return compute(*given)
+        return compute(*tensors)
 
 
 class _Forward(torch.autograd.Function):
