@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import click
 from rich.console import Console
@@ -20,23 +20,27 @@ from bench.cli import (
     selection_options,
 )
 from bench.environment import pick_device
-from bench.experiment import Stabilisers, accuracy_cells, mean_psnr_db
-from bench.record import AccuracySpec, Loss, Measurement, Policy
+from bench.experiment import LOSSES, Training, accuracy_cells, discard_checkpoints, mean_psnr_db
+from bench.recipe_options import given, recipe_options
+from bench.record import AccuracySpec, Loss, Measurement, Policy, Precision
 from bench.runner import all_answered, run_cells
 from bench.scales import SCALES
 from bench.sources import check_sources, data_sources
 from bench.store import ResultStore
-from bench.tasks import PAPER_TASKS
+from bench.tasks import PAPER_TASKS, TASKS
+from bench.training.processes import loggers, make_fabric
 from bench.values import AccuracyValues
 from models import MODELS
 
-LOSSES: tuple[Loss, ...] = get_args(Loss)
+PRECISION = "bf16 runs the networks under autocast; weights, operators and solvers stay in float32."
+SEED = "Of initial weights, image order, views and noise; repeatable."
 
 HELP = f"""Train models and grade them on held-out images by PSNR and SSIM.
 
-The networks are always the paper's; the scale decides image size and training length. Without --data the images
-are generated, so nothing has to be downloaded. The task diffraction is none of the paper's: it is measured where
---task names it.
+The networks are always the paper's; the scale decides image size and training length, bench/recipes.toml how each
+task is trained. Without --data the images are generated, so nothing has to be downloaded. The task diffraction is
+none of the paper's: it is measured where --task names it. A training that is interrupted goes on where it was; under
+torchrun several GPUs share every batch.
 
 \b
 Examples:
@@ -44,6 +48,8 @@ Examples:
   python -m bench.accuracy --task deblur --model luser-dw --loss final
   python -m bench.accuracy --task ct --scale small --data LODOPAB
   python -m bench.accuracy --model deq4ip --pretrain-steps 200 --jacobian-weight 2.5
+  python -m bench.accuracy --task ct --model luser-dw --scale paper --minutes 600 --precision bf16 --data LODOPAB
+  torchrun --nproc-per-node 4 -m bench.accuracy --task ct --scale paper --data LODOPAB --workers 4
   python -m bench.accuracy --all --data deblur=PHOTOS --data ct=LODOPAB --data mri4x=FASTMRI --data mri8x=FASTMRI
 
 {EXIT_CODES}
@@ -63,21 +69,17 @@ Examples:
 @policy_option
 @scale_option
 @data_option
+@recipe_options
+@click.option("--precision", type=click.Choice(get_args(Precision)), default="fp32", show_default=True, help=PRECISION)
+@click.option("--seed", "seeds", type=int, multiple=True, default=(0,), show_default=True, help=SEED)
+@click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True, help="Processes that read images.")
+@click.option("--keep-weights", is_flag=True, help="Store the trained weights, in the folder weights of the results.")
 @click.option(
-    "--jacobian-weight",
-    type=click.FloatRange(min=0),
-    default=0.0,
-    show_default=True,
-    help="Penalty on the maps' Jacobian, for models with fixed points (2.5 in MDEQ's recipe).",
+    "--example", metavar="PATTERN", help="Name of the held-out image that Figure 2 shows. Default: the first."
 )
 @click.option(
-    "--pretrain-steps",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Steps of training as a denoiser before, for models whose network can be one (deq4ip).",
+    "--tensorboard", type=click.Path(path_type=Path), help="Folder for TensorBoard (pip install .[tensorboard])."
 )
-@click.option("--seed", default=0, show_default=True, help="Of initial weights, image order and noise.")
 @common_options
 def main(
     everything: bool,
@@ -87,46 +89,52 @@ def main(
     policies: Sequence[Policy],
     scale: str,
     data: Sequence[str],
-    jacobian_weight: float,
-    pretrain_steps: int,
-    seed: int,
+    precision: Precision,
+    seeds: Sequence[int],
+    workers: int,
+    keep_weights: bool,
+    example: str | None,
+    tensorboard: Path | None,
     results: Path,
     force: bool,
     device: str,
+    **changes: Any,
 ) -> int:
     """Run the training cells from the command line."""
     if not (everything or tasks or models or losses):
         raise click.ClickException("say what to train: --all, or --task, --model or --loss")
-    store, sources = ResultStore(results), data_sources(data)
-    check_sources(tasks or PAPER_TASKS, sources, SCALES[scale])
-    stabilisers = Stabilisers(jacobian_weight, pretrain_steps)
-    _check(stabilisers, models or tuple(MODELS))
-    cells = accuracy_cells(
-        tasks or PAPER_TASKS,
-        models or tuple(MODELS),
-        losses or LOSSES,
-        SCALES[scale],
-        sources,
-        store,
-        device=pick_device(device),
-        seed=seed,
-        policies=policies,
-        stabilisers=stabilisers,
+    training = Training(
+        scale=SCALES[scale],
+        sources=data_sources(data),
+        store=ResultStore(results),
+        fabric=make_fabric(pick_device(device), loggers(tensorboard)),
+        precision=precision,
+        changes=given(changes),
+        workers=workers,
+        example=example,
+        keep_weights=keep_weights,
     )
+    check_sources(tasks or PAPER_TASKS, training.sources, training.scale)
+    _check(training, models or tuple(MODELS))
+    training.fabric.launch()
+    cells = accuracy_cells(training, tasks or PAPER_TASKS, models or tuple(MODELS), losses or LOSSES, policies, seeds)
     if not cells:
         raise click.ClickException("nothing to train: deq4ip has one stage, so --loss aux does not apply to it")
-    records = run_cells(cells, store, force=force)
-    Console().print(_table(records))
+    discard_checkpoints(cells, training)
+    records = run_cells(cells, training.store, force=force, fabric=training.fabric)
+    discard_checkpoints(cells, training)
+    if training.fabric.is_global_zero:
+        Console().print(_table(records))
     return 0 if all_answered(records) else EXIT_FAILED_CELLS
 
 
-def _check(stabilisers: Stabilisers, models: Sequence[str]) -> None:
+def _check(training: Training, models: Sequence[str]) -> None:
     """Refuse an option that no chosen model knows, rather than ignore it."""
-    known = [stabilisers.of(model) for model in models]
-    if stabilisers.jacobian_weight and not any(one.jacobian_weight for one in known):
-        raise click.ClickException(f"--jacobian-weight: no fixed point in {', '.join(models)}")
-    if stabilisers.pretrain_steps and not any(one.pretrain_steps for one in known):
-        raise click.ClickException(f"--pretrain-steps: no denoiser in {', '.join(models)}; deq4ip has one")
+    recipes = [training.recipe(task, model) for task in TASKS for model in models]
+    reasons = {"jacobian_weight": "no fixed point", "pretrain_steps": "no denoiser"}
+    for name, reason in reasons.items():
+        if training.changes.get(name) and not any(getattr(recipe, name) for recipe in recipes):
+            raise click.ClickException(f"--{name.replace('_', '-')}: {reason} in {', '.join(models)}")
 
 
 def _table(records: Sequence[Measurement]) -> Table:

@@ -5,11 +5,10 @@ from pathlib import Path
 
 import click
 
-from bench.accuracy import LOSSES
 from bench.calls import call_cells
 from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, common_options, data_option, output_option, run, scale_option
 from bench.environment import pick_device
-from bench.experiment import accuracy_cells
+from bench.experiment import Training, accuracy_cells
 from bench.memory.cells import TABLE3_CAPS_BYTES, TABLE3_TASKS, memory_cells, simulate_ahead
 from bench.record import Measurement
 from bench.report.render import render
@@ -19,6 +18,7 @@ from bench.sources import check_sources, data_sources
 from bench.store import ResultStore
 from bench.tasks import PAPER_TASKS
 from bench.timing import TIMED_TASKS, timing_cells
+from bench.training.processes import make_fabric
 from models import MODELS, POLICIES
 
 HELP = f"""Measure everything the paper's Tables 2-4 and Figure 2 need, then render them.
@@ -45,13 +45,14 @@ def main(scale: str, data: Sequence[str], output: Path, results: Path, force: bo
     models, chosen = tuple(MODELS), SCALES[scale]
     sources = data_sources(data)
     check_sources(PAPER_TASKS, sources, chosen)
+    training = Training(scale=chosen, sources=sources, store=store, fabric=make_fabric(place))
     # Memory is proved with bench.memory, which needs the GPU for itself; here it is simulated. It comes first:
     # timing takes each model's own maximum batch from it.
     stages: dict[str, Callable[[], list[Cell]]] = {
         "memory": lambda: memory_cells(TABLE3_TASKS, models, POLICIES, TABLE3_CAPS_BYTES, None),
         "operator calls": lambda: call_cells(PAPER_TASKS, models, ("paper",), device=place),
         "time": lambda: timing_cells(TIMED_TASKS, models, chosen, store=store, device=place),
-        "accuracy": lambda: accuracy_cells(PAPER_TASKS, models, LOSSES, chosen, sources, store, device=place),
+        "accuracy": lambda: accuracy_cells(training, PAPER_TASKS, models),
     }
     records: list[Measurement] = []
     for number, (name, cells) in enumerate(stages.items(), start=1):

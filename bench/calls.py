@@ -19,11 +19,13 @@ from bench.cli import (
 )
 from bench.environment import pick_device, provenance
 from bench.progress import Reporter
+from bench.recipe import Recipe
 from bench.record import CallsSpec, Measurement, Policy, Provenance, Status
 from bench.runner import Cell, Outcome, all_answered, run_cells
 from bench.store import ResultStore
 from bench.tasks import PAPER_TASKS, TASKS
-from bench.train import Recipe, compute_gradients, fit
+from bench.train import Run, fit
+from bench.training.step import compute_gradients
 from bench.values import CallsValues
 from models import MODELS
 from operators import CallCounter
@@ -119,7 +121,8 @@ def count_calls(spec: CallsSpec, device: torch.device) -> CallsValues:
     model.policy = spec.policy
     train = task.load_split(None, "train", image_shape=spec.image_shape, count=8, seed=0)
     held_out = task.load_split(None, "test", image_shape=spec.image_shape, count=1, seed=0)
-    fit(model, operator, task, train, Recipe(spec.training_steps, spec.batch, 1e-3, "final", seed=0))
+    recipe = Recipe(steps=spec.training_steps, batch=spec.batch, learning_rate=1e-3)
+    fit(Run(model=model, operator=operator, task=task, images=train, recipe=recipe))
     truth = held_out[0].image[None].to(device)
     y = task.measure(operator, truth, torch.Generator().manual_seed(0))
     operator.norm()  # known before the count begins

@@ -1,125 +1,139 @@
 """Accuracy cells: train one model on one task, reconstruct held-out images, grade them."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import torch
+from lightning_fabric import Fabric
 
 from bench.cli import resolve_model
-from bench.data import source_label
+from bench.data import ImageSplit, Split, source_label
 from bench.environment import provenance
-from bench.evaluate import Grades, evaluate
-from bench.pretrain import pretrain
+from bench.evaluate import evaluate
 from bench.progress import Reporter
-from bench.record import AccuracySpec, Loss, Policy, Provenance, Status
+from bench.recipe import Recipe, recipe_for
+from bench.record import AccuracySpec, Loss, Policy, Precision, Provenance, Spec, Status
 from bench.runner import Cell, Outcome
 from bench.scales import Scale
 from bench.store import ResultStore
 from bench.tasks import TASKS
-from bench.train import Recipe, TrainingLog, fit
+from bench.train import Run, fit
+from bench.training.batches import reading_shape
+from bench.training.log import TrainingLog
+from bench.training.pretrain import pretrain
 from bench.values import AccuracyValues
+from bench.weights import save_weights
+from models import ReconstructionModel
+
+LOSSES: tuple[Loss, ...] = ("final", "aux")
 
 
-@dataclass(frozen=True)
-class Stabilisers:
-    """What may steady the training of models with fixed points; each acts on the models that know it.
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """How the cells of one sweep train: what is asked, and what leaves the weights as they are.
 
     Attributes:
-        jacobian_weight: of the Jacobian's penalty; 0 for none.
-        pretrain_steps: steps of training as a denoiser before; 0 for none.
+        scale: image size and numbers of images.
+        sources: task -> folder of real images; generated images elsewhere.
+        store: where checkpoints, weights and Figure 2's arrays go.
+        fabric: where to train.
+        precision: ``fp32`` or ``bf16``.
+        changes: of the recipe.
+        workers: processes that read images ahead.
+        example: pattern of the name of the image that Figure 2 shows; the first image where it is None.
+        keep_weights: whether the trained weights are stored.
     """
 
-    jacobian_weight: float = 0.0
-    pretrain_steps: int = 0
+    scale: Scale
+    sources: Mapping[str, Path]
+    store: ResultStore
+    fabric: Fabric
+    precision: Precision = "fp32"
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    workers: int = 0
+    example: str | None = None
+    keep_weights: bool = False
 
-    def of(self, model: str) -> "Stabilisers":
-        """Return what applies to a model: no penalty without fixed points, no pre-training without denoiser."""
+    def recipe(self, task: str, model: str) -> Recipe:
+        """Return a task's recipe without what the model does not know: a Jacobian, a denoiser."""
         made = resolve_model(model)
-        return Stabilisers(
-            self.jacobian_weight if hasattr(made, "jacobian_penalty") else 0.0,
-            self.pretrain_steps if hasattr(made, "denoise") else 0,
-        )
+        known = {"jacobian_weight": hasattr(made, "jacobian_penalty"), "pretrain_steps": hasattr(made, "denoise")}
+        recipe = recipe_for(task, self.scale.name, model, **self.changes)
+        return recipe.model_copy(update={name: 0 for name, applies in known.items() if not applies})
+
+    def load_split(self, spec: AccuracySpec, split: Split, shape: tuple[int, int], count: int) -> ImageSplit[Any]:
+        """Open one split of a cell's images."""
+        return TASKS[spec.task].load_split(self.sources.get(spec.task), split, image_shape=shape, count=count, seed=0)
 
 
 def accuracy_cells(
+    training: Training,
     tasks: Sequence[str],
     models: Sequence[str],
-    losses: Sequence[Loss],
-    scale: Scale,
-    sources: Mapping[str, Path],
-    store: ResultStore,
-    *,
-    device: torch.device,
-    seed: int = 0,
+    losses: Sequence[Loss] = LOSSES,
     policies: Sequence[Policy] = ("paper",),
-    stabilisers: Stabilisers = Stabilisers(),  # immutable
+    seeds: Sequence[int] = (0,),
 ) -> list[Cell]:
-    """Return one cell per task, model, loss and policy; a model without stages has no auxiliary loss and no such cell.
+    """Return one cell per seed, task, model, loss and policy; a model without stages has no auxiliary loss.
 
     Args:
+        training: what all of them share.
         tasks: keys of ``TASKS``.
         models: keys of ``MODELS`` or ``package.module:Model``.
         losses: ``final``, ``aux``.
-        scale: image size and length of the training.
-        sources: task -> folder of real images; generated images elsewhere.
-        store: where Figure 2's arrays go.
-        device: where to train.
-        seed: of initial weights, image order and noise.
         policies: ``paper``, ``recompute``.
-        stabilisers: for models with fixed points.
+        seeds: of initial weights, image order, views and noise.
     """
-    where = provenance(device)
+    where = provenance(training.fabric.device)
     cells = []
-    for task, model in product(tasks, models):
-        staged = getattr(resolve_model(model), "supports_auxiliary_loss", True)
-        for loss, policy in product(losses, policies):
-            if loss == "final" or staged:
-                source = sources.get(task)
-                spec = _spec(task, model, loss, scale, source, seed, policy, stabilisers.of(model))
-                cells.append(_cell(spec, source, scale, where, store, device))
+    for seed, task, model, loss, policy in product(seeds, tasks, models, losses, policies):
+        if loss == "final" or getattr(resolve_model(model), "supports_auxiliary_loss", True):
+            cells.append(_cell(_spec(training, task, model, loss, policy, seed), training, where))
     return cells
 
 
-def _spec(
-    task: str,
-    model: str,
-    loss: Loss,
-    scale: Scale,
-    source: Path | None,
-    seed: int,
-    policy: Policy,
-    stabilisers: Stabilisers,
-) -> AccuracySpec:
+def discard_checkpoints(cells: Iterable[Cell], training: Training) -> None:
+    """Delete the checkpoints of cells that are finished."""
+    store = training.store
+    for cell in cells if training.fabric.is_global_zero else ():
+        if store.finished(cell.spec, cell.provenance) is not None:
+            checkpoint_of(cell.spec, cell.provenance, store).unlink(missing_ok=True)
+
+
+def checkpoint_of(spec: Spec, where: Provenance, store: ResultStore) -> Path:
+    """Return the file that an interrupted training goes on from."""
+    return store.root / "checkpoints" / store.path_of(spec, where).with_suffix(".safetensors").name
+
+
+def _spec(training: Training, task: str, model: str, loss: Loss, policy: Policy, seed: int) -> AccuracySpec:
+    scale = training.scale
     return AccuracySpec(
         task=task,
         model=model,
         image_shape=scale.image_shape(task),
         loss=loss,
         scale=scale.name,
-        data=source_label(source),
+        data=source_label(training.sources.get(task)),
         policy=policy,
-        steps=scale.steps,
-        batch=scale.batch,
+        precision=training.precision,
+        recipe=training.recipe(task, model),
         train_images=scale.train_images,
         test_images=scale.test_images,
         seed=seed,
-        jacobian_weight=stabilisers.jacobian_weight,
-        pretrain_steps=stabilisers.pretrain_steps,
     )
 
 
-def _cell(
-    spec: AccuracySpec,
-    source: Path | None,
-    scale: Scale,
-    where: Provenance,
-    store: ResultStore,
-    device: torch.device,
-) -> Cell:
+def _cell(spec: AccuracySpec, training: Training, where: Provenance) -> Cell:
     def measure(reporter: Reporter) -> Outcome:
-        log, grades = _train_and_grade(spec, source, scale, device, reporter)
+        model, log = _train(spec, training, checkpoint_of(spec, where, training.store), reporter)
+        if not training.fabric.is_global_zero:
+            return Outcome(Status.OK, None)
+        task, shape = TASKS[spec.task], spec.image_shape
+        test = training.load_split(spec, "test", shape, spec.test_images)
+        grades = evaluate(model, task.operator_at(shape, training.fabric.device), task, test)
         values = AccuracyValues(
             items=grades.items,
             loss_trace=tuple(log.losses),
@@ -128,36 +142,63 @@ def _cell(
             warm_solver_steps=grades.warm_solver_steps,
             residuals=grades.residuals,
             solver_trace=tuple(log.solver_trace),
+            validation_trace=tuple(log.validation_trace),
+            chosen_step=log.chosen_step,
             train_s=log.train_s,
-            example=store.add_example(spec, where, **grades.example),
+            data_s=log.data_s,
+            step_s=log.median_step_s,
+            weights=_store_weights(spec, training, where, model),
+            example=training.store.add_example(spec, where, **grades.example),
         )
         if log.diverged:
-            message = f"{log.skipped} of {len(log.losses)} steps were not finite; training ended there"
+            message = f"{log.skipped} of {log.step} steps were not finite; training ended there"
             return Outcome(Status.DIVERGED, values, message)
         return Outcome(Status.OK, values, summary=_gain(values))
 
-    return Cell(spec, where, measure, f"{spec.loss} loss")
+    return Cell(spec, where, measure, f"{spec.loss} loss, seed {spec.seed}")
 
 
-def _train_and_grade(
-    spec: AccuracySpec, source: Path | None, scale: Scale, device: torch.device, reporter: Reporter
-) -> tuple[TrainingLog, Grades]:
-    task = TASKS[spec.task]
+def _store_weights(spec: AccuracySpec, training: Training, where: Provenance, model: ReconstructionModel) -> str | None:
+    if not training.keep_weights:
+        return None
+    relative = Path("weights") / training.store.path_of(spec, where).with_suffix(".safetensors").name
+    save_weights(training.store.root / relative, model, spec)
+    return relative.as_posix()
+
+
+def _train(
+    spec: AccuracySpec, training: Training, checkpoint: Path, reporter: Reporter
+) -> tuple[ReconstructionModel, TrainingLog]:
+    task, recipe = TASKS[spec.task], spec.recipe
     torch.manual_seed(spec.seed)
-    operator = task.operator_at(spec.image_shape, device)
-    model = resolve_model(spec.model)(channels=task.channels).to(device)
+    model = resolve_model(spec.model)(channels=task.channels).to(training.fabric.device)
     model.policy = spec.policy
-    train = task.load_split(source, "train", image_shape=spec.image_shape, count=spec.train_images, seed=0)
-    test = task.load_split(source, "test", image_shape=spec.image_shape, count=spec.test_images, seed=0)
+    read_at = reading_shape(spec.image_shape, recipe.augmentation)
+    images = training.load_split(spec, "train", read_at, spec.train_images)
+    if recipe.pretrain_steps and not checkpoint.exists():
 
-    def report(what: str, steps: int) -> Callable[[int, float], None]:
-        return lambda step, loss: reporter.detail(f"{what}step {step + 1}/{steps}, loss {loss:.5f}")
+        def denoising(step: int, loss: float) -> None:
+            reporter.detail(f"denoiser, step {step + 1}/{recipe.pretrain_steps}, loss {loss:.5f}")
 
-    recipe = Recipe(spec.steps, spec.batch, scale.learning_rate, spec.loss, spec.seed, spec.jacobian_weight)
-    if spec.pretrain_steps:
-        pretrain(model, train, recipe, spec.pretrain_steps, report("denoiser, ", spec.pretrain_steps))
-    log = fit(model, operator, task, train, recipe, report("", spec.steps))
-    return log, evaluate(model, operator, task, test)
+        pretrain(model, images, recipe, spec.seed, denoising)
+    validation = None
+    if recipe.validations:
+        validation = training.load_split(spec, "validation", spec.image_shape, recipe.validation_images)
+    run = Run(
+        model=model,
+        operator=task.operator_at(spec.image_shape, training.fabric.device),
+        task=task,
+        images=images,
+        recipe=recipe,
+        loss=spec.loss,
+        seed=spec.seed,
+        validation=validation,
+        precision=spec.precision,
+        checkpoint=checkpoint,
+        workers=training.workers,
+        fabric=training.fabric,
+    )
+    return model, fit(run, lambda log, done: reporter.detail(log.summary(done)))
 
 
 def mean_psnr_db(values: AccuracyValues) -> tuple[float, float]:

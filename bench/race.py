@@ -13,7 +13,7 @@ from bench.memory.storage import StorageRecorder
 from bench.peers import peer_solvers
 from bench.record import SolversSpec
 from bench.tasks import TASKS
-from bench.train import make_optimizer, reconstruction_loss, training_step
+from bench.training.step import make_optimizer, reconstruction_loss, training_step
 from bench.values import MethodRow, RuleRow, SolversValues
 from models import GRADIENTS, SOLVERS, FixedPointSolver, Luser, LuserSW, Unrolled
 from models.base import starting_image

@@ -1,5 +1,6 @@
 """How a model is trained: one recipe per task, read from ``recipes.toml``. Never imports torch."""
 
+import math
 import sys
 from functools import lru_cache
 from pathlib import Path
@@ -37,6 +38,14 @@ class Recipe(Frozen):
     jacobian_weight: float = Field(default=0.0, ge=0, description="of the Jacobian's penalty; 0 without one")
     pretrain_steps: int = Field(default=0, ge=0, description="of training as a denoiser before")
     minutes: float | None = Field(default=None, gt=0, description="a budget of time, which replaces that of steps")
+
+    def rate_at(self, done: float) -> float:
+        """Return the learning rate at a share of the run: a linear rise, then half a cosine."""
+        if done < self.warmup:
+            # Half a per cent of a run rather than nothing at its first step, which would be wasted.
+            return self.learning_rate * max(done, 0.005) / self.warmup
+        fallen = (done - self.warmup) / max(1 - self.warmup, 1e-9)
+        return self.learning_rate * (self.final_rate + (1 - self.final_rate) * (1 + math.cos(math.pi * fallen)) / 2)
 
 
 def recipe_for(task: str, scale: str, model: str, **changes: Any) -> Recipe:

@@ -1,11 +1,13 @@
 """Runs cells: skips what is stored, records how each one ended, and never lets one take the rest down."""
 
+import io
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
 import torch
+from lightning_fabric import Fabric
 
 from bench.progress import Reporter
 from bench.record import Measurement, Provenance, Spec, Status
@@ -52,7 +54,9 @@ class Cell:
         return " ".join((self.spec.kind, *self.spec.subject, self.variant))
 
 
-def run_cells(cells: Sequence[Cell], store: ResultStore, *, force: bool = False) -> list[Measurement]:
+def run_cells(
+    cells: Sequence[Cell], store: ResultStore, *, force: bool = False, fabric: Fabric | None = None
+) -> list[Measurement]:
     """Answer every cell, from the store where it is finished there.
 
     An exception inside a cell becomes a record with a status and a message. An interrupt is passed on;
@@ -62,12 +66,15 @@ def run_cells(cells: Sequence[Cell], store: ResultStore, *, force: bool = False)
         cells: what to measure.
         store: where records go.
         force: measure again what is finished.
+        fabric: the processes that answer every cell together. The first one stores and reports, and an exception
+            ends them all: the others would wait for the one that failed for ever.
 
     Returns:
         One record a cell, in order.
     """
     records = []
-    with Reporter(len(cells)).live() as reporter:
+    leads, alone = (fabric is None or fabric.is_global_zero), (fabric is None or fabric.world_size == 1)
+    with Reporter(len(cells), stream=None if leads else io.StringIO()).live() as reporter:
         for cell in cells:
             reporter.start(cell.label)
             stored = None if force else store.finished(cell.spec, cell.provenance)
@@ -76,7 +83,7 @@ def run_cells(cells: Sequence[Cell], store: ResultStore, *, force: bool = False)
                 records.append(stored)
                 continue
             started = time.monotonic()
-            outcome = _measure(cell, reporter)
+            outcome = _measure(cell, reporter) if alone else cell.measure(reporter)
             record = Measurement(
                 spec=cell.spec,
                 status=outcome.status,
@@ -84,7 +91,8 @@ def run_cells(cells: Sequence[Cell], store: ResultStore, *, force: bool = False)
                 message=outcome.message,
                 provenance=cell.provenance.model_copy(update={"created": datetime.now(timezone.utc)}),
             )
-            store.add(record)
+            if leads:
+                store.add(record)
             records.append(record)
             summary = outcome.summary or outcome.message or outcome.status.value
             reporter.finish(f"{summary}, {time.monotonic() - started:.1f} s")

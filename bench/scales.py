@@ -1,4 +1,4 @@
-"""How large a training run is: image size, steps, batch, images."""
+"""How large a study is: image size and images."""
 
 from dataclasses import dataclass, field
 
@@ -12,21 +12,15 @@ class Scale:
     Attributes:
         name: key in ``SCALES``.
         image_shapes: task -> (H, W) in pixels; a task that is absent has the paper's.
-        steps: optimiser steps.
-        batch: images a step.
         train_images: images of the training split in use.
         test_images: held-out images that are graded.
-        learning_rate: peak rate of the one-cycle schedule.
         timed_shapes: task -> (H, W) for timings alone, which need large batches; absent ones are as for training.
     """
 
     name: str
     image_shapes: dict[str, tuple[int, int]] = field(default_factory=dict)
-    steps: int
-    batch: int
     train_images: int
     test_images: int
-    learning_rate: float = 1e-3
     timed_shapes: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def image_shape(self, task: str) -> tuple[int, int]:
@@ -45,18 +39,12 @@ def _square(size: int) -> dict[str, tuple[int, int]]:
 SCALES = {
     scale.name: scale
     for scale in (
-        Scale(
-            name="quick",
-            image_shapes=_square(48),
-            steps=24,
-            batch=1,
-            train_images=64,
-            test_images=8,
-            learning_rate=2e-3,
-            timed_shapes=_square(32),
-        ),
-        Scale(name="small", image_shapes=_square(64), steps=200, batch=4, train_images=256, test_images=15),
-        Scale(name="paper", steps=20_000, batch=2, train_images=40_000, test_images=4_000, learning_rate=5e-4),
+        Scale(name="quick", image_shapes=_square(48), train_images=64, test_images=8, timed_shapes=_square(32)),
+        Scale(name="small", image_shapes=_square(64), train_images=512, test_images=32),
+        Scale(name="paper", train_images=40_000, test_images=4_000),
     )
 }
-"""``quick`` ends within minutes on two cores, ``small`` within hours, ``paper`` wants a GPU."""
+"""``quick`` ends within minutes on two cores, ``small`` within hours, ``paper`` wants a GPU.
+
+How long and how fast each trains stands in ``recipes.toml``.
+"""

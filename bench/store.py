@@ -9,7 +9,6 @@ results/
 import io
 import os
 import sys
-import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
+from bench.files import write_atomically
 from bench.record import Measurement, Provenance, Spec, cell_id
 
 if sys.version_info >= (3, 11):
@@ -53,7 +53,7 @@ class ResultStore:
             The record's file.
         """
         path = self.path_of(record.spec, record.provenance)
-        _write_atomically(path, (record.model_dump_json(indent=1) + "\n").encode())
+        write_atomically(path, (record.model_dump_json(indent=1) + "\n").encode())
         return path
 
     def add_example(self, spec: BaseModel, provenance: Provenance, **arrays: NDArray[np.float32]) -> str:
@@ -70,7 +70,7 @@ class ResultStore:
         relative = Path("examples") / f"{cell_id(spec)[:8]}-{provenance.env_id[:8]}.npz"
         buffer = io.BytesIO()
         np.savez_compressed(buffer, allow_pickle=False, **{k: arrays[k].astype(np.float16) for k in EXAMPLE_KEYS})
-        _write_atomically(self.root / relative, buffer.getvalue())
+        write_atomically(self.root / relative, buffer.getvalue())
         return relative.as_posix()
 
     def example(self, relative: str) -> dict[str, NDArray[np.float32]]:
@@ -153,23 +153,3 @@ def _read(path: Path) -> Measurement:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "file"
         raise StoreError(f"{path}: not a valid record: {where}: {first['msg']}") from error
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    if sys.platform != "win32":
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)

@@ -31,7 +31,7 @@ from bench.runner import Cell, Outcome, all_answered, run_cells
 from bench.scales import SCALES, Scale
 from bench.store import ResultStore
 from bench.tasks import TASKS
-from bench.train import make_optimizer, training_step
+from bench.training.step import make_optimizer, training_step
 from bench.values import MemoryValues, TimingValues
 from models import MODELS
 

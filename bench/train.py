@@ -1,246 +1,224 @@
-"""Training: one step, which memory and timing measure too, and the loop around it."""
+"""Trains a model: resumable at every step, on one device or on several."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
+from lightning_fabric import Fabric
 from torch import Tensor
-from torch.nn import functional as F
-from torch.utils.data import DataLoader, RandomSampler
 
-from bench.data import ImageSplit, LabelledImage
+from bench.data import ImageSplit
+from bench.recipe import Recipe
 from bench.record import Loss, Precision
 from bench.tasks.base import Task
-from bench.values import SolverPoint
-from models import EquilibriumModel, Reconstruction, ReconstructionModel, Solve
+from bench.training.average import weight_average
+from bench.training.batches import BatchOrder, Purpose, augment, batches, random_numbers
+from bench.training.checkpoint import (
+    load_module,
+    load_optimizer,
+    optimizer_tensors,
+    read_checkpoint,
+    under,
+    write_checkpoint,
+)
+from bench.training.log import TrainingLog, falls_due
+from bench.training.processes import make_fabric
+from bench.training.step import Objective, Penalty, StepReport, clip_gradients, optimizer_of
+from bench.training.validation import validate
+from bench.values import ValidationPoint
+from models import EquilibriumModel, ReconstructionModel
 from operators import ForwardOperator
 
-CLIP_NORM = 1.0
 JACOBIAN_PROBABILITY = 0.08
 """Share of the steps that pay for the Jacobian's penalty (Bai, Koltun and Kolter 2021; MDEQ's recipe)."""
-TRACE_POINTS = 100
-DIVERGED_SHARE = 0.1
+
+CHECKPOINT_S = 30.0
 
 
-def reconstruction_loss(reconstruction: Reconstruction, truth: Tensor, loss: Loss) -> Tensor:
-    """Mean squared error of the final image, or its mean over every stage's output.
-
-    Args:
-        reconstruction: a model's output.
-        truth: images, (B, C, H, W).
-        loss: ``final`` or ``aux`` (the auxiliary loss).
-
-    Source: LUSER, Sec. 4.
-    """
-    images = reconstruction.stages if loss == "aux" else (reconstruction.image,)
-    return torch.stack([F.mse_loss(image, truth) for image in images]).mean()
-
-
-def make_optimizer(model: ReconstructionModel, learning_rate: float = 1e-3) -> torch.optim.Adam:
-    """Return Adam as every command trains with; foreach is explicit, since fake tensors would not choose it."""
-    return torch.optim.Adam(model.parameters(), lr=learning_rate, foreach=True)
-
-
-@dataclass(frozen=True)
-class StepReport:
-    """What one step found, without a graph.
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What is trained, on what, and how.
 
     Attributes:
-        loss: the reconstruction loss, a scalar.
-        norm: the gradient's norm before clipping, a scalar.
-        solves: the fixed points, both ways.
-    """
-
-    loss: Tensor
-    norm: Tensor
-    solves: tuple[Solve, ...]
-
-
-Penalty = Callable[[Reconstruction], Tensor]
-"""What is added to the loss of a reconstruction: a scalar with a graph."""
-
-
-def compute_gradients(
-    model: ReconstructionModel,
-    operator: ForwardOperator,
-    y: Tensor,
-    truth: Tensor,
-    loss: Loss,
-    penalty: Penalty | None = None,
-    precision: Precision = "fp32",
-) -> StepReport:
-    """Run forward, loss and backward, and clip the gradient's norm to 1.
-
-    Args:
-        model: in training mode, gradients cleared.
-        operator: A.
-        y: measurements, (B, *operator.data_shape).
-        truth: images, (B, C, H, W).
-        loss: ``final`` or ``aux``.
-        penalty: added to the loss.
-        precision: ``bf16`` runs the networks under autocast; weights, operators and solvers stay in float32.
-    """
-    with torch.autocast(truth.device.type, torch.bfloat16, enabled=precision == "bf16"):
-        result = model(y, operator)
-        value = total = reconstruction_loss(result, truth, loss)
-        if penalty is not None:
-            total = value + penalty(result)
-    solves = result.solves
-    del result  # its images are not needed any more: the backward pass may have their memory
-    total.backward()
-    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP_NORM, foreach=True)
-    return StepReport(value.detach(), norm.detach(), solves)
-
-
-def training_step(
-    model: ReconstructionModel,
-    optimizer: torch.optim.Optimizer,
-    operator: ForwardOperator,
-    y: Tensor,
-    truth: Tensor,
-    loss: Loss,
-    precision: Precision = "fp32",
-) -> None:
-    """Run one full step, as memory and time are measured: no value is looked at on the host."""
-    compute_gradients(model, operator, y, truth, loss, precision=precision)
-    optimizer.step()
-    optimizer.zero_grad(set_to_none=True)
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How long and how fast to train.
-
-    Attributes:
-        steps: optimiser steps.
-        batch: images a step.
-        learning_rate: peak of the one-cycle schedule.
-        loss: ``final`` or ``aux``.
-        seed: of image order and noise.
-        jacobian_weight: of the Jacobian's penalty, reached by half the training; 0 for none, and for models
-            without fixed points.
-    """
-
-    steps: int
-    batch: int
-    learning_rate: float
-    loss: Loss
-    seed: int
-    jacobian_weight: float = 0.0
-
-
-@dataclass
-class TrainingLog:
-    """The course of a training run.
-
-    Attributes:
-        losses: training loss of every step, nan where it was not finite.
-        skipped: steps whose loss or gradient was not finite; the weights did not move.
-        diverged: whether more than a tenth of the planned steps were skipped, which ended the run.
-        solver_trace: how the fixed points were solved, at up to 100 steps.
-        train_s: seconds of the whole run.
-    """
-
-    losses: list[float] = field(default_factory=list)
-    skipped: int = 0
-    diverged: bool = False
-    solver_trace: list[SolverPoint] = field(default_factory=list)
-    train_s: float = 0.0
-
-    def note(self, report: StepReport, recipe: Recipe) -> bool:
-        """Take in a step's report; return whether its loss and gradient were finite."""
-        finite = bool(torch.isfinite(report.loss + report.norm))
-        step = len(self.losses)
-        if report.solves and step % max(1, -(-recipe.steps // TRACE_POINTS)) == 0:
-            self.solver_trace.append(_solver_point(step, report.solves))
-        self.losses.append(report.loss.item())
-        self.skipped += not finite
-        self.diverged = self.skipped > DIVERGED_SHARE * recipe.steps
-        return finite
-
-
-def fit(
-    model: ReconstructionModel,
-    operator: ForwardOperator,
-    task: Task,
-    images: ImageSplit[Any],
-    recipe: Recipe,
-    on_step: Callable[[int, float], None] = lambda step, loss: None,
-) -> TrainingLog:
-    """Train a model in place with Adam, a one-cycle rate and clipped gradients.
-
-    Args:
-        model: on the operator's device.
+        model: changed in place; ends with the weights that were chosen.
         operator: A at the images' size.
         task: measures the images, with its noise.
-        images: the training split.
+        images: the training split, at ``reading_shape``.
         recipe: how long and how fast.
-        on_step: told (step, loss) after every step.
+        loss: ``final`` or ``aux``.
+        seed: of image order, views and noise.
+        validation: images to choose the weights on; needed where the recipe validates.
+        precision: ``fp32`` or ``bf16``.
+        checkpoint: file to go on from and to keep up to date, at most ``checkpoint_s`` seconds behind.
+        checkpoint_s: see there.
+        workers: processes that read images ahead.
+        fabric: where to train; the operator's device where it is None.
+    """
+
+    model: ReconstructionModel
+    operator: ForwardOperator
+    task: Task
+    images: ImageSplit[Any]
+    recipe: Recipe
+    loss: Loss = "final"
+    seed: int = 0
+    validation: ImageSplit[Any] | None = None
+    precision: Precision = "fp32"
+    checkpoint: Path | None = None
+    checkpoint_s: float = CHECKPOINT_S
+    workers: int = 0
+    fabric: Fabric | None = None
+
+
+Watch = Callable[[TrainingLog, float], None]
+"""Told the log and the share of the run that is done, after every step."""
+
+
+def fit(run: Run, watch: Watch = lambda log, done: None) -> TrainingLog:
+    """Train a model in place.
+
+    Order, views and noise follow from the seed and the step alone, so that a run that goes on from its checkpoint
+    ends with the weights of one that was never interrupted: bit for bit on the CPU, unless its budget is time.
+
+    Args:
+        run: what to train.
+        watch: told how it goes.
 
     Returns:
-        Every step's loss, how many steps were skipped, and how the fixed points were solved.
+        The course of the training.
+
+    Raises:
+        CheckpointError: if the checkpoint is broken or another model's.
+        ValueError: if several processes cannot share the recipe's batch, or the recipe validates without images.
     """
-    model.train()
-    device = next(model.parameters()).device
-    optimizer = make_optimizer(model, recipe.learning_rate)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, total_steps=recipe.steps)
-    noise = torch.Generator().manual_seed(recipe.seed)
-    penalty = _jacobian_penalty(model, operator, recipe)
-    log, started = TrainingLog(), time.monotonic()
-    for step, truth in zip(range(recipe.steps), batches(images, recipe.batch, recipe.seed), strict=False):
-        truth = truth.to(device)
-        y = task.measure(operator, truth, noise)
-        report = compute_gradients(model, operator, y, truth, recipe.loss, penalty(step, y))
-        if not log.note(report, recipe):
-            optimizer.zero_grad(set_to_none=True)  # without gradients Adam moves nothing
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        schedule.step()
-        on_step(step, log.losses[-1])
-        if log.diverged:
-            break
-    log.train_s = time.monotonic() - started
-    return log
+    return _Trainer(run).train(watch)
 
 
-def _jacobian_penalty(
-    model: ReconstructionModel, operator: ForwardOperator, recipe: Recipe
-) -> Callable[[int, Tensor], Penalty | None]:
-    """Return what tells, for a step and its measurements, which penalty it pays: most pay none."""
-    generator = torch.Generator().manual_seed(recipe.seed)
+class _Trainer:
+    def __init__(self, run: Run) -> None:
+        if run.recipe.validations and run.validation is None:
+            raise ValueError("the recipe validates, but there are no validation images")
+        self.run, self.recipe = run, run.recipe
+        self.fabric = run.fabric or make_fabric(run.operator.device)
+        self.inner = Objective(run.model, run.loss, run.precision)
+        optimizer = optimizer_of(run.recipe, self.inner)
+        self.objective, self.optimizer = self.fabric.setup(self.inner, optimizer)
+        self.average = weight_average(run.model, run.recipe.ema_decay) if run.recipe.ema_decay else None
+        self.best: dict[str, Tensor] = {}
+        self.log = TrainingLog()
 
-    def at(step: int, y: Tensor) -> Penalty | None:
-        if not recipe.jacobian_weight or not isinstance(model, EquilibriumModel):
+    def train(self, watch: Watch) -> TrainingLog:
+        self._resume()
+        self.run.model.train()
+        read, saved, done = self._reader(), time.monotonic(), self._done()
+        while done < 1 and not self.log.diverged:
+            before = done
+            report = self._step(read, before)
+            done = self._done()
+            self.log.trace(report, before, done)
+            if falls_due(self.recipe.validations, before, done):
+                self._validate()
+            watch(self.log, done)
+            if time.monotonic() - saved > self.run.checkpoint_s:
+                self._save()
+                saved = time.monotonic()
+        self._save()
+        load_module(self.run.model, self.best or self._weights().state_dict())
+        return self.log
+
+    def _done(self) -> float:
+        """The share of the run that is behind us; all processes agree in it."""
+        if self.recipe.minutes is None:
+            return min(1.0, self.log.step / self.recipe.steps)
+        return min(1.0, self.fabric.broadcast(self.log.train_s) / (60 * self.recipe.minutes))
+
+    def _reader(self) -> Callable[[], Tensor]:
+        order = BatchOrder(
+            len(self.run.images),
+            self.recipe.batch,
+            self.run.seed,
+            first_step=self.log.step,
+            rank=self.fabric.global_rank,
+            processes=self.fabric.world_size,
+        )
+        endless = batches(self.run.images, order, self.run.workers)
+        return lambda: next(endless)
+
+    def _step(self, read: Callable[[], Tensor], done: float) -> StepReport:
+        started = time.monotonic()
+        images = read()
+        waited = time.monotonic() - started
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.recipe.rate_at(done)
+        report = self._gradients(images, done)
+        if not report.finite:
+            self.optimizer.zero_grad(set_to_none=True)  # without gradients nothing moves
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.average is not None:
+            self.average.update_parameters(self.run.model)
+        self.log.note(report, time.monotonic() - started, waited)
+        self.fabric.log("loss", self.log.losses[-1], self.log.step)
+        return report
+
+    def _gradients(self, images: Tensor, done: float) -> StepReport:
+        run, shape = self.run, self.run.operator.image_shape[-2:]
+        truth = augment(images, shape, self.recipe.augmentation, self._random("views")).to(self.fabric.device)
+        y = run.task.measure(run.operator, truth, self._random("noise"))
+        self.fabric.backward(self.objective(y, run.operator, truth, self._penalty(y, done)))
+        norm = clip_gradients(self.objective, self.recipe.clip_norm)
+        return StepReport(self.inner.value, norm, self.inner.solves)
+
+    def _penalty(self, y: Tensor, done: float) -> Penalty | None:
+        """Most steps pay none; its weight is reached by half the training."""
+        model, numbers = self.run.model, self._random("penalty")
+        if not self.recipe.jacobian_weight or not isinstance(model, EquilibriumModel):
             return None
-        if torch.rand((), generator=generator) >= JACOBIAN_PROBABILITY:
+        if torch.rand((), generator=numbers) >= JACOBIAN_PROBABILITY:
             return None
-        weight = recipe.jacobian_weight * min(1.0, 2 * (step + 1) / recipe.steps)
-        return lambda result: weight * model.jacobian_penalty(y, operator, result, generator)
+        weight = self.recipe.jacobian_weight * min(1.0, 2 * done)
+        return lambda result: weight * model.jacobian_penalty(y, self.run.operator, result, numbers)
 
-    return at
+    def _random(self, purpose: Purpose) -> torch.Generator:
+        return random_numbers(self.run.seed, self.log.step, purpose, self.fabric.global_rank)
 
+    def _weights(self) -> ReconstructionModel:
+        """What is validated and handed out: the averaged weights, where there is an average."""
+        return self.run.model if self.average is None else self.average.module
 
-def _solver_point(step: int, solves: Sequence[Solve]) -> SolverPoint:
-    backward = [solve.backward for solve in solves if solve.backward is not None]
-    return SolverPoint(
-        step=step,
-        forward_steps=tuple(solve.forward.mean_steps for solve in solves),
-        forward_residuals=tuple(solve.forward.mean_residual for solve in solves),
-        backward_steps=tuple(stats.mean_steps for stats in backward),
-        backward_residuals=tuple(stats.mean_residual for stats in backward),
-    )
+    def _validate(self) -> None:
+        assert self.run.validation is not None
+        psnr_db, ssim = validate(self._weights(), self.run.operator, self.run.task, self.run.validation)
+        if psnr_db > self.log.best_psnr_db:
+            self.best = {name: tensor.detach().clone() for name, tensor in self._weights().state_dict().items()}
+            self.log.chosen_step = self.log.step
+        point = ValidationPoint(step=self.log.step, train_s=self.log.train_s, psnr_db=psnr_db, ssim=ssim)
+        self.log.validation_trace.append(point)
+        self.fabric.log_dict({"validation/psnr_db": psnr_db, "validation/ssim": ssim}, self.log.step)
 
+    def _save(self) -> None:
+        if self.run.checkpoint is None or not self.fabric.is_global_zero:
+            return
+        parts = {
+            "model": self.run.model.state_dict(),
+            "best": self.best,
+            "optimizer": optimizer_tensors(self.optimizer),
+        }
+        if self.average is not None:
+            parts["average"] = self.average.state_dict()
+        tensors = {f"{part}.{name}": t for part, named in parts.items() for name, t in named.items()}
+        write_checkpoint(self.run.checkpoint, tensors, self.log)
 
-def batches(images: ImageSplit[Any], batch: int, seed: int) -> Iterator[Tensor]:
-    """Yield endless seeded batches (B, C, H, W), reshuffled every epoch."""
-    order = torch.Generator().manual_seed(seed)
-    sampler = RandomSampler(images, generator=order)
-    loader = DataLoader(images, batch, sampler=sampler, drop_last=True, collate_fn=_stack)
-    while True:
-        yield from loader
-
-
-def _stack(items: list[LabelledImage]) -> Tensor:
-    return torch.stack([item.image for item in items])
+    def _resume(self) -> None:
+        if self.run.checkpoint is None or not self.run.checkpoint.exists():
+            return
+        tensors, self.log = read_checkpoint(self.run.checkpoint)
+        load_module(self.run.model, under("model", tensors))
+        load_optimizer(self.optimizer, under("optimizer", tensors))
+        if self.average is not None:
+            load_module(self.average, under("average", tensors))
+        self.best = under("best", tensors)
+        self.fabric.barrier()  # no process writes before every process has read

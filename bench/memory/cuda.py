@@ -18,7 +18,7 @@ from bench.cli import resolve_model, run
 from bench.memory.nvml import process_bytes
 from bench.record import MemorySpec
 from bench.tasks import TASKS
-from bench.train import make_optimizer, training_step
+from bench.training.step import make_optimizer, training_step
 from bench.values import Probe
 
 PROBE_STEPS = 3

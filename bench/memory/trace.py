@@ -18,7 +18,7 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicO
 from bench.memory.recorder import Note, StepRecorder
 from bench.memory.rules import CudaAutocast
 from bench.record import Precision
-from bench.train import make_optimizer, training_step
+from bench.training.step import make_optimizer, training_step
 from models import Policy, ReconstructionModel
 from operators import LinearOperator
 

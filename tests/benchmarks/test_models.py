@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from bench.train import make_optimizer, training_step
+from bench.training.step import make_optimizer, training_step
 from models import MODELS, POLICIES, SOLVERS
 from operators import GaussianBlur
 from tests.models.test_models import images, make

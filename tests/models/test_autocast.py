@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from bench.train import compute_gradients
+from bench.training.step import compute_gradients
 from models import MODELS, POLICIES, Anderson
 from models.implicit import implicit_fixed_point
 from models.problem import Context, FixedPointProblem

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from bench.tasks import TASKS
-from bench.train import compute_gradients
+from bench.training.step import compute_gradients
 from models import MODELS, POLICIES
 from operators import CallCounter
 

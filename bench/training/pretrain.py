@@ -8,7 +8,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from bench.data import ImageSplit
-from bench.train import CLIP_NORM, Recipe, batches, make_optimizer
+from bench.recipe import Recipe
+from bench.training.batches import BatchOrder, batches, random_numbers
+from bench.training.step import clip_gradients, make_optimizer
 from models import ReconstructionModel
 
 NOISE_LEVEL = 0.01
@@ -27,7 +29,7 @@ def pretrain(
     model: ReconstructionModel,
     images: ImageSplit[Any],
     recipe: Recipe,
-    steps: int,
+    seed: int,
     on_step: Callable[[int, float], None] = lambda step, loss: None,
 ) -> None:
     """Train a model's denoiser in place; the step size, which it does not use, stays as it is.
@@ -35,8 +37,8 @@ def pretrain(
     Args:
         model: a ``Denoiser``.
         images: the training split.
-        recipe: batch, rate and seed; its loss and its number of steps are not used.
-        steps: optimiser steps.
+        recipe: its ``pretrain_steps``, batch, rate and largest gradient.
+        seed: of image order and noise.
         on_step: told (step, loss) after every step.
 
     Raises:
@@ -49,13 +51,12 @@ def pretrain(
     model.train()
     device = next(model.parameters()).device
     optimizer = make_optimizer(model, recipe.learning_rate)
-    noise = torch.Generator().manual_seed(recipe.seed)
-    for step, clean in zip(range(steps), batches(images, recipe.batch, recipe.seed), strict=False):
-        noisy = clean + NOISE_LEVEL * torch.randn(clean.shape, generator=noise)
-        loss = F.mse_loss(model.denoise(noisy.to(device)), clean.to(device))
+    endless = batches(images, BatchOrder(len(images), recipe.batch, seed))
+    for step, clean in zip(range(recipe.pretrain_steps), endless, strict=False):
+        noise = torch.randn(clean.shape, generator=random_numbers(seed, step, "noise"))
+        loss = F.mse_loss(model.denoise((clean + NOISE_LEVEL * noise).to(device)), clean.to(device))
         loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP_NORM, foreach=True)
-        if not torch.isfinite(norm):
+        if not torch.isfinite(clip_gradients(model, recipe.clip_norm)):
             optimizer.zero_grad(set_to_none=True)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)

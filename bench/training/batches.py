@@ -1,0 +1,128 @@
+"""Which images a step sees, and how: everything follows from the seed and the step, so that a run can go on anywhere."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from bench.data import ImageSplit, LabelledImage
+from bench.recipe import Augmentation
+
+CROP_MARGIN = 1.25
+"""Images that are cropped are read so much larger than wanted."""
+
+
+Purpose = Literal["order", "views", "noise", "penalty"]
+
+
+def random_numbers(seed: int, step: int, purpose: Purpose, rank: int = 0) -> torch.Generator:
+    """Return the random numbers of one step, or of one epoch for the order, on the CPU.
+
+    Args:
+        seed: of the run.
+        step: optimiser steps, or epochs, done before.
+        purpose: what they are for.
+        rank: which process of a parallel run they are for.
+    """
+    stream = np.random.SeedSequence([seed, step, get_args(Purpose).index(purpose), rank])
+    return torch.Generator().manual_seed(int(stream.generate_state(1, np.uint64)[0]))
+
+
+class BatchOrder:
+    """Endless batches of positions: every image once an epoch, epochs reshuffled.
+
+    Args:
+        count: how many images there are.
+        batch: positions a step, over all processes.
+        seed: of the order.
+        first_step: where to begin.
+        rank: which process this is; each takes its part of a batch.
+        processes: how many there are.
+
+    Raises:
+        ValueError: if the processes cannot share a batch evenly.
+    """
+
+    def __init__(
+        self, count: int, batch: int, seed: int, first_step: int = 0, rank: int = 0, processes: int = 1
+    ) -> None:
+        if batch % processes:
+            raise ValueError(f"{processes} processes cannot share a batch of {batch} evenly")
+        self.count, self.batch, self.seed, self.first_step = count, batch, seed, first_step
+        self.part = slice(rank * batch // processes, (rank + 1) * batch // processes)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        step, epoch, order = self.first_step, -1, torch.empty(0)
+        while True:
+            chosen = []
+            for place in range(step * self.batch, (step + 1) * self.batch):
+                if place // self.count != epoch:
+                    epoch = place // self.count
+                    order = torch.randperm(self.count, generator=random_numbers(self.seed, epoch, "order"))
+                chosen.append(int(order[place % self.count]))
+            yield chosen[self.part]
+            step += 1
+
+
+def batches(images: ImageSplit[Any], order: BatchOrder, workers: int = 0) -> Iterator[Tensor]:
+    """Yield endless batches (B, C, H, W) as read.
+
+    Args:
+        images: a split.
+        order: which of them, step after step.
+        workers: processes that read ahead; the batches are the same with any number.
+    """
+    return iter(DataLoader(images, batch_sampler=order, num_workers=workers, collate_fn=_stack))  # type: ignore[arg-type]
+
+
+def reading_shape(image_shape: tuple[int, int], augmentation: Sequence[Augmentation]) -> tuple[int, int]:
+    """Return the (H, W) at which to read training images that are wanted at ``image_shape``."""
+    if "crop" not in augmentation:
+        return image_shape
+    return round(CROP_MARGIN * image_shape[0]), round(CROP_MARGIN * image_shape[1])
+
+
+def augment(
+    images: Tensor, image_shape: tuple[int, int], augmentation: Sequence[Augmentation], generator: torch.Generator
+) -> Tensor:
+    """Turn images into other views of the same, pixel for pixel: nothing is interpolated.
+
+    Args:
+        images: (B, C, H', W') at ``reading_shape``.
+        image_shape: (H, W) wanted.
+        augmentation: ``crop`` takes a random window, ``flip`` mirrors left and right every other time,
+            ``quarter-turn`` turns square images by a multiple of 90 degrees, others by one of 180.
+        generator: on the CPU.
+
+    Returns:
+        (B, C, H, W).
+    """
+    return torch.stack([_view(image, image_shape, augmentation, generator) for image in images])
+
+
+def _view(
+    image: Tensor, image_shape: tuple[int, int], augmentation: Sequence[Augmentation], generator: torch.Generator
+) -> Tensor:
+    height, width = image_shape
+    for kind in augmentation:
+        if kind == "crop":
+            top = _below(image.shape[-2] - height + 1, generator)
+            left = _below(image.shape[-1] - width + 1, generator)
+            image = image[..., top : top + height, left : left + width]
+        elif kind == "flip":
+            image = image.flip(-1) if _below(2, generator) else image
+        else:
+            turns = _below(4, generator) if height == width else 2 * _below(2, generator)
+            image = image.rot90(turns, (-2, -1))
+    return image
+
+
+def _below(limit: int, generator: torch.Generator) -> int:
+    return int(torch.randint(limit, (), generator=generator))
+
+
+def _stack(items: list[LabelledImage]) -> Tensor:
+    return torch.stack([item.image for item in items])

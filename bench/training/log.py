@@ -1,0 +1,111 @@
+"""The course of a training run, which a checkpoint takes along."""
+
+from collections.abc import Sequence
+from statistics import median
+
+from pydantic import BaseModel, ConfigDict
+
+from bench.training.step import StepReport
+from bench.values import SolverPoint, ValidationPoint
+from models import Solve
+
+TRACE_POINTS = 100
+DIVERGED_SHARE = 0.1
+
+
+def falls_due(times: int, before: float, after: float) -> bool:
+    """Whether something that is done ``times`` times, evenly spread, is due between two shares of a run."""
+    return int(times * after + 1e-9) > int(times * before + 1e-9)
+
+
+class TrainingLog(BaseModel):
+    """The course of a training run.
+
+    Attributes:
+        losses: training loss of every step, nan where it was not finite.
+        skipped: steps whose loss or gradient was not finite; the weights did not move.
+        diverged: whether more than a tenth of the planned steps were skipped, which ended the run.
+        solver_trace: how the fixed points were solved, at up to 100 steps.
+        validation_trace: how good the weights were, as often as the recipe says.
+        chosen_step: after which step the best weights were; None where nothing chose.
+        step_s: seconds of every step, waiting for images included.
+        data_s: seconds of waiting for images.
+    """
+
+    # A skipped step's loss is nan, which JSON has not.
+    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="strings")
+
+    losses: list[float] = []
+    skipped: int = 0
+    diverged: bool = False
+    solver_trace: list[SolverPoint] = []
+    validation_trace: list[ValidationPoint] = []
+    chosen_step: int | None = None
+    step_s: list[float] = []
+    data_s: float = 0.0
+
+    @property
+    def step(self) -> int:
+        """Optimiser steps done."""
+        return len(self.losses)
+
+    @property
+    def train_s(self) -> float:
+        """Seconds of training, without validation."""
+        return sum(self.step_s)
+
+    @property
+    def median_step_s(self) -> float | None:
+        """The usual seconds of a step."""
+        return median(self.step_s) if self.step_s else None
+
+    @property
+    def best_psnr_db(self) -> float:
+        """Of the validations so far; minus infinity before the first."""
+        return max((point.psnr_db for point in self.validation_trace), default=float("-inf"))
+
+    def summary(self, done: float) -> str:
+        """Say on one line how it goes, for a progress display.
+
+        Args:
+            done: share of the run that is behind us, above 0.
+        """
+        parts = [f"step {self.step}/{round(self.step / done)}", f"loss {self.losses[-1]:.5f}"]
+        if self.validation_trace:
+            parts.append(f"validation {self.validation_trace[-1].psnr_db:.2f} dB")
+        if self.solver_trace:
+            parts.append(f"residual {max(self.solver_trace[-1].forward_residuals):.0e}")
+        if self.skipped:
+            parts.append(f"{self.skipped} skipped")
+        left_s = self.train_s * (1 - done) / done
+        return ", ".join((*parts, f"{self.step / self.train_s:.2f} steps/s", f"{left_s / 60:.1f} min left"))
+
+    def note(self, report: StepReport, seconds: float, waited_s: float) -> None:
+        """Take in what a step found, how long it took and how long of it it waited for images."""
+        self.losses.append(report.loss.item())
+        self.skipped += not report.finite
+        self.step_s.append(seconds)
+        self.data_s += waited_s
+
+    def trace(self, report: StepReport, before: float, after: float) -> None:
+        """Keep how a step's fixed points were solved, if its turn has come, and see whether the run has diverged.
+
+        Args:
+            report: of the step that was noted last.
+            before: share of the run that was done before it.
+            after: share that is done with it.
+        """
+        if report.solves and falls_due(TRACE_POINTS, before, after):
+            self.solver_trace.append(_solver_point(self.step - 1, report.solves))
+        self.diverged = self.skipped > DIVERGED_SHARE * self.step / after
+
+
+def _solver_point(step: int, solves: Sequence[Solve]) -> SolverPoint:
+    backward = [solve.backward for solve in solves if solve.backward is not None]
+    return SolverPoint(
+        step=step,
+        forward_steps=tuple(solve.forward.mean_steps for solve in solves),
+        forward_residuals=tuple(solve.forward.mean_residual for solve in solves),
+        backward_steps=tuple(stats.mean_steps for stats in backward),
+        backward_residuals=tuple(stats.mean_residual for stats in backward),
+    )

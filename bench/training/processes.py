@@ -1,0 +1,52 @@
+"""One process or several: what Fabric takes over."""
+
+import os
+from datetime import timedelta
+from pathlib import Path
+
+import click
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.loggers import Logger, TensorBoardLogger
+from lightning_fabric.strategies import DDPStrategy
+
+WAIT = timedelta(hours=12)
+"""How long processes wait for the first one, which grades thousands of images alone."""
+
+
+def make_fabric(device: torch.device, loggers: list[Logger] | None = None) -> Fabric:
+    """Return what places a model, alone or with the other processes that torchrun started.
+
+    Mixed precision is not Fabric's: autocast is part of the objective, as memory and timing measure it.
+
+    Args:
+        device: where a single process trains; under torchrun every process takes one of its kind.
+        loggers: where losses and scores go too.
+    """
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    accelerator = "cuda" if device.type == "cuda" else "cpu"
+    if processes == 1:
+        devices: list[int] | int = [device.index or 0] if device.type == "cuda" else 1
+        return Fabric(accelerator=accelerator, devices=devices, loggers=loggers)
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", str(processes)))
+    return Fabric(
+        accelerator=accelerator,
+        devices=here,
+        num_nodes=processes // here,
+        strategy=DDPStrategy(timeout=WAIT),
+        loggers=loggers,
+    )
+
+
+def loggers(folder: Path | None) -> list[Logger]:
+    """Return what writes losses and scores for TensorBoard, nothing without a folder.
+
+    Raises:
+        click.ClickException: if TensorBoard is not installed.
+    """
+    if folder is None:
+        return []
+    try:
+        return [TensorBoardLogger(folder)]
+    except ModuleNotFoundError as error:
+        raise click.ClickException("--tensorboard: not installed; pip install '.[tensorboard]'") from error
