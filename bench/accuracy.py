@@ -28,11 +28,15 @@ from bench.scales import SCALES
 from bench.sources import check_sources, data_sources
 from bench.store import ResultStore
 from bench.tasks import PAPER_TASKS, TASKS
+from bench.train import CHECKPOINT_S
 from bench.training.processes import loggers, make_fabric
 from bench.values import AccuracyValues
 from models import MODELS
 
 PRECISION = "bf16 runs the networks under autocast; weights, operators and solvers stay in float32."
+CHECKPOINT = "How far behind the file may be that an interrupted training goes on from."
+EXAMPLE = "Name of the held-out image that Figure 2 shows, such as 'produce/*'. Default: the first image."
+TENSORBOARD = "Folder to log losses and scores to, for TensorBoard (pip install '.[tensorboard]')."
 SEED = "Of initial weights, image order, views and noise; repeatable."
 
 HELP = f"""Train models and grade them on held-out images by PSNR and SSIM.
@@ -93,6 +97,7 @@ def main(
     seeds: Sequence[int],
     workers: int,
     keep_weights: bool,
+    checkpoint_seconds: float,
     example: str | None,
     tensorboard: Path | None,
     results: Path,
@@ -113,6 +118,7 @@ def main(
         workers=workers,
         example=example,
         keep_weights=keep_weights,
+        checkpoint_s=checkpoint_seconds,
     )
     check_sources(tasks or PAPER_TASKS, training.sources, training.scale)
     _check(training, models or tuple(MODELS))

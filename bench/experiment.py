@@ -20,7 +20,7 @@ from bench.runner import Cell, Outcome
 from bench.scales import Scale
 from bench.store import ResultStore
 from bench.tasks import TASKS
-from bench.train import Run, fit
+from bench.train import CHECKPOINT_S, Run, fit
 from bench.training.batches import reading_shape
 from bench.training.log import TrainingLog
 from bench.training.pretrain import pretrain
@@ -45,6 +45,7 @@ class Training:
         workers: processes that read images ahead.
         example: pattern of the name of the image that Figure 2 shows; the first image where it is None.
         keep_weights: whether the trained weights are stored.
+        checkpoint_s: how many seconds a checkpoint may be behind.
     """
 
     scale: Scale
@@ -56,6 +57,7 @@ class Training:
     workers: int = 0
     example: str | None = None
     keep_weights: bool = False
+    checkpoint_s: float = CHECKPOINT_S
 
     def recipe(self, task: str, model: str) -> Recipe:
         """Return a task's recipe without what the model does not know: a Jacobian, a denoiser."""
@@ -195,6 +197,7 @@ def _train(
         validation=validation,
         precision=spec.precision,
         checkpoint=checkpoint,
+        checkpoint_s=training.checkpoint_s,
         workers=training.workers,
         fabric=training.fabric,
     )

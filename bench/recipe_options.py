@@ -8,28 +8,19 @@ import click
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
+JACOBIAN = "Penalty on the maps' Jacobian, for models with fixed points (2.5 in MDEQ's recipe). Default: the recipe's."
+PRETRAIN = "Steps as a denoiser before, for models whose network can be one (deq4ip). Default: the recipe's."
+
+
 def recipe_options(function: _F) -> _F:
     """Add the options whose names are fields of ``Recipe``."""
+    positive, count = click.FloatRange(min=0, min_open=True), click.IntRange(min=1)
     for option in (
-        click.option(
-            "--jacobian-weight",
-            type=click.FloatRange(min=0),
-            help="Penalty on the maps' Jacobian, for models "
-            "with fixed points (2.5 in MDEQ's recipe). Default: the recipe's.",
-        ),
-        click.option(
-            "--pretrain-steps",
-            type=click.IntRange(min=0),
-            help="Steps of training as a denoiser before, for "
-            "models whose network can be one (deq4ip). Default: the recipe's.",
-        ),
-        click.option(
-            "--minutes",
-            type=click.FloatRange(min=0, min_open=True),
-            help="Train for so long, whatever the number of steps.",
-        ),
-        click.option("--batch", type=click.IntRange(min=1), help="Images a step. Default: the recipe's."),
-        click.option("--steps", type=click.IntRange(min=1), help="Optimiser steps. Default: the recipe's."),
+        click.option("--jacobian-weight", type=click.FloatRange(min=0), help=JACOBIAN),
+        click.option("--pretrain-steps", type=click.IntRange(min=0), help=PRETRAIN),
+        click.option("--minutes", type=positive, help="Train for so long, whatever the number of steps."),
+        click.option("--batch", type=count, help="Images a step. Default: the recipe's."),
+        click.option("--steps", type=count, help="Optimiser steps. Default: the recipe's."),
     ):
         function = option(function)
     return function

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning_fabric import Fabric
@@ -165,8 +165,10 @@ class _Trainer:
         return report
 
     def _gradients(self, images: Tensor, done: float) -> StepReport:
-        run, shape = self.run, self.run.operator.image_shape[-2:]
-        truth = augment(images, shape, self.recipe.augmentation, self._random("views")).to(self.fabric.device)
+        run = self.run
+        height, width = run.operator.image_shape[-2:]
+        views = augment(images, (height, width), self.recipe.augmentation, self._random("views"))
+        truth = views.to(self.fabric.device)
         y = run.task.measure(run.operator, truth, self._random("noise"))
         self.fabric.backward(self.objective(y, run.operator, truth, self._penalty(y, done)))
         norm = clip_gradients(self.objective, self.recipe.clip_norm)
@@ -187,7 +189,9 @@ class _Trainer:
 
     def _weights(self) -> ReconstructionModel:
         """What is validated and handed out: the averaged weights, where there is an average."""
-        return self.run.model if self.average is None else self.average.module
+        if self.average is None:
+            return self.run.model
+        return cast(ReconstructionModel, self.average.module)
 
     def _validate(self) -> None:
         assert self.run.validation is not None

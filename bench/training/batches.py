@@ -1,4 +1,4 @@
-"""Which images a step sees, and how: everything follows from the seed and the step, so that a run can go on anywhere."""
+"""Which images a step sees, and how: it follows from seed and step alone, so that a run can go on anywhere."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, get_args
@@ -75,7 +75,7 @@ def batches(images: ImageSplit[Any], order: BatchOrder, workers: int = 0) -> Ite
         order: which of them, step after step.
         workers: processes that read ahead; the batches are the same with any number.
     """
-    return iter(DataLoader(images, batch_sampler=order, num_workers=workers, collate_fn=_stack))  # type: ignore[arg-type]
+    return iter(DataLoader(images, batch_sampler=order, num_workers=workers, collate_fn=_stack))
 
 
 def reading_shape(image_shape: tuple[int, int], augmentation: Sequence[Augmentation]) -> tuple[int, int]:

@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.loggers import Logger, TensorBoardLogger
-from lightning_fabric.strategies import DDPStrategy
+from lightning_fabric.loggers.logger import Logger
+from lightning_fabric.loggers.tensorboard import TensorBoardLogger
+from lightning_fabric.strategies.ddp import DDPStrategy
 
 WAIT = timedelta(hours=12)
 """How long processes wait for the first one, which grades thousands of images alone."""

@@ -1,99 +1,97 @@
-"""Training and grading: seeded, careful with what is not finite, and fair."""
+"""Training: seeded, resumable bit for bit, careful with what is not finite, alone or with others."""
 
 import math
-from dataclasses import replace
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 import torch
 
-from bench.evaluate import evaluate
+from bench.recipe import Recipe
 from bench.tasks import TASKS
-from bench.train import Recipe, compute_gradients, fit, make_optimizer, reconstruction_loss, training_step
-from models import MODELS, Reconstruction, ReconstructionModel
+from bench.train import Run, fit
+from bench.training.checkpoint import CheckpointError, read_checkpoint
+from models import MODELS
+from tests.bench.brightness import Brightness
 
 SHAPE = (12, 12)
-RECIPE = Recipe(steps=3, batch=2, learning_rate=1e-3, loss="final", seed=0)
+TASK = TASKS["deblur"]
+OPERATOR = TASK.operator_at(SHAPE, torch.device("cpu"))
+ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture
-def task():
-    return TASKS["deblur"]
+def split(name, count=6):
+    return TASK.load_split(None, name, image_shape=SHAPE, count=count, seed=0)
 
 
-@pytest.fixture
-def operator(task):
-    return task.operator_at(SHAPE, torch.device("cpu"))
+def recipe(**changes):
+    return Recipe(**{"steps": 3, "batch": 2, "learning_rate": 1e-3} | changes)
 
 
-@pytest.fixture
-def images(task):
-    return task.load_split(None, "train", image_shape=SHAPE, count=6, seed=0)
+def run_of(model, recipe, **options):
+    return Run(model=model, operator=OPERATOR, task=TASK, images=split("train"), recipe=recipe, **options)
 
 
-class Brightness(ReconstructionModel):
-    """x = gain * y; not finite at the steps it is told."""
-
-    def __init__(self, channels=3, bad_steps=()):
-        super().__init__(channels)
-        self.gain = torch.nn.Parameter(torch.tensor(0.5))
-        self.bad_steps, self.step = bad_steps, 0
-
-    def forward(self, y, operator):
-        factor = math.nan if self.training and self.step in self.bad_steps else 1.0
-        self.step += self.training
-        image = y * self.gain * factor + 0 * self.step_size
-        return Reconstruction(image, (y, image))
-
-
-def weights_after(task, operator, images, recipe, seed=0):
+def luser(seed=0):
     torch.manual_seed(seed)
-    model = MODELS["luser-sw"](channels=3, num_stages=2)
-    log = fit(model, operator, task, images, recipe)
-    return torch.cat([p.detach().flatten() for p in model.parameters()]), log
+    return MODELS["luser-sw"](channels=3, num_stages=2)
 
 
-def test_the_same_seed_gives_the_same_weights_bit_for_bit(task, operator, images):
-    first, log = weights_after(task, operator, images, RECIPE)
-    second, again = weights_after(task, operator, images, RECIPE)
-    assert torch.equal(first, second)
+def flat(model):
+    return torch.cat([t.detach().flatten().float() for t in model.state_dict().values()])
+
+
+def trained(recipe, model=None, **options):
+    model = luser() if model is None else model
+    return model, fit(run_of(model, recipe, **options))
+
+
+FULL = {"optimizer": "adamw", "weight_decay": 1e-4, "warmup": 0.2, "ema_decay": 0.9, "augmentation": ("flip",)}
+
+
+def test_the_same_seed_gives_the_same_weights_bit_for_bit():
+    (first, log), (second, again) = (trained(recipe(**FULL)) for _ in range(2))
+    assert torch.equal(flat(first), flat(second))
     assert log.losses == again.losses
     assert len(log.losses) == 3
 
 
-def test_another_seed_gives_others(task, operator, images):
-    first, _ = weights_after(task, operator, images, RECIPE)
-    second, _ = weights_after(task, operator, images, Recipe(3, 2, 1e-3, "final", seed=1))
-    assert not torch.equal(first, second)
+def test_another_seed_gives_others():
+    (first, _), (second, _) = (trained(recipe(), seed=seed) for seed in (0, 1))
+    assert not torch.equal(flat(first), flat(second))
 
 
-def test_training_learns(task, operator, images):
+def test_training_learns():
     model = Brightness()
-    fit(model, operator, task, images, Recipe(steps=60, batch=2, learning_rate=0.05, loss="final", seed=0))
+    fit(run_of(model, recipe(steps=60, learning_rate=0.05)))
+    images = split("train")
     truth = torch.stack([images[index].image for index in range(len(images))])
-    y = operator(truth)
+    y = OPERATOR(truth)
     best = (truth * y).sum() / y.square().sum()
     assert model.gain.item() == pytest.approx(best.item(), rel=0.1)
 
 
-def test_steps_that_are_not_finite_are_skipped_and_counted(task, operator, images):
-    model = Brightness(bad_steps=(1,))
-    log = fit(model, operator, task, images, Recipe(steps=20, batch=2, learning_rate=0.01, loss="final", seed=0))
+def test_steps_that_are_not_finite_are_skipped_and_counted():
+    model, log = trained(recipe(steps=20, learning_rate=0.01), Brightness(bad_steps=(1,)))
     assert log.skipped == 1
     assert math.isnan(log.losses[1])
     assert not log.diverged
     assert model.gain.isfinite()
 
 
-def test_a_run_of_skipped_steps_has_diverged(task, operator, images):
-    model = Brightness(bad_steps=range(20))
-    log = fit(model, operator, task, images, Recipe(steps=20, batch=2, learning_rate=0.01, loss="final", seed=0))
+def test_a_run_of_skipped_steps_has_diverged():
+    model, log = trained(recipe(steps=20, learning_rate=0.01), Brightness(bad_steps=range(20)))
     assert log.diverged
     assert len(log.losses) == log.skipped == 3  # more than a tenth of 20: there it ends
     assert model.gain.item() == 0.5
 
 
-def test_the_fixed_points_of_a_run_leave_a_trace(task, operator, images):
-    _, log = weights_after(task, operator, images, RECIPE)
+def test_the_fixed_points_of_a_run_leave_a_trace():
+    _, log = trained(recipe())
     assert [point.step for point in log.solver_trace] == [0, 1, 2]
     for point in log.solver_trace:
         for values in (point.forward_steps, point.backward_steps, point.forward_residuals, point.backward_residuals):
@@ -102,59 +100,133 @@ def test_the_fixed_points_of_a_run_leave_a_trace(task, operator, images):
         assert min(*point.forward_steps, *point.backward_steps) >= 1
 
 
-def test_the_trace_stays_short_in_a_long_run(task, operator, images):
-    log = fit(MODELS["deq4ip"](channels=3), operator, task, images, replace(RECIPE, steps=103, batch=1))
-    assert 50 <= len(log.solver_trace) <= 100
-    assert log.solver_trace[1].step == 2
+def test_the_trace_stays_short_in_a_long_run():
+    _, log = trained(recipe(steps=103, batch=1), MODELS["deq4ip"](channels=3))
+    assert len(log.solver_trace) == 100
+    assert log.solver_trace[-1].step == 102
 
 
-def test_models_without_fixed_points_leave_no_trace(task, operator, images):
-    assert fit(Brightness(), operator, task, images, RECIPE).solver_trace == []
+def test_models_without_fixed_points_leave_no_trace():
+    _, log = trained(recipe(), Brightness())
+    assert log.solver_trace == []
 
 
-def test_the_jacobian_penalty_changes_the_training_of_models_with_fixed_points_only(task, operator, images):
-    recipe = replace(RECIPE, steps=30)
-    heavy = replace(recipe, jacobian_weight=1e3)
-    plain, _ = weights_after(task, operator, images, recipe)
-    paid, log = weights_after(task, operator, images, heavy)
-    assert not torch.equal(plain, paid)
+def test_the_jacobian_penalty_changes_the_training_of_models_with_fixed_points_only():
+    plain, _ = trained(recipe(steps=30))
+    paid, log = trained(recipe(steps=30, jacobian_weight=1e3))
+    assert not torch.equal(flat(plain), flat(paid))
     assert all(math.isfinite(loss) for loss in log.losses)
-    gains = []
-    for one in (recipe, heavy):
-        model = Brightness()
-        fit(model, operator, task, images, one)
-        gains.append(model.gain.item())
+    gains = [trained(recipe(jacobian_weight=weight), Brightness())[0].gain.item() for weight in (0.0, 1e3)]
     assert gains[0] == gains[1]
 
 
-def test_the_auxiliary_loss_is_the_mean_over_stages():
-    truth, zeros = torch.ones(1, 1, 2, 2), torch.zeros(1, 1, 2, 2)
-    reconstruction = Reconstruction(truth, (zeros, truth))
-    assert reconstruction_loss(reconstruction, truth, "final").item() == 0.0
-    assert reconstruction_loss(reconstruction, truth, "aux").item() == 0.5
-
-
-def test_gradients_are_clipped_to_norm_one(operator):
+def test_the_best_weights_by_validation_are_kept():
+    # The rate is far too high at first: the first weights are the best.
     model = Brightness()
-    truth = 1e3 * torch.ones(1, 3, *SHAPE)
-    norm = compute_gradients(model, operator, truth, truth, "final").norm
-    assert norm > 1
-    assert torch.linalg.vector_norm(model.gain.grad) <= 1 + 1e-6
+    images = split("validation")
+    run = run_of(model, recipe(steps=8, learning_rate=3.0, validations=8), validation=images)
+    log = fit(run)
+    scores = [point.psnr_db for point in log.validation_trace]
+    assert [point.step for point in log.validation_trace] == list(range(1, 9))
+    assert log.chosen_step == 1 + scores.index(max(scores))
+    assert log.chosen_step < 8
+    again = Brightness()
+    fit(run_of(again, recipe(steps=8, learning_rate=3.0, validations=8), validation=images))
+    assert again.gain.item() == model.gain.item()
 
 
-def test_a_step_moves_the_weights_and_clears_the_gradients(operator):
-    model, truth = Brightness(), torch.ones(1, 3, *SHAPE)
-    training_step(model, make_optimizer(model), operator, truth, truth, "final")
-    assert model.gain.item() != 0.5
-    assert model.gain.grad is None
+def test_a_recipe_that_validates_needs_images():
+    with pytest.raises(ValueError, match="no validation images"):
+        fit(run_of(Brightness(), recipe(validations=1)))
 
 
-def test_grading_is_the_same_for_every_model_and_order(task, operator, images):
-    first = evaluate(Brightness(), operator, task, images)
-    second = evaluate(MODELS["luser-sw"](channels=3, num_stages=1), operator, task, images)
-    assert [i.start_psnr_db for i in first.items] == [i.start_psnr_db for i in second.items]
-    assert [i.name for i in first.items] == [images[index].name for index in range(len(images))]
-    assert len(second.solver_steps) == len(second.warm_solver_steps) == len(second.residuals) == 1
-    assert first.solver_steps == first.warm_solver_steps == ()
-    assert set(first.example) == {"start", "reconstruction", "truth"}
-    assert all(image.shape == (3, *SHAPE) for image in first.example.values())
+def test_a_budget_of_time_replaces_that_of_steps():
+    _, log = trained(recipe(steps=1, minutes=0.02), Brightness())
+    assert log.step > 3
+    assert 1.0 < log.train_s < 6.0
+
+
+def test_waiting_for_images_is_part_of_the_time():
+    _, log = trained(recipe(), Brightness())
+    assert len(log.step_s) == 3
+    assert 0 < log.data_s < log.train_s == sum(log.step_s)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_images_read_by_other_processes_are_the_same(workers):
+    _, log = trained(recipe(), Brightness(), workers=workers)
+    assert log.losses == trained(recipe(), Brightness())[1].losses
+
+
+class Stop(Exception):
+    pass
+
+
+@pytest.mark.parametrize("at", [1, 4, 5])
+def test_a_run_goes_on_from_its_checkpoint_bit_for_bit(tmp_path, at):
+    full = recipe(**FULL, steps=6, validations=3)
+    straight, log = trained(full, validation=split("validation", 2))
+
+    def stop(log, done):
+        if log.step == at + 1:  # the checkpoint is that of the step before
+            raise Stop
+
+    options = {"validation": split("validation", 2), "checkpoint": tmp_path / "run.safetensors", "checkpoint_s": 0.0}
+    with pytest.raises(Stop):
+        fit(run_of(luser(), full, **options), stop)
+    assert read_checkpoint(options["checkpoint"])[1].step == at
+    resumed, again = trained(full, luser(seed=9), **options)
+    assert torch.equal(flat(straight), flat(resumed))
+    assert again.losses == log.losses
+    assert again.chosen_step == log.chosen_step
+    assert [p.psnr_db for p in again.validation_trace] == [p.psnr_db for p in log.validation_trace]
+
+
+def test_a_finished_run_is_not_trained_again(tmp_path):
+    checkpoint = tmp_path / "run.safetensors"
+    first, log = trained(recipe(**FULL), checkpoint=checkpoint)
+    second, again = trained(recipe(**FULL), luser(seed=9), checkpoint=checkpoint)
+    assert torch.equal(flat(first), flat(second))
+    assert again.step_s == log.step_s
+
+
+def test_another_models_checkpoint_is_refused(tmp_path):
+    checkpoint = tmp_path / "run.safetensors"
+    trained(recipe(), Brightness(), checkpoint=checkpoint)
+    with pytest.raises(CheckpointError, match="not a checkpoint of this model"):
+        trained(recipe(), checkpoint=checkpoint)
+
+
+def command(folder, *options):
+    cell = ("--task", "deblur", "--model", "luser-sw", "--loss", "final", "--scale", "quick", "--batch", "2")
+    return [sys.executable, "-m", "bench.accuracy", *cell, "--results", str(folder), "--keep-weights", *options]
+
+
+def stored_weights(folder):
+    (file,) = (folder / "weights").glob("*.safetensors")
+    return file.read_bytes()
+
+
+@pytest.mark.slow
+def test_a_killed_command_goes_on_and_ends_with_the_same_weights(tmp_path):
+    """SIGKILL, which nothing can catch, once a checkpoint is there; a few times, wherever it then is."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    straight, killed = tmp_path / "straight", tmp_path / "killed"
+    subprocess.run(command(straight, "--steps", "12"), cwd=ROOT, env=environment, check=True, capture_output=True)
+    again = command(killed, "--steps", "12", "--checkpoint-seconds", "0")
+    kills = 0
+    for wanted in (2, 5, 9):
+        with subprocess.Popen(again, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL) as process:
+            while process.poll() is None and _steps_done(killed) < wanted:
+                time.sleep(0.02)
+            kills += process.poll() is None
+            process.send_signal(signal.SIGKILL)
+    assert kills == 3
+    subprocess.run(again, cwd=ROOT, env=environment, check=True, capture_output=True)
+    assert stored_weights(straight) == stored_weights(killed)
+    assert not list((killed / "checkpoints").glob("*.safetensors"))  # no cell is unfinished
+
+
+def _steps_done(folder):
+    files = list((folder / "checkpoints").glob("*.safetensors"))
+    return read_checkpoint(files[0])[1].step if files else 0

@@ -3,12 +3,14 @@
 import pytest
 import torch
 
-from bench.pretrain import NOISE_LEVEL, Denoiser, pretrain
+from bench.recipe import Recipe
 from bench.tasks import TASKS
-from bench.train import Recipe
+from bench.training.pretrain import NOISE_LEVEL, Denoiser, pretrain
 from models import MODELS
 
-RECIPE = Recipe(steps=1, batch=2, learning_rate=1e-3, loss="final", seed=0)
+
+def recipe(steps):
+    return Recipe(steps=1, batch=2, learning_rate=1e-3, pretrain_steps=steps)
 
 
 @pytest.fixture
@@ -23,7 +25,7 @@ def make_model():
 
 def test_the_network_learns_to_denoise(images):
     model, losses = make_model(), []
-    pretrain(model, images, RECIPE, 25, lambda step, loss: losses.append(loss))
+    pretrain(model, images, recipe(25), 0, lambda step, loss: losses.append(loss))
     assert len(losses) == 25
     assert NOISE_LEVEL**2 < losses[0] < 2 * NOISE_LEVEL**2  # near the identity, all noise is left
     assert sum(losses[-5:]) < 0.9 * sum(losses[:5])
@@ -33,7 +35,7 @@ def test_the_same_seed_gives_the_same_network_and_no_step_size_moves(images):
     found = []
     for _ in range(2):
         model = make_model()
-        pretrain(model, images, RECIPE, 2)
+        pretrain(model, images, recipe(2), 0)
         found.append(torch.cat([p.detach().flatten() for p in model.network.parameters()]))
         assert model.step_size.item() == 1.0
         assert not model.network.training
@@ -43,4 +45,4 @@ def test_the_same_seed_gives_the_same_network_and_no_step_size_moves(images):
 def test_only_deq4ip_has_a_denoiser(images):
     assert [name for name, make in MODELS.items() if isinstance(make(channels=1), Denoiser)] == ["deq4ip"]
     with pytest.raises(TypeError, match="LuserSW has no denoiser to pre-train"):
-        pretrain(MODELS["luser-sw"](channels=3), images, RECIPE, 1)
+        pretrain(MODELS["luser-sw"](channels=3), images, recipe(1), 0)
