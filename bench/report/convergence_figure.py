@@ -88,13 +88,13 @@ def convergence_figure(study: Study, paper: Paper) -> Figure | None:
     models = list(dict.fromkeys(model for model, _ in study.columns(paper)))
     shades = colors(models)
     figure = Figure(figsize=(11, 0.6 + 2.1 * len(rows)), layout="constrained")
-    axes = figure.subplots(len(rows), 4, squeeze=False, sharex=False)
-    for line, (task, found) in zip(axes, rows.items(), strict=True):
+    axes = figure.subplots(len(rows), 4, squeeze=False)
+    for number, (line, (task, found)) in enumerate(zip(axes, rows.items(), strict=True), start=1):
         for place, (axis, quantity) in enumerate(zip(line, ("loss", "loss", "psnr", "psnr"), strict=True)):
             clock: Clock = "step" if place % 2 == 0 else "minutes"
             for course in found:
                 _draw(axis, course, quantity, clock, shades[course.model])
-            _tidy(axis, quantity, clock, last=line is axes[-1])
+            _tidy(axis, quantity, clock, last=number == len(rows))
         line[0].set_title(paper.task_title(task), loc="left")
         for first, second in ((line[0], line[1]), (line[2], line[3])):
             second.set_ylim(first.get_ylim())

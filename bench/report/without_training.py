@@ -6,7 +6,7 @@ from bench.report.layout import PLUS_MINUS, listing
 from bench.report.study import METHODS, Study, scores_of
 
 TUNED = {
-    "fbp": "FBP: filtered backprojection, the exact A^T after the filter; window and cut-off",
+    "fbp": "FBP: filtered backprojection, with the exact transpose of A; window and cut-off",
     "tv": "TV: total variation, minimised by the primal-dual hybrid gradient method; weight",
 }
 
@@ -60,4 +60,6 @@ def _verdict(study: Study, paper: Paper, task: str) -> str:
 
 def _below(gain: Difference) -> str:
     text = f"{-gain.mean_db:.2f} dB below"
-    return text if gain.low_db is None or gain.high_db is None else f"{text}, {-gain.high_db:.2f} to {-gain.low_db:.2f}"
+    if gain.low_db is None or gain.high_db is None:
+        return text
+    return f"{text}, 95 % interval {-gain.high_db:.2f} to {-gain.low_db:.2f}"
