@@ -66,14 +66,13 @@ def verdict(claim: Claim, gap: Difference, by_seed: list[float]) -> Verdict:
 
 
 def _rows(claim: Claim, study: Study, paper: Paper, tasks: list[str]) -> list[Row]:
-    papers, ours, verdicts = [], [], []
-    for task in tasks:
-        if task not in claim.tasks:
-            columns = Cell(), Cell(), Cell()
-        else:
-            columns = Cell(_papers_gap(claim, paper, task)), *_our_cells(claim, study, task)
-        for line, cell in zip((papers, ours, verdicts), columns, strict=True):
-            line.append(cell)
+    columns = [
+        (Cell(_papers_gap(claim, paper, task)), *_our_cells(claim, study, task))
+        if task in claim.tasks
+        else (Cell(), Cell(), Cell())
+        for task in tasks
+    ]
+    papers, ours, verdicts = zip(*columns, strict=True)
     return [
         Row((Cell(claim.text, bold=True), Cell("paper"), *papers), rule=True),
         Row((Cell(f"  {claim.place}"), Cell("ours"), *ours)),

@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib import style
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from bench.metrics import ssim
 from bench.paper import load_paper
@@ -117,6 +118,19 @@ def test_figure_2_leaves_out_what_was_measured_on_another_image(samples):
     assert set(row.reconstructions) == {"lu-dncnn", "luser-dw"}
     empty = reconstruction_figure([row], PAPER).axes[2]
     assert empty.texts[0].get_text() == "not measured"
+
+
+def test_figure_2_credits_its_sources_within_the_picture(samples):
+    add_examples(samples)
+    credit = "Images lab/scans: " + "by A. Scanner and B. Reader, " * 12 + "CC0."
+    rows = rows_of(samples)
+    plain, credited = reconstruction_figure(rows, PAPER), reconstruction_figure(rows, PAPER, [credit])
+    text = credited.texts[0]
+    assert " ".join(text.get_text().split()) == credit
+    box = text.get_window_extent(FigureCanvasAgg(credited).get_renderer())
+    assert box.x0 >= 0
+    assert box.x1 <= credited.bbox.width
+    assert credited.get_figheight() > plain.get_figheight()
 
 
 def test_figure_2_without_one_of_the_compared_models_has_no_boxes(samples):
