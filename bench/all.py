@@ -11,6 +11,7 @@ from bench.environment import pick_device
 from bench.experiment import Training, accuracy_cells
 from bench.memory.cells import TABLE3_CAPS_BYTES, TABLE3_TASKS, memory_cells, simulate_ahead
 from bench.record import Measurement
+from bench.references import reference_cells
 from bench.report.render import render
 from bench.runner import Cell, all_answered, run_cells
 from bench.scales import SCALES
@@ -44,7 +45,7 @@ def main(scale: str, data: Sequence[str], output: Path, results: Path, force: bo
     store, place = ResultStore(results), pick_device(device)
     models, chosen = tuple(MODELS), SCALES[scale]
     sources = data_sources(data)
-    check_sources(PAPER_TASKS, sources, chosen)
+    check_sources(PAPER_TASKS, sources, chosen, ("train", "validation", "test"))
     training = Training(scale=chosen, sources=sources, store=store, fabric=make_fabric(place))
     # Memory is proved with bench.memory, which needs the GPU for itself; here it is simulated. It comes first:
     # timing takes each model's own maximum batch from it.
@@ -52,6 +53,7 @@ def main(scale: str, data: Sequence[str], output: Path, results: Path, force: bo
         "memory": lambda: memory_cells(TABLE3_TASKS, models, POLICIES, TABLE3_CAPS_BYTES, None),
         "operator calls": lambda: call_cells(PAPER_TASKS, models, ("paper",), device=place),
         "time": lambda: timing_cells(TIMED_TASKS, models, chosen, store=store, device=place),
+        "references": lambda: reference_cells(PAPER_TASKS, chosen, sources, device=place),
         "accuracy": lambda: accuracy_cells(training, PAPER_TASKS, models),
     }
     records: list[Measurement] = []

@@ -1,6 +1,8 @@
-"""Grades a trained model on held-out images."""
+"""Grades reconstructions of held-out images: the same images and the same noise for whatever reconstructs them."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,8 @@ from operators import ForwardOperator
 NOISE_SEED = 2_000_003
 """Held-out measurements have the same noise for every model, loss and seed."""
 
+MAIN_METRICS = ("psnr_db", "ssim")
+
 
 @dataclass(frozen=True)
 class Grades:
@@ -28,7 +32,7 @@ class Grades:
         solver_steps: mean fixed-point steps per stage; empty without fixed points.
         warm_solver_steps: the same, each solve started where the stage before ended; empty where that can't be.
         residuals: mean relative residual per stage.
-        example: the first image as the task displays it: start, reconstruction, truth.
+        example: the chosen image as the task displays it: start, reconstruction, truth.
     """
 
     items: tuple[ImageScore, ...]
@@ -44,6 +48,7 @@ def evaluate(
     operator: ForwardOperator,
     task: Task,
     images: ImageSplit[Any],
+    example: str | None = None,
 ) -> Grades:
     """Reconstruct and grade images, one at a time: no result depends on a batch.
 
@@ -52,31 +57,104 @@ def evaluate(
         operator: A at the images' size.
         task: measures and grades.
         images: the held-out split.
+        example: pattern of the name of the image to show, as in ``find_example``.
+
+    Raises:
+        ValueError: if no image's name fits the pattern.
     """
+    shown_at = find_example(images, example)
     model.eval()
     device = next(model.parameters()).device
-    noise = torch.Generator().manual_seed(NOISE_SEED)
     items: list[ImageScore] = []
     steps: list[list[float]] = []
     warm_steps: list[list[float]] = []
     residuals: list[list[float]] = []
-    example: dict[str, NDArray[np.float32]] = {}
-    for index in range(len(images)):
-        labelled = images[index]
-        truth = labelled.image[None].to(device)
-        y = task.measure(operator, truth, noise)
+    arrays: dict[str, NDArray[np.float32]] = {}
+    for labelled, truth, y in measured(task, operator, images, NOISE_SEED, device):
         result = model(y, operator)
-        shown = {
-            "start": _shown(task, starting_image(y, operator)),
-            "reconstruction": _shown(task, result.image),
-            "truth": _shown(task, truth),
-        }
-        items.append(_score(task, labelled, shown))
+        shown = Shown(task, starting_image(y, operator), result.image, truth)
+        if len(items) == shown_at:
+            arrays = shown.arrays()
+        items.append(shown.score(labelled))
         steps.append(_solver_steps(result))
         warm_steps.append(_warm_solver_steps(model, y, operator))
         residuals.append([solve.forward.mean_residual for solve in result.solves])
-        example = example or {key: image.numpy() for key, image in shown.items()}
-    return Grades(tuple(items), _means(steps), _means(warm_steps), _means(residuals), example)
+    return Grades(tuple(items), _means(steps), _means(warm_steps), _means(residuals), arrays)
+
+
+def measured(
+    task: Task, operator: ForwardOperator, images: ImageSplit[Any], seed: int, device: torch.device
+) -> Iterator[tuple[LabelledImage, Tensor, Tensor]]:
+    """Yield every image of a split with its truth, (1, C, H, W), and its measurements y.
+
+    Args:
+        task: measures.
+        operator: A at the images' size.
+        images: in their order, which the noise follows.
+        seed: of the noise.
+        device: the operator's; truth and measurements are there.
+    """
+    noise = torch.Generator().manual_seed(seed)
+    for index in range(len(images)):
+        labelled = images[index]
+        truth = labelled.image[None].to(device)
+        yield labelled, truth, task.measure(operator, truth, noise)
+
+
+def find_example(images: ImageSplit[Any], pattern: str | None) -> int:
+    """Return the position of the first image whose name fits a pattern, 0 without one.
+
+    Ask before a long training: afterwards the answer comes too late.
+
+    Args:
+        images: a split; its images are read up to the one that fits.
+        pattern: as of the shell, e.g. ``produce/*``, upper and lower case told apart.
+
+    Raises:
+        ValueError: if no image's name fits the pattern.
+    """
+    if pattern is None:
+        return 0
+    names = (images[index].name for index in range(len(images)))
+    found = next((place for place, name in enumerate(names) if fnmatchcase(name, pattern)), None)
+    if found is None:
+        raise ValueError(f"no image to show: no name fits {pattern!r}, the first is {images[0].name!r}")
+    return found
+
+
+class Shown:
+    """One image as its task displays it, (1 or 3, H, W) in [0, 1] on the CPU.
+
+    Args:
+        task: displays and grades.
+        start: x_0, (1, C, H, W).
+        reconstruction: of the same shape.
+        truth: of the same shape.
+    """
+
+    def __init__(self, task: Task, start: Tensor, reconstruction: Tensor, truth: Tensor) -> None:
+        self.task = task
+        self.start, self.reconstruction, self.truth = (
+            task.display(batch[0].float().cpu()) for batch in (start, reconstruction, truth)
+        )
+
+    def arrays(self) -> dict[str, NDArray[np.float32]]:
+        """Return Figure 2's arrays, as ``ResultStore.add_example`` wants them."""
+        return {"start": self.start.numpy(), "reconstruction": self.reconstruction.numpy(), "truth": self.truth.numpy()}
+
+    def score(self, labelled: LabelledImage) -> ImageScore:
+        """Grade the start and the reconstruction by every convention of the task."""
+        scores = {name: metric(self.reconstruction, self.truth) for name, metric in self.task.metrics.items()}
+        start = {name: self.task.metrics[name](self.start, self.truth) for name in MAIN_METRICS}
+        return ImageScore(
+            name=labelled.name,
+            group=labelled.group,
+            start_psnr_db=start["psnr_db"],
+            start_ssim=start["ssim"],
+            psnr_db=scores.pop("psnr_db"),
+            ssim=scores.pop("ssim"),
+            more=scores,
+        )
 
 
 def _solver_steps(result: Reconstruction) -> list[float]:
@@ -92,22 +170,6 @@ def _warm_solver_steps(model: ReconstructionModel, y: Tensor, operator: ForwardO
         return _solver_steps(model(y, operator))
     finally:
         model.warm_start = False
-
-
-def _shown(task: Task, batch: Tensor) -> Tensor:
-    return task.display(batch[0].float().cpu())
-
-
-def _score(task: Task, labelled: LabelledImage, shown: dict[str, Tensor]) -> ImageScore:
-    psnr, ssim = task.metrics["psnr_db"], task.metrics["ssim"]
-    return ImageScore(
-        name=labelled.name,
-        group=labelled.group,
-        start_psnr_db=psnr(shown["start"], shown["truth"]),
-        start_ssim=ssim(shown["start"], shown["truth"]),
-        psnr_db=psnr(shown["reconstruction"], shown["truth"]),
-        ssim=ssim(shown["reconstruction"], shown["truth"]),
-    )
 
 
 def _means(rows: list[list[float]]) -> tuple[float, ...]:

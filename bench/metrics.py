@@ -19,8 +19,9 @@ def psnr_db(image: Tensor, truth: Tensor, *, data_range: DataRange = "unit") -> 
     Args:
         image: displayed reconstruction, (C, H, W); clipped to [0, 1].
         truth: displayed truth, of the same shape; clipped to [0, 1].
-        data_range: the convention. ``"unit"`` for photographs and for the published range of LoDoPaB-CT;
-            ``"truth-span"`` is the default of LoDoPaB-CT's own library; ``"truth-maximum"`` is usual for MRI.
+        data_range: the convention. ``"unit"`` for photographs, for the published range of LoDoPaB-CT, and for MRI
+            as fastMRI grades it where the volume's maximum is 1; ``"truth-span"`` is the default of LoDoPaB-CT's
+            own library; ``"truth-maximum"`` takes each slice's own maximum.
 
     Returns:
         Decibels; infinite for two equal images.

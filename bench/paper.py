@@ -78,6 +78,17 @@ class WordsRow(_Frozen):
     values: dict[str, str]
 
 
+class Claim(_Frozen):
+    """What the paper says of two columns of its Table 2, each '<model>/<loss>'."""
+
+    text: str
+    place: str
+    relation: Literal["better", "similar"]
+    first: str
+    second: str
+    tasks: tuple[str, ...]
+
+
 class Paper(_Frozen):
     """Everything that reports print beside our own figures."""
 
@@ -86,6 +97,7 @@ class Paper(_Frozen):
     models: tuple[PaperModel, ...]
     tasks: tuple[PaperTask, ...]
     table2: tuple[AccuracyRow, ...]
+    claims: tuple[Claim, ...]
     parameters: tuple[ParametersRow, ...]
     max_batch: tuple[MaxBatchRow, ...]
     words: tuple[WordsRow, ...]

@@ -79,6 +79,24 @@ class AccuracySpec(_Spec):
     protocol: int = 3
 
 
+class ReferenceSpec(Frozen):
+    """How well a method without training reconstructs the same held-out images from the same measurements."""
+
+    kind: Literal["reference"] = "reference"
+    task: str
+    method: str = Field(description="key of bench.references.REFERENCES")
+    image_shape: tuple[int, int] = Field(description="height and width in pixels")
+    data: str = Field(description="as of AccuracySpec")
+    validation_images: int = Field(description="on which the method's setting is tuned")
+    test_images: int
+    protocol: int = 1
+
+    @property
+    def subject(self) -> tuple[str, str]:
+        """What is measured, in file names and on progress lines: task and method."""
+        return self.task, self.method
+
+
 class TimingSpec(_Spec):
     """How long a training step and a reconstruction take."""
 
@@ -151,7 +169,8 @@ class Provenance(Frozen):
 
 
 Spec = Annotated[
-    MemorySpec | AccuracySpec | TimingSpec | CallsSpec | SolversSpec | OperatorsSpec, Field(discriminator="kind")
+    MemorySpec | AccuracySpec | ReferenceSpec | TimingSpec | CallsSpec | SolversSpec | OperatorsSpec,
+    Field(discriminator="kind"),
 ]
 
 

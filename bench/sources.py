@@ -36,18 +36,20 @@ def data_sources(options: Sequence[str]) -> dict[str, Path]:
     return sources
 
 
-def check_sources(tasks: Sequence[str], sources: Mapping[str, Path], scale: Scale) -> None:
-    """Open the splits that training needs before anything is measured, so that a bad folder costs no time.
+def check_sources(
+    tasks: Sequence[str], sources: Mapping[str, Path], scale: Scale, splits: Sequence[Split] = ("train", "test")
+) -> None:
+    """Open the splits that a command needs before anything is measured, so that a bad folder costs no time.
 
     Args:
         tasks: keys of ``TASKS``.
         sources: task -> folder of real images.
         scale: image size.
+        splits: which.
 
     Raises:
         click.ClickException: if a folder cannot be used; the message names the file.
     """
-    splits: tuple[Split, ...] = ("train", "test")
     for task in tasks:
         for split in splits:
             try:

@@ -59,6 +59,9 @@ class ImageScore(Frozen):
     start_ssim: float
     psnr_db: float
     ssim: float
+    more: dict[str, float] = Field(
+        default_factory=dict, description="the reconstruction's by other conventions, keyed as in the task's metrics"
+    )
 
 
 class SolverPoint(Frozen):
@@ -104,6 +107,29 @@ class AccuracyValues(Frozen):
     example: str | None = Field(
         default=None, description="file of Figure 2's arrays, relative to the results folder; see bench.store"
     )
+
+
+Setting = dict[str, float | str]
+"""A reference method's parameters by name."""
+
+
+class TuningPoint(Frozen):
+    """One setting of the grid: means over the validation images."""
+
+    setting: Setting
+    psnr_db: float
+    ssim: float
+
+
+class ReferenceValues(Frozen):
+    """Scores of every held-out image with the setting that was the best on the validation images."""
+
+    kind: Literal["reference"] = "reference"
+    items: tuple[ImageScore, ...]
+    setting: Setting = Field(description="of the grid, with the highest mean PSNR")
+    tuning: tuple[TuningPoint, ...] = Field(description="the whole grid, in its order")
+    tuning_s: float = Field(description="of the whole grid")
+    reconstruct_s: float = Field(description="of one held-out image, in a batch")
 
 
 class TimingValues(Frozen):
@@ -199,6 +225,6 @@ class OperatorsValues(Frozen):
 
 
 Values = Annotated[
-    MemoryValues | AccuracyValues | TimingValues | CallsValues | SolversValues | OperatorsValues,
+    MemoryValues | AccuracyValues | ReferenceValues | TimingValues | CallsValues | SolversValues | OperatorsValues,
     Field(discriminator="kind"),
 ]

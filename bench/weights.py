@@ -7,6 +7,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from bench.data.archive import is_html
 from bench.files import write_atomically
 from bench.record import AccuracySpec
 
@@ -42,4 +43,13 @@ def load_weights(path: Path) -> tuple[AccuracySpec, dict[str, Tensor]]:
     except ValidationError as error:
         raise WeightsError(f"{path}: does not say which model it is of: {error.errors()[0]['msg']}") from error
     except (OSError, SafetensorError) as error:
-        raise WeightsError(f"{path}: not a safetensors file: {' '.join(str(error).split())}") from error
+        # Asked last: the first byte of a sound file may look like a page's.
+        reason = "an HTML page, a download's notice?" if _is_page(path) else " ".join(str(error).split())
+        raise WeightsError(f"{path}: not a safetensors file: {reason}") from error
+
+
+def _is_page(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return is_html(file.read(256))

@@ -13,12 +13,21 @@ from bench.record import (
     MemorySpec,
     OperatorsSpec,
     Provenance,
+    ReferenceSpec,
     SolversSpec,
     Status,
     TimingSpec,
 )
 from bench.store import ResultStore, StoreError
-from bench.values import AccuracyValues, CallsValues, MemoryValues, OperatorsValues, SolversValues, TimingValues
+from bench.values import (
+    AccuracyValues,
+    CallsValues,
+    MemoryValues,
+    OperatorsValues,
+    ReferenceValues,
+    SolversValues,
+    TimingValues,
+)
 
 S = TypeVar("S", bound=BaseModel)
 V = TypeVar("V", bound=BaseModel)
@@ -45,8 +54,9 @@ TimingEntry = Entry[TimingSpec, TimingValues]
 CallsEntry = Entry[CallsSpec, CallsValues]
 SolversEntry = Entry[SolversSpec, SolversValues]
 OperatorsEntry = Entry[OperatorsSpec, OperatorsValues]
+ReferenceEntry = Entry[ReferenceSpec, ReferenceValues]
 ModelEntry = AccuracyEntry | MemoryEntry | TimingEntry | CallsEntry | SolversEntry
-AnyEntry = ModelEntry | OperatorsEntry
+AnyEntry = ModelEntry | OperatorsEntry | ReferenceEntry
 E = TypeVar("E", bound=AnyEntry)
 
 
@@ -60,13 +70,14 @@ class Records:
     calls: tuple[CallsEntry, ...]
     solvers: tuple[SolversEntry, ...]
     operators: tuple[OperatorsEntry, ...]
+    references: tuple[ReferenceEntry, ...]
     outdated: int
     """Records of an older protocol, which are not comparable and not shown."""
 
     @property
     def all(self) -> tuple[AnyEntry, ...]:
         """Every entry, whatever its kind."""
-        return (*self.of_models, *self.operators)
+        return (*self.of_models, *self.operators, *self.references)
 
     @property
     def of_models(self) -> tuple[ModelEntry, ...]:
@@ -97,6 +108,7 @@ def load_records(store: ResultStore) -> Records:
         calls=_entries(best, CallsSpec, CallsValues),
         solvers=_entries(best, SolversSpec, SolversValues),
         operators=_entries(best, OperatorsSpec, OperatorsValues),
+        references=_entries(best, ReferenceSpec, ReferenceValues),
         outdated=len(every) - len(current),
     )
 

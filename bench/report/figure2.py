@@ -1,12 +1,17 @@
 """Figure 2: a held-out image of every task, with red boxes where LUSER-DW improves most on LU-DnCNN."""
 
+import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+from skimage.metrics import structural_similarity
 
 from bench.paper import Paper
 from bench.report.study import Study
@@ -16,8 +21,17 @@ from bench.store import EXAMPLE_KEYS, ResultStore, StoreError
 COLUMNS = ("lu-dncnn", "deq4ip", "luser-dw")
 """The paper's middle columns; the boxes compare the last with the first."""
 
+CAPTION = (
+    "A held-out image of every task, with the PSNR in dB and the SSIM of that image alone. Red boxes: the square of a "
+    "quarter of the shorter side in which LU-DnCNN's squared error minus LUSER-DW's, smoothed by a Gaussian of a "
+    "sixteenth of that side, is largest on average; enlarged in a corner. No box: no square improves."
+)
+
 WIDTH, GAP, LEFT, TOP, BELOW = 1.8, 0.07, 0.38, 0.32, 0.27
-"""In inches: an image's width, the space beside it, for the row's name, the column's name and the PSNR."""
+"""In inches: an image's width, the space beside it, for the row's name, the column's name and the scores."""
+
+CREDIT_SIZE, CREDIT_LINE = 6.0, 0.115
+"""Of the credits below: type size in points, and the height of a line in inches."""
 
 ZOOM = 0.42
 """Share of an image's side that the enlarged box takes, less where it would cover the box."""
@@ -51,7 +65,10 @@ class Example:
 
 
 def most_improved(worse: Image, better: Image, truth: Image) -> Box | None:
-    """Find the square, a quarter of the shorter side wide, with the largest mean reduction of squared error.
+    """Find the square, a quarter of the shorter side wide, with the largest mean of the smoothed error reduction.
+
+    The reduction of the squared error is smoothed by a Gaussian of a quarter of the square's side, beyond the border
+    zero: a few pixels that one network happens to hit weigh less than a structure that it recovers.
 
     Args:
         worse: (C, H, W) image to compare with.
@@ -65,8 +82,8 @@ def most_improved(worse: Image, better: Image, truth: Image) -> Box | None:
     side = max(2, round(min(gain.shape) / 4))
     if min(gain.shape) < side:
         return None
-    table = np.pad(gain, ((1, 0), (1, 0))).cumsum(axis=0).cumsum(axis=1)
-    sums = table[side:, side:] - table[:-side, side:] - table[side:, :-side] + table[:-side, :-side]
+    smooth = gaussian_filter(gain, side / 4, mode="constant")
+    sums = sliding_window_view(smooth, (side, side)).sum(axis=(2, 3))
     top, left = np.unravel_index(int(sums.argmax()), sums.shape)
     return Box(int(top), int(left), side) if sums[top, left] > 0 else None
 
@@ -75,6 +92,12 @@ def psnr_db(image: Image, truth: Image) -> float:
     """Return the PSNR of displayed images in [0, 1], infinite for equal ones."""
     error = float(np.mean((image - truth).astype(np.float64) ** 2))
     return float("inf") if error == 0 else -10 * float(np.log10(error))
+
+
+def ssim(image: Image, truth: Image) -> float:
+    """Return the SSIM of displayed images in [0, 1], as ``bench.metrics`` does."""
+    window = min(7, *truth.shape[1:])
+    return float(structural_similarity(truth, image, win_size=window - 1 + window % 2, data_range=1.0, channel_axis=0))
 
 
 def examples(study: Study, paper: Paper, store: ResultStore) -> list[Example]:
@@ -102,19 +125,25 @@ def examples(study: Study, paper: Paper, store: ResultStore) -> list[Example]:
     return rows
 
 
-def reconstruction_figure(rows: list[Example], paper: Paper) -> Figure:
+def reconstruction_figure(rows: list[Example], paper: Paper, credits: Sequence[str] = ()) -> Figure:
     """Draw Figure 2: start, reconstructions and truth of every task, the box enlarged in a corner.
 
     Args:
         rows: at least one task's images.
         paper: names of tasks and models.
+        credits: whom to credit for the images, printed below them.
     """
     models = shown_models(rows)
     titles = ["Start", *(paper.model_title(model) for model in models), "Truth"]
     heights = [WIDTH * row.truth.shape[1] / row.truth.shape[2] for row in rows]
     across = LEFT + len(titles) * (WIDTH + GAP)
-    down = TOP + sum(height + BELOW for height in heights)
+    lines = [line for credit in credits for line in textwrap.wrap(credit, round(19 * across), subsequent_indent="  ")]
+    down = TOP + sum(height + BELOW for height in heights) + (CREDIT_LINE * (len(lines) + 1) if lines else 0)
     figure = Figure(figsize=(across, down))
+    if lines:
+        figure.text(
+            LEFT / across, 0.5 * CREDIT_LINE / down, "\n".join(lines), size=CREDIT_SIZE, color=SOFT, va="bottom"
+        )
     y = down - TOP
     for row, height in zip(rows, heights, strict=True):
         y -= height
@@ -146,7 +175,8 @@ def _panel(axis: Axes, row: Example, image: Image | None) -> None:
         axis.text(0.5, 0.5, "not measured", transform=axis.transAxes, ha="center", va="center", color=SOFT)
         return
     _show(axis, image, row.truth)
-    below = "PSNR, dB" if image is row.truth else f"{psnr_db(image, row.truth):.2f}"
+    scores = f"{psnr_db(image, row.truth):.2f}, {ssim(image, row.truth):.3f}"
+    below = "PSNR, SSIM" if image is row.truth else scores
     axis.set_xlabel(below, fontsize=9, color=SOFT if image is row.truth else INK, labelpad=3)
     if row.box is not None:
         _emphasise(axis, image, row.truth, row.box)

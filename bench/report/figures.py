@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench.paper import Paper
-from bench.report.study import Estimate, Study, estimate, scores_of
+from bench.report.bootstrap import Estimate, estimate
+from bench.report.study import Study, scores_of
 from bench.report.style import SOFT, colors, logarithmic, quiet_axis
 
 LOSS_TITLES = {"final": "final loss", "aux": "auxiliary loss"}

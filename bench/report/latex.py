@@ -18,6 +18,8 @@ _TEX = {
     "|": r"\textbar{}",
     "\N{EN DASH}": "--",
     "\N{MULTIPLICATION SIGN}": r"$\times$",
+    "\N{PLUS-MINUS SIGN}": r"$\pm$",
+    "\N{MINUS SIGN}": r"$-$",
     "π": r"$\pi$",
     "†": r"$^{\dagger}$",
     "‡": r"$^{\ddagger}$",

@@ -10,6 +10,7 @@ from bench.report.choice import AnyEntry
 MISSING = "\N{EN DASH}"
 DIRTY = "†"
 NOT_OK = "‡"
+PLUS_MINUS = "\N{PLUS-MINUS SIGN}"
 NOTE_MISSING = f"{MISSING}: not measured."
 NOTE_DIRTY = f"{DIRTY} from a modified checkout, not a reference."
 NOTE_NOT_OK = f"{NOT_OK} not every run behind this figure ended well."
@@ -117,10 +118,12 @@ def embolden_best(cells: Iterable[Cell]) -> list[Cell]:
     Fewer than three figures are no contest and stay as they are.
     """
     row = list(cells)
-    figures = sorted((float(cell.text) for cell in row if _is_number(cell.text)), reverse=True)
-    if len(figures) < 3:
+    figures = [_figure(cell.text) for cell in row]
+    known = sorted((figure for figure in figures if figure is not None), reverse=True)
+    if len(known) < 3:
         return row
-    return [replace(cell, bold=_is_number(cell.text) and float(cell.text) >= figures[1]) for cell in row]
+    best = [figure is not None and figure >= known[1] for figure in figures]
+    return [replace(cell, bold=bold) for cell, bold in zip(row, best, strict=True)]
 
 
 def bytes_text(count: int) -> str:
@@ -143,8 +146,10 @@ def listing(values: Iterable[object]) -> str:
     return ", ".join(distinct[:-1]) + " and " + distinct[-1]
 
 
-def _is_number(text: str) -> bool:
+def _figure(text: str) -> float | None:
+    """Return the number of a cell, without its spread; None where there is none."""
     try:
-        return isfinite(float(text))
+        figure = float(text.partition(PLUS_MINUS)[0])
     except ValueError:
-        return False
+        return None
+    return figure if isfinite(figure) else None

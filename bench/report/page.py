@@ -77,9 +77,14 @@ def study_caption(study: Study, paper: Paper, credits: Mapping[str, str]) -> tup
     """
     entries = [entry for cell in study.cells.values() for entry in cell]
     scale = f"{study.group.title[0].upper()}{study.group.title[1:]}."
-    labels = sorted({entry.spec.data for entry in entries} & credits.keys())
-    credited = tuple(f"Images {label}: {credits[label]}" for label in labels)
-    return " ".join((scale, *conditions(study, paper))), *credited, origin_caption(entries)
+    origin = origin_caption([*entries, *study.references.values()])
+    return " ".join((scale, *conditions(study, paper))), *credited(study, credits), origin
+
+
+def credited(study: Study, credits: Mapping[str, str]) -> tuple[str, ...]:
+    """Return whom to credit for a study's images, a line a data label."""
+    labels = {entry.spec.data for cell in study.cells.values() for entry in cell}
+    return tuple(f"Images {label}: {credits[label]}" for label in sorted(labels & credits.keys()))
 
 
 def origin_caption(entries: Iterable[AnyEntry]) -> str:

@@ -10,7 +10,12 @@ from matplotlib.figure import Figure
 
 from bench.paper import Paper, load_paper
 from bench.report.choice import AnyEntry, Records, load_records
+from bench.report.claims import CAPTION as CLAIMS_CAPTION
+from bench.report.claims import claims_table
 from bench.report.comparison import Comparison
+from bench.report.convergence_figure import CAPTION as CONVERGENCE_CAPTION
+from bench.report.convergence_figure import convergence_figure
+from bench.report.figure2 import CAPTION as FIGURE2_CAPTION
 from bench.report.figure2 import examples, reconstruction_figure
 from bench.report.figures import gain_figure, training_figure
 from bench.report.files import save_figure, save_text
@@ -21,7 +26,7 @@ from bench.report.memory_figure import memory_figure
 from bench.report.operator_figure import operator_figure
 from bench.report.operator_table import operators_csv, operators_table
 from bench.report.operator_times import claims, shown_operators
-from bench.report.page import Exhibit, origin_caption, readme, study_caption
+from bench.report.page import Exhibit, credited, origin_caption, readme, study_caption
 from bench.report.solver_figure import solver_figure
 from bench.report.solver_tables import methods_table, rules_table, shown_races
 from bench.report.study import Study, studies
@@ -32,11 +37,6 @@ from bench.report.table4 import comparison_table
 from bench.report.table_image import draw_table
 from bench.store import ResultStore, StoreError
 
-BOX_CAPTION = (
-    "A held-out image of every task, with the PSNR of that image alone. Red boxes: where the squared error "
-    "of LUSER-DW, averaged over a square of a quarter of the side, falls most below LU-DnCNN's; enlarged in "
-    "a corner."
-)
 BATCH_CAPTION = (
     "The largest batch (1, or even) whose full training step fits under a memory cap: forward pass, loss, "
     "backward pass and optimiser."
@@ -113,7 +113,7 @@ def render(results: Path, output: Path) -> list[Path]:
 
 
 def _compose(records: Records, store: ResultStore, paper: Paper) -> _Report:
-    report, groups = _Report(), studies(records.accuracy)
+    report, groups = _Report(), studies(records.accuracy, records.references)
     headline = groups[0] if groups else None
     memory = MemoryStudy(tuple(entry for entry in records.memory if is_table3(entry)), paper)
     comparison = Comparison(records, headline, paper)
@@ -131,6 +131,8 @@ def _compose(records: Records, store: ResultStore, paper: Paper) -> _Report:
     if headline is not None:
         report.add_figure("Gain over the starting image", "gain", gain_figure(headline, paper), [GAIN_CAPTION])
         report.add_figure("Training", "training", training_figure(headline, paper), [TRAINING_CAPTION])
+        figure = convergence_figure(headline, paper)
+        report.add_figure("Convergence", "convergence", figure, [CONVERGENCE_CAPTION])
         report.add_figure("Solver steps per stage", "stages", solver_figure(headline, paper), [SOLVER_CAPTION])
     races = shown_races(records.solvers)
     if races:
@@ -148,9 +150,12 @@ def _add_study(report: _Report, study: Study, paper: Paper, store: ResultStore, 
     of = f", {study.group.title}" if ending else ""
     table = accuracy_table(study, paper, name)
     report.add_table(f"Table 2{of}", table, caption, {f"{name}.csv": accuracy_csv(study, paper)})
+    claimed = claims_table(study, paper, f"claims{ending}")
+    if claimed is not None:
+        report.add_table(f"The paper's claims{of}", claimed, [CLAIMS_CAPTION])
     rows = examples(study, paper, store)
-    figure = reconstruction_figure(rows, paper) if rows else None
-    report.add_figure(f"Figure 2{of}", f"figure2{ending}", figure, (BOX_CAPTION, *caption))
+    figure = reconstruction_figure(rows, paper, credited(study, store.credits())) if rows else None
+    report.add_figure(f"Figure 2{of}", f"figure2{ending}", figure, (FIGURE2_CAPTION, *caption))
 
 
 def _add_operators(report: _Report, records: Records) -> None:

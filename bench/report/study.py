@@ -1,23 +1,20 @@
 """Accuracy records grouped into studies: one scale, real or generated data, one setting a task."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Literal
-
-import numpy as np
-from numpy.typing import NDArray
+from dataclasses import dataclass, field, replace
 
 from bench.paper import Metric, Paper
 from bench.recipe import Recipe
-from bench.report.choice import AccuracyEntry, dominant
+from bench.report.bootstrap import Estimate, StartMetric, estimate
+from bench.report.choice import AccuracyEntry, ReferenceEntry, dominant, newest
 from bench.values import ImageScore
 
 SCALES = ("quick", "small", "paper")
 """From the least to the most demanding; a scale of the user's own ranks below all."""
 
-RESAMPLES = 2000
+METHODS = {"fbp": "FBP", "tv": "TV"}
+"""Methods without training, by their names in tables."""
 
-StartMetric = Literal["start_psnr_db", "start_ssim"]
 CellKey = tuple[str, str, str]
 """Task, model and loss."""
 
@@ -47,17 +44,6 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """A mean over held-out images with its 95 % interval; None where a single group gives no interval."""
-
-    mean: float
-    low: float | None
-    high: float | None
-    images: int
-    groups: int
-
-
-@dataclass(frozen=True)
 class Study:
     """The accuracy of every (task, model, loss) of one group; entries of one cell differ in the seed."""
 
@@ -65,6 +51,8 @@ class Study:
     cells: dict[CellKey, tuple[AccuracyEntry, ...]]
     left_out: int
     """Entries of the group that another setting of their task outvoted."""
+    references: dict[tuple[str, str], ReferenceEntry] = field(default_factory=dict)
+    """(task, method) -> what it does without training on the task's images."""
 
     def tasks(self, paper: Paper) -> list[str]:
         """Return the paper's tasks, then the user's own."""
@@ -82,6 +70,22 @@ class Study:
         """Return the mean of a metric over a cell's images and seeds; None where the cell has no values."""
         return estimate(scores_of(self.cells.get(key, ())), metric)
 
+    def spread(self, key: CellKey, metric: Metric) -> float | None:
+        """Return half the range of a cell's means, one a seed; None where fewer than two seeds have values."""
+        means = [estimate(scores_of([entry]), metric) for entry in self.cells.get(key, ())]
+        known = [value.mean for value in means if value is not None]
+        return (max(known) - min(known)) / 2 if len(known) > 1 else None
+
+    def reference(self, task: str, method: str, metric: Metric) -> Estimate | None:
+        """Return what a method without training reaches; None where it is not measured on the task's images."""
+        entry = self.references.get((task, method))
+        return estimate(entry.values.items, metric) if entry and entry.values else None
+
+    @property
+    def methods(self) -> list[str]:
+        """The methods without training that any task has, in ``METHODS``' order."""
+        return [method for method in METHODS if any(method == key[1] for key in self.references)]
+
     def start(self, task: str, metric: Metric) -> Estimate | None:
         """Return the starting images' quality, which every cell of the task shares."""
         start: StartMetric = "start_psnr_db" if metric == "psnr_db" else "start_ssim"
@@ -89,59 +93,24 @@ class Study:
         return next((value for value in found if value is not None), None)
 
 
-def studies(entries: Iterable[AccuracyEntry]) -> list[Study]:
+def studies(entries: Iterable[AccuracyEntry], references: Iterable[ReferenceEntry] = ()) -> list[Study]:
     """Group accuracy entries into studies, the headline study first.
 
     Args:
         entries: one environment a cell.
+        references: methods without training; each study takes those that were graded on its tasks' images.
     """
+    without_training = list(references)
     groups: dict[Group, list[AccuracyEntry]] = {}
     for entry in entries:
         groups.setdefault(Group(entry.spec.scale, entry.spec.data != "generated"), []).append(entry)
     ordered = sorted(groups, key=lambda group: group.rank, reverse=True)
-    return [_study(group, groups[group]) for group in ordered]
+    return [_with_references(_study(group, groups[group]), without_training) for group in ordered]
 
 
 def scores_of(entries: Iterable[AccuracyEntry]) -> list[ImageScore]:
     """Return every held-out image's scores, seed after seed."""
     return [item for entry in entries if entry.values for item in entry.values.items]
-
-
-def estimate(items: list[ImageScore], metric: Metric | StartMetric | Literal["gain_db"]) -> Estimate | None:
-    """Return a mean over images with a percentile bootstrap over groups (patients, volumes, files).
-
-    Args:
-        items: scores of held-out images; several seeds of the same images stay in their group.
-        metric: a field of the scores, or 'gain_db', the PSNR gained over the starting image.
-    """
-    if not items:
-        return None
-    values = np.array([_value(item, metric) for item in items])
-    names, places = np.unique([item.group for item in items], return_inverse=True)
-    known = len(names) > 1 and bool(np.isfinite(values).all())
-    low, high = _interval(values, places, len(names)) if known else (None, None)
-    images = len({(item.group, item.name) for item in items})
-    return Estimate(float(values.mean()), low, high, images, len(names))
-
-
-def _value(item: ImageScore, metric: Metric | StartMetric | Literal["gain_db"]) -> float:
-    if metric == "gain_db":
-        return item.psnr_db - item.start_psnr_db
-    return float(getattr(item, metric))
-
-
-def _interval(values: NDArray[np.float64], places: NDArray[np.intp], count: int) -> tuple[float, float]:
-    """Resample whole groups: images of one patient or volume are not independent."""
-    sums = np.bincount(places, weights=values, minlength=count)
-    sizes = np.bincount(places, minlength=count)
-    generator = np.random.default_rng(0)
-    at_once = max(1, 200_000 // count)  # bounds the memory that thousands of groups would take
-    means = []
-    for first in range(0, RESAMPLES, at_once):
-        drawn = generator.integers(count, size=(min(at_once, RESAMPLES - first), count))
-        means.append(sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1))
-    low, high = np.percentile(np.concatenate(means), [2.5, 97.5])
-    return float(low), float(high)
 
 
 def _study(group: Group, entries: list[AccuracyEntry]) -> Study:
@@ -156,7 +125,19 @@ def _study(group: Group, entries: list[AccuracyEntry]) -> Study:
     return Study(group, cells, len(entries) - sum(map(len, cells.values())))
 
 
-def _grading(entry: AccuracyEntry) -> tuple[str, tuple[int, int], int]:
+def _with_references(study: Study, references: list[ReferenceEntry]) -> Study:
+    found: dict[tuple[str, str], ReferenceEntry] = {}
+    for task in {task for task, _, _ in study.cells}:
+        graded = {_grading(entry) for key, cell in study.cells.items() if key[0] == task for entry in cell}
+        for method in METHODS:
+            alike = [r for r in references if (r.spec.task, r.spec.method) == (task, method) and _grading(r) in graded]
+            best = newest(alike)
+            if best is not None:
+                found[task, method] = best
+    return replace(study, references=found)
+
+
+def _grading(entry: AccuracyEntry | ReferenceEntry) -> tuple[str, tuple[int, int], int]:
     return entry.spec.data, entry.spec.image_shape, entry.spec.test_images
 
 

@@ -5,9 +5,11 @@ import io
 from collections.abc import Callable, Sequence
 
 from bench.paper import Metric, Paper
+from bench.report.bootstrap import Estimate
 from bench.report.choice import AccuracyEntry
-from bench.report.layout import Cell, Row, Table, answer, embolden_best, listing, shape_text
-from bench.report.study import Study, scores_of
+from bench.report.layout import PLUS_MINUS, Cell, Row, Table, answer, embolden_best, listing, shape_text
+from bench.report.study import METHODS, Study, scores_of
+from bench.report.without_training import reference_notes, spread_notes
 
 METRICS: tuple[tuple[Metric, str, Callable[[float], str]], ...] = (
     ("psnr_db", "PSNR", lambda value: f"{value:.2f}"),
@@ -15,7 +17,7 @@ METRICS: tuple[tuple[Metric, str, Callable[[float], str]], ...] = (
 )
 LOSS_TITLES = {"final": "Final loss", "aux": "Aux loss"}
 CSV_FIELDS = (
-    *("task", "model", "loss", "metric", "paper", "mean", "low95", "high95", "start", "images", "groups"),
+    *("task", "model", "loss", "metric", "paper", "mean", "low95", "high95", "spread", "start", "images", "groups"),
     *("seeds", "status", "scale", "data", "policy", "precision", "train_images", "steps", "batch", "image_height"),
     *("image_width", "device", "torch", "commit", "dirty"),
 )
@@ -35,15 +37,17 @@ def accuracy_table(study: Study, paper: Paper, name: str) -> Table:
     body = [row for task in study.tasks(paper) for row in _task_rows(study, paper, task, columns)]
     notes = [
         "The two best of each line in bold, among the paper's and among ours separately. "
-        "Start: the image that every network starts from (not in the paper).",
+        "Start: the image that every network starts from, in MRI the zero-filled one (not in the paper).",
         f"Ours: {study.group.title}; means over the held-out images, with 95 % intervals in {name}.csv.",
+        *spread_notes(study),
+        *reference_notes(study, paper),
         *conditions(study, paper),
     ]
     table = Table(
         name=name,
         title=f"Average PSNR (dB) and SSIM on held-out images, paper and ours ({study.group.title}).",
-        columns="lllc" + "c" * len(columns),
-        header=_header(columns, paper),
+        columns="lll" + "c" * (1 + len(study.methods) + len(columns)),
+        header=_header(columns, study.methods, paper),
         body=tuple(body),
         notes=tuple(notes),
     )
@@ -86,15 +90,20 @@ def accuracy_csv(study: Study, paper: Paper) -> str:
         for model, loss in study.columns(paper):
             for metric, _, _ in METRICS:
                 writer.writerow(_csv_row(study, paper, (task, model, loss), metric))
+        for method in study.methods:
+            for metric, _, _ in METRICS:
+                writer.writerow(_reference_row(study, task, method, metric))
     return text.getvalue()
 
 
-def _header(columns: list[tuple[str, str]], paper: Paper) -> tuple[Row, ...]:
+def _header(columns: list[tuple[str, str]], methods: list[str], paper: Paper) -> tuple[Row, ...]:
     models = list(dict.fromkeys(model for model, _ in columns))
     spans = [sum(column[0] == model for column in columns) for model in models]
     top = [Cell(paper.model_title(model), span, align="c") for model, span in zip(models, spans, strict=True)]
     bottom = [Cell(LOSS_TITLES.get(loss, loss)) for _, loss in columns]
-    return Row((*[Cell()] * 4, *top)), Row((Cell("Task"), Cell(), Cell(), Cell("Start"), *bottom))
+    without = [Cell(METHODS[method]) for method in methods]
+    over = [Cell("Without training", 1 + len(methods), align="c")] if methods else [Cell()]
+    return Row((*[Cell()] * 3, *over, *top)), Row((Cell("Task"), Cell(), Cell(), Cell("Start"), *without, *bottom))
 
 
 def _task_rows(study: Study, paper: Paper, task: str, columns: list[tuple[str, str]]) -> list[Row]:
@@ -106,13 +115,12 @@ def _task_rows(study: Study, paper: Paper, task: str, columns: list[tuple[str, s
             first = metric == "psnr_db"
             if source == "paper":
                 cells = [_paper_cell(paper.accuracy(task, metric, *column), show) for column in columns]
-                start = Cell()
+                without = [Cell()] * (1 + len(study.methods))
             else:
                 cells = [_our_cell(study, (task, *column), metric, show) for column in columns]
-                value = study.start(task, metric)
-                start = answer(show(value.mean) if value else None, [])
+                without = _without_training(study, task, metric, show)
             label = Cell(title if first and not rows else "")
-            line = (label, Cell(source if first else ""), Cell(metric_title), start, *embolden_best(cells))
+            line = (label, Cell(source if first else ""), Cell(metric_title), *without, *embolden_best(cells))
             rows.append(Row(line, rule=not rows))
     return rows
 
@@ -122,8 +130,19 @@ def _paper_cell(value: float | None, show: Callable[[float], str]) -> Cell:
 
 
 def _our_cell(study: Study, key: tuple[str, str, str], metric: Metric, show: Callable[[float], str]) -> Cell:
-    value = study.estimate(key, metric)
-    return answer(show(value.mean) if value else None, study.cells.get(key, ()))
+    value, spread = study.estimate(key, metric), study.spread(key, metric)
+    beside = "" if spread is None else f" {PLUS_MINUS} {show(spread)}"
+    return answer(f"{show(value.mean)}{beside}" if value else None, study.cells.get(key, ()))
+
+
+def _without_training(study: Study, task: str, metric: Metric, show: Callable[[float], str]) -> list[Cell]:
+    """The starting image's cell, then one a method; empty where the task has no such method."""
+    start = study.start(task, metric)
+    cells = [answer(show(start.mean) if start else None, [])]
+    for method in study.methods:
+        value, entry = study.reference(task, method, metric), study.references.get((task, method))
+        cells.append(answer(show(value.mean) if value else None, [entry]) if entry else Cell())
+    return cells
 
 
 def _csv_row(study: Study, paper: Paper, key: tuple[str, str, str], metric: Metric) -> dict[str, object]:
@@ -135,11 +154,10 @@ def _csv_row(study: Study, paper: Paper, key: tuple[str, str, str], metric: Metr
         return row
     spec, origins = entries[0].spec, [entry.provenance for entry in entries]
     value, start = study.estimate(key, metric), study.start(task, metric)
-    if value is not None:
-        row |= {"mean": f"{value.mean:.6g}", "images": value.images, "groups": value.groups}
-    if value is not None and value.low is not None:
-        row |= {"low95": f"{value.low:.6g}", "high95": f"{value.high:.6g}"}
+    spread = study.spread(key, metric)
     return row | {
+        **_figures(value),
+        "spread": None if spread is None else f"{spread:.6g}",
         "start": f"{start.mean:.6g}" if start else None,
         "seeds": " ".join(str(entry.spec.seed) for entry in entries),
         "status": " ".join(dict.fromkeys(entry.status.value for entry in entries)),
@@ -151,4 +169,37 @@ def _csv_row(study: Study, paper: Paper, key: tuple[str, str, str], metric: Metr
         "torch": " ".join(dict.fromkeys(origin.torch for origin in origins)),
         "commit": " ".join(dict.fromkeys(str(origin.commit) for origin in origins)),
         "dirty": any(origin.dirty for origin in origins),
+    }
+
+
+def _figures(value: Estimate | None) -> dict[str, object]:
+    """The columns of a mean and its interval."""
+    if value is None:
+        return {}
+    figures: dict[str, object] = {"mean": f"{value.mean:.6g}", "images": value.images, "groups": value.groups}
+    if value.low is not None:
+        figures |= {"low95": f"{value.low:.6g}", "high95": f"{value.high:.6g}"}
+    return figures
+
+
+def _reference_row(study: Study, task: str, method: str, metric: Metric) -> dict[str, object]:
+    """A method without training; 'loss' says how it was tuned."""
+    row: dict[str, object] = {"task": task, "model": method, "metric": metric}
+    entry = study.references.get((task, method))
+    if entry is None:
+        return row
+    start, origin = study.start(task, metric), entry.provenance
+    setting = entry.values.setting if entry.values else {}
+    return row | {
+        **_figures(study.reference(task, method, metric)),
+        "loss": " ".join(f"{name}={value}" for name, value in setting.items()),
+        "start": f"{start.mean:.6g}" if start else None,
+        "status": entry.status.value,
+        "data": entry.spec.data,
+        "image_height": entry.spec.image_shape[0],
+        "image_width": entry.spec.image_shape[1],
+        "device": origin.device,
+        "torch": origin.torch,
+        "commit": str(origin.commit),
+        "dirty": origin.dirty,
     }

@@ -75,7 +75,7 @@ class Task:
             graph; the generator is on the CPU, the measurements where the images are.
         load_split: opens the generated default (``source=None``) or the real layout in a folder.
         display: (C, H, W) image -> (1 or 3, H, W) in [0, 1], what is graded and shown (magnitude for MRI).
-        metrics: name -> grade; names end in their unit.
+        metrics: name -> grade; ``psnr_db`` and ``ssim`` by the data set's usual convention, and the same by others.
         measured: the data set's own measurements; None where it has images alone.
     """
 

@@ -112,9 +112,12 @@ def mri_task(acceleration: int) -> Task:
         measure=measure,
         load_split=load_split,
         display=display,
+        # Images are divided by their volume's maximum, so that range 1 is fastMRI's own: the volume's maximum.
         metrics={
-            "psnr_db": partial(psnr_db, data_range="truth-maximum"),
-            "ssim": partial(ssim, data_range="truth-maximum"),
+            "psnr_db": psnr_db,
+            "ssim": ssim,
+            "psnr_slice_db": partial(psnr_db, data_range="truth-maximum"),
+            "ssim_slice": partial(ssim, data_range="truth-maximum"),
         },
         measured=MeasuredData(load_split=open_k_space, acquire=partial(acquire, acceleration=acceleration)),
     )

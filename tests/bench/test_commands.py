@@ -13,7 +13,7 @@ from bench.store import ResultStore
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = ["bench", "bench.all", "bench.memory", "bench.accuracy", "bench.timing", "bench.calls", "bench.report"]
-COMMANDS += ["bench.solvers", "bench.operators", "bench.data"]
+COMMANDS += ["bench.grade", "bench.references", "bench.solvers", "bench.operators", "bench.data"]
 
 
 def run(*arguments, cwd=ROOT):
@@ -79,6 +79,7 @@ def test_bench_lists_every_command():
             "--pretrain-steps: no denoiser in luser-sw; deq4ip has one",
         ),
         (["bench.accuracy", "--all", "--jacobian-weight", "-1"], "jacobian-weight"),
+        (["bench.references", "--task", "diffraction"], "no reference method for diffraction: the operator is not"),
         (["bench.solvers", "--tolerance", "0"], "tolerance"),
         (["bench.solvers", "--size", "3"], "size"),
         (["bench.calls", "--nonsense"], "No such option"),

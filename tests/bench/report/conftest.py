@@ -12,6 +12,7 @@ from bench.record import (
     Measurement,
     MemorySpec,
     Provenance,
+    ReferenceSpec,
     SolversSpec,
     Status,
     TimingSpec,
@@ -23,10 +24,13 @@ from bench.values import (
     ImageScore,
     MemoryValues,
     MethodRow,
+    ReferenceValues,
     RuleRow,
     SolverPoint,
     SolversValues,
     TimingValues,
+    TuningPoint,
+    ValidationPoint,
 )
 from tests.operator_records import operators_record
 
@@ -104,10 +108,45 @@ class Samples:
             warm_solver_steps=(10.0, 4.0) if model.startswith("luser") else (),
             residuals=(1e-3, 1e-4),
             solver_trace=() if model == "lu-dncnn" else self.solver_trace(steps),
+            validation_trace=self.validations(steps, psnr),
+            chosen_step=steps - steps // 8,
             train_s=12.0,
             example=relative,
         )
         return self.add(spec, None if status is Status.DIVERGED else values, status=status, **origin)
+
+    def validations(self, steps, psnr):
+        """Eight points, the last but one the best."""
+        gains = (-4.0, -2.0, -1.0, -0.6, -0.3, -0.1, 0.2, 0.1)
+        return tuple(
+            ValidationPoint(step=steps * (n + 1) // 8, train_s=1.5 * (n + 1), psnr_db=psnr + gain, ssim=0.8)
+            for n, gain in enumerate(gains)
+        )
+
+    def reference(self, task, method, *, psnr=23.0, data="generated", test_images=6, setting=None, **origin):
+        spec = ReferenceSpec(
+            task=task,
+            method=method,
+            image_shape=TASKS.get(task, (32, 32)),
+            data=data,
+            validation_images=10,
+            test_images=test_images,
+        )
+        setting = setting or {"weight": 0.001}
+        values = ReferenceValues(
+            items=self.items(psnr, 0.7, test_images),
+            setting=setting,
+            tuning=(TuningPoint(setting=setting, psnr_db=psnr, ssim=0.7),),
+            tuning_s=10.0,
+            reconstruct_s=0.1,
+        )
+        return self.add(spec, values, **origin)
+
+    def fill_references(self, **origin):
+        """Total variation of every task, filtered backprojection of CT."""
+        self.reference("ct", "fbp", psnr=22.0, setting={"window": "hann", "cutoff": 0.8}, **origin)
+        for task in TASKS:
+            self.reference(task, "tv", **origin)
 
     def items(self, psnr, ssim, count):
         return tuple(
@@ -293,6 +332,7 @@ class Samples:
     def fill(self):
         """A whole study."""
         self.fill_accuracy()
+        self.fill_references()
         self.fill_memory()
         self.fill_speed()
         self.solvers()

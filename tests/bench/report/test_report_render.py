@@ -17,6 +17,7 @@ from bench.report.render import render
 ROOT = Path(__file__).resolve().parents[3]
 HEADLINE = {
     *("table2.tex", "table2.csv", "table2.png", "table3.tex", "table3.png", "table4.tex", "table4.png"),
+    *("claims.tex", "claims.png", "convergence.png"),
     *("memory-detail.tex", "memory-detail.png"),
     *("figure2.png", "memory.png", "gain.png", "training.png", "stages.png", "README.md"),
     *("solvers.tex", "solvers.png", "gradients.tex", "gradients.png"),
@@ -40,6 +41,7 @@ def rendered(tmp_path_factory, make_samples):
 def test_everything_is_written(rendered):
     other = {f"{name}-quick-generated.{ending}" for name, ending in (("table2", "tex"), ("table2", "csv"))}
     other |= {"table2-quick-generated.png", "figure2-quick-generated.png"}
+    other |= {"claims-quick-generated.tex", "claims-quick-generated.png"}
     assert {path.name for path in (rendered / "first").iterdir()} == HEADLINE | other
 
 

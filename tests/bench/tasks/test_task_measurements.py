@@ -161,12 +161,14 @@ def test_mri_shows_magnitudes():
     assert TASKS["mri4x"].display(image).item() == pytest.approx(0.5)
 
 
-def test_mri_is_graded_against_the_truths_maximum_and_the_others_against_one():
+def test_every_task_is_graded_by_its_data_sets_convention_and_by_the_others_that_are_in_use():
     truth = torch.full((1, 16, 16), 0.5)
-    scores = {name: task.metrics["psnr_db"](truth - 0.05, truth) for name, task in TASKS.items()}
-    near = pytest.approx(20, abs=1e-3), pytest.approx(20 + 20 * math.log10(2), abs=1e-3)
-    assert scores == {name: near[0] if name.startswith("mri") else near[1] for name in TASKS}
-    assert TASKS["mri4x"].metrics["ssim"](truth / 2, truth) == pytest.approx(
-        ssim(truth / 2, truth, data_range="truth-maximum")
-    )
-    assert TASKS["ct"].metrics["ssim"](truth / 2, truth) == pytest.approx(ssim(truth / 2, truth))
+    truth[:, :8] = 0.1
+    image = truth - 0.05
+    scores = {name: task.metrics["psnr_db"](image, truth) for name, task in TASKS.items()}
+    assert scores == {name: pytest.approx(20 + 20 * math.log10(2), abs=1e-3) for name in TASKS}
+    by_slice, by_span = TASKS["mri4x"].metrics, TASKS["ct"].metrics
+    assert by_slice["psnr_slice_db"](image, truth) == pytest.approx(20, abs=1e-3)
+    assert by_span["psnr_span_db"](image, truth) == pytest.approx(20 + 20 * math.log10(0.8), abs=1e-3)
+    assert by_slice["ssim_slice"](image, truth) == pytest.approx(ssim(image, truth, data_range="truth-maximum"))
+    assert by_span["ssim_span"](image, truth) == pytest.approx(ssim(image, truth, data_range="truth-span"))

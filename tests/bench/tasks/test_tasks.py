@@ -102,7 +102,7 @@ def test_displayed_images_lie_in_the_unit_range(task):
 
 @every_task
 def test_metrics_tell_a_good_reconstruction_from_a_bad_one(task):
-    assert set(task.metrics) == {"psnr_db", "ssim"}
+    assert {"psnr_db", "ssim"} <= set(task.metrics)
     image = truth(task, count=1)[0]
     noise = torch.randn(image.shape, generator=seeded())
     good, bad = (task.display(image + strength * noise) for strength in (0.02, 0.2))

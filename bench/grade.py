@@ -1,0 +1,127 @@
+"""``python -m bench.grade``: grade published weights on held-out images, without training."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from bench.cli import data_option, resolve_model, run
+from bench.data import DataError, source_label
+from bench.environment import pick_device
+from bench.evaluate import Grades, evaluate
+from bench.record import AccuracySpec
+from bench.report.bootstrap import Estimate, estimate
+from bench.sources import data_sources
+from bench.tasks import TASKS
+from bench.weights import WeightsError, load_weights
+from models import ReconstructionModel
+
+HELP = """Grade published weights by PSNR and SSIM on held-out images, with 95 % intervals; nothing is stored.
+
+Each file says what it was trained for: task, model, image size, data. --data names the images to grade it on, which are
+generated otherwise; measurements and noise are those of bench.accuracy.
+
+\b
+Examples:
+  python -m bench.grade results/weights/ct-luser-dw-*.safetensors --data ct=LODOPAB
+  python -m bench.grade MINE.safetensors --test-images 100
+
+Exit codes: 0 graded; 2 bad input, such as a file that holds no weights of ours; 130 interrupted.
+"""
+
+
+@click.command(help=HELP)
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@data_option
+@click.option("--test-images", type=click.IntRange(min=1), help="How many. Default: as when it was trained.")
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, ...")
+def main(files: Sequence[Path], data: Sequence[str], test_images: int | None, device: str) -> None:
+    """Grade weights from the command line."""
+    sources, place, table = data_sources(data), pick_device(device), _table()
+    for path in files:
+        try:
+            spec, model = load_model(path)
+            source = sources.get(spec.task)
+            grades = grade_weights(model.to(place), spec, source, test_images=test_images)
+        except (WeightsError, DataError) as error:
+            raise click.ClickException(str(error)) from error
+        scores = [_text(estimate(grades.items, name)) for name in ("start_psnr_db", "psnr_db")]
+        ssim = _text(estimate(grades.items, "ssim"), digits=3)
+        table.add_row(spec.task, spec.model, spec.loss, spec.data, source_label(source), *scores, ssim)
+    Console().print(table)
+
+
+def load_model(path: Path) -> tuple[AccuracySpec, ReconstructionModel]:
+    """Build the model that a file holds the weights of.
+
+    Args:
+        path: written by ``bench.weights.save_weights``.
+
+    Returns:
+        What it was trained for, and the model in evaluation mode, on the CPU.
+
+    Raises:
+        WeightsError: if the file is broken, names an unknown task, or does not fit the model it names.
+        click.ClickException: if it is of a user's own model that cannot be imported.
+    """
+    spec, tensors = load_weights(path)
+    if spec.task not in TASKS:
+        raise WeightsError(f"{path}: weights for an unknown task {spec.task!r}")
+    model = resolve_model(spec.model)(channels=TASKS[spec.task].channels)
+    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+    if wrong:
+        first = f"{wrong[0]} is {found.get(wrong[0], 'absent')} in place of {expected.get(wrong[0], 'none')}"
+        raise WeightsError(f"{path}: not weights of {spec.model} for {spec.task}: {len(wrong)} tensors differ, {first}")
+    model.load_state_dict(tensors)
+    return spec, model.eval()
+
+
+@torch.no_grad()
+def grade_weights(
+    model: ReconstructionModel,
+    spec: AccuracySpec,
+    source: Path | None,
+    *,
+    test_images: int | None = None,
+    example: str | None = None,
+) -> Grades:
+    """Grade a trained model as ``bench.accuracy`` grades it after training.
+
+    Args:
+        model: on the device where it is to run.
+        spec: what it was trained for: task, image size and number of test images are its.
+        source: folder of the held-out images; None for generated ones.
+        test_images: how many; None for as many as ``spec`` says.
+        example: as in ``bench.evaluate.evaluate``.
+
+    Raises:
+        DataError: if the folder cannot be used.
+        ValueError: if no image's name fits ``example``.
+    """
+    task, device = TASKS[spec.task], next(model.parameters()).device
+    count = test_images or spec.test_images
+    images = task.load_split(source, "test", image_shape=spec.image_shape, count=count, seed=0)
+    return evaluate(model, task.operator_at(spec.image_shape, device), task, images, example)
+
+
+def _table() -> Table:
+    table = Table(title="Held-out images: mean PSNR in dB and SSIM, 95 % intervals")
+    for name in ("task", "model", "loss", "trained on", "graded on", "start", "PSNR", "SSIM"):
+        table.add_column(name)
+    return table
+
+
+def _text(value: Estimate | None, digits: int = 2) -> str:
+    assert value is not None, "a split has at least one image"
+    if value.low is None or value.high is None:
+        return f"{value.mean:.{digits}f}"
+    return f"{value.mean:.{digits}f} ({value.low:.{digits}f} to {value.high:.{digits}f})"
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,138 @@
+"""Methods that need no training: which there are, their grids of settings, and how the best setting is found."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench.data import ImageSplit, LabelledImage
+from bench.evaluate import Shown, measured
+from bench.filtered_backprojection import filtered_backprojection
+from bench.tasks.base import Task
+from bench.total_variation import total_variation
+from bench.values import ImageScore, Setting, TuningPoint
+from models.base import starting_image
+from operators import ForwardOperator, Radon
+
+CHUNK = 32
+"""Images reconstructed at once; none depends on its batch-mates."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A method without training.
+
+    Attributes:
+        reconstruct: (y, operator, setting) -> images (B, C, H, W).
+        applies: whether it knows an operator.
+        grid: the settings to choose from.
+    """
+
+    reconstruct: Callable[[Tensor, Any, Mapping[str, Any]], Tensor]
+    applies: Callable[[ForwardOperator], bool]
+    grid: tuple[Setting, ...]
+
+
+REFERENCES = {
+    "fbp": Reference(
+        reconstruct=lambda y, operator, setting: filtered_backprojection(y, operator, **setting),
+        applies=lambda operator: isinstance(operator, Radon),
+        grid=tuple(
+            {"window": window, "cutoff": tenths / 10} for window, tenths in product(("ram-lak", "hann"), range(2, 11))
+        ),
+    ),
+    "tv": Reference(
+        reconstruct=lambda y, operator, setting: total_variation(y, operator, **setting),
+        applies=lambda operator: operator.linear,
+        grid=tuple({"weight": 2.0**power} for power in range(-14, -2)),
+    ),
+}
+"""Key -> method. Zero filling, the usual reference of MRI, is the starting image of that task, A^H y."""
+
+
+@dataclass(frozen=True)
+class MeasuredSplit:
+    """Images of a split with their measurements, all at once.
+
+    Attributes:
+        labelled: the images as read.
+        truth: (N, C, H, W).
+        y: (N, *operator.data_shape).
+    """
+
+    labelled: Sequence[LabelledImage]
+    truth: Tensor
+    y: Tensor
+
+    @classmethod
+    def of(
+        cls, task: Task, operator: ForwardOperator, images: ImageSplit[Any], seed: int, device: torch.device
+    ) -> "MeasuredSplit":
+        """Measure a split as ``bench.evaluate.measured`` does."""
+        labelled, truth, y = zip(*measured(task, operator, images, seed, device), strict=True)
+        return cls(labelled, torch.cat(truth), torch.cat(y))
+
+
+@torch.no_grad()
+def grade(
+    method: Reference, setting: Setting, task: Task, operator: ForwardOperator, split: MeasuredSplit
+) -> tuple[ImageScore, ...]:
+    """Reconstruct a split with one setting and grade every image.
+
+    Args:
+        method: an entry of ``REFERENCES`` that applies to the operator.
+        setting: of its grid.
+        task: displays and grades.
+        operator: A.
+        split: what to reconstruct.
+    """
+    items = []
+    for first in range(0, len(split.y), CHUNK):
+        chunk = slice(first, first + CHUNK)
+        images = method.reconstruct(split.y[chunk], operator, setting)
+        starts = starting_image(split.y[chunk], operator)
+        for labelled, *one in zip(split.labelled[chunk], starts, images, split.truth[chunk], strict=True):
+            start, image, truth = (tensor[None] for tensor in one)
+            items.append(Shown(task, start, image, truth).score(labelled))
+    return tuple(items)
+
+
+def tune(
+    method: Reference,
+    task: Task,
+    operator: ForwardOperator,
+    split: MeasuredSplit,
+    on_point: Callable[[TuningPoint], None] = lambda point: None,
+) -> tuple[Setting, tuple[TuningPoint, ...]]:
+    """Try the whole grid on validation images.
+
+    Args:
+        method: an entry of ``REFERENCES`` that applies to the operator.
+        task: displays and grades.
+        operator: A.
+        split: validation images, never test images.
+        on_point: told every setting's scores.
+
+    Returns:
+        The setting with the highest mean PSNR, the first among equals, and every setting's scores.
+    """
+    points = []
+    for setting in method.grid:
+        items = grade(method, setting, task, operator, split)
+        points.append(
+            TuningPoint(
+                setting=setting,
+                psnr_db=_mean(item.psnr_db for item in items),
+                ssim=_mean(item.ssim for item in items),
+            )
+        )
+        on_point(points[-1])
+    return max(points, key=lambda point: point.psnr_db).setting, tuple(points)
+
+
+def _mean(values: Iterable[float]) -> float:
+    found = list(values)
+    return sum(found) / len(found)

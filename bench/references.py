@@ -1,0 +1,144 @@
+"""``python -m bench.references``: methods without training on the held-out images, tuned on the validation images."""
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import click
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, TASK, common_options, data_option, run, scale_option
+from bench.data import Split, source_label
+from bench.environment import pick_device, provenance
+from bench.evaluate import NOISE_SEED
+from bench.progress import Reporter
+from bench.record import Measurement, Provenance, ReferenceSpec, Status
+from bench.reference_methods import REFERENCES, MeasuredSplit, grade, tune
+from bench.runner import Cell, Outcome, all_answered, run_cells
+from bench.scales import SCALES, Scale
+from bench.sources import check_sources, data_sources
+from bench.store import ResultStore
+from bench.tasks import PAPER_TASKS, TASKS
+from bench.training.validation import NOISE_SEED as VALIDATION_NOISE_SEED
+from bench.values import ReferenceValues, Setting, TuningPoint
+
+VALIDATION_IMAGES = 10
+
+HELP = f"""Reconstruct held-out images without any training: filtered backprojection (CT) and total variation.
+
+Their settings (window and cut-off; weight) are tuned on ten validation images, by PSNR, over a grid that the record
+keeps; test images and noise are those that bench.accuracy grades networks on. MRI's zero-filled image is the start
+of every network and stands in each of their records.
+
+\b
+Examples:
+  python -m bench.references
+  python -m bench.references --task ct --scale small --data LODOPAB
+
+{EXIT_CODES}
+"""
+
+
+@click.command(help=HELP)
+@click.option("--task", "tasks", type=TASK, multiple=True, help="Task; repeatable. Default: the paper's.")
+@scale_option
+@data_option
+@common_options
+def main(tasks: Sequence[str], scale: str, data: Sequence[str], results: Path, force: bool, device: str) -> int:
+    """Run the reference methods from the command line."""
+    chosen, sources = tasks or PAPER_TASKS, data_sources(data)
+    check_sources(chosen, sources, SCALES[scale], ("validation", "test"))
+    cells = reference_cells(chosen, SCALES[scale], sources, device=pick_device(device))
+    if not cells:
+        raise click.ClickException(f"no reference method for {', '.join(chosen)}: the operator is not linear")
+    records = run_cells(cells, ResultStore(results), force=force)
+    Console().print(_table(records))
+    return 0 if all_answered(records) else EXIT_FAILED_CELLS
+
+
+def reference_cells(
+    tasks: Sequence[str], scale: Scale, sources: Mapping[str, Path], *, device: torch.device
+) -> list[Cell]:
+    """Return one cell per task and reference method that applies to its operator.
+
+    Args:
+        tasks: keys of ``TASKS``.
+        scale: image size and number of test images.
+        sources: task -> folder of real images; generated images elsewhere.
+        device: where to run.
+    """
+    where = provenance(device)
+    cells = []
+    for task in tasks:
+        operator = TASKS[task].operator_at(scale.image_shape(task), device)
+        for name, method in REFERENCES.items():
+            if method.applies(operator):
+                spec = ReferenceSpec(
+                    task=task,
+                    method=name,
+                    image_shape=scale.image_shape(task),
+                    data=source_label(sources.get(task)),
+                    validation_images=VALIDATION_IMAGES,
+                    test_images=scale.test_images,
+                )
+                cells.append(_cell(spec, sources.get(task), where, device))
+    return cells
+
+
+def _cell(spec: ReferenceSpec, source: Path | None, where: Provenance, device: torch.device) -> Cell:
+    def measure(reporter: Reporter) -> Outcome:
+        values = _measure(spec, source, device, reporter)
+        mean = sum(item.psnr_db for item in values.items) / len(values.items)
+        return Outcome(Status.OK, values, summary=f"{mean:.2f} dB with {_text(values.setting)}")
+
+    return Cell(spec, where, measure, f"{spec.test_images} images")
+
+
+def _measure(spec: ReferenceSpec, source: Path | None, device: torch.device, reporter: Reporter) -> ReferenceValues:
+    task, method = TASKS[spec.task], REFERENCES[spec.method]
+    operator = task.operator_at(spec.image_shape, device)
+
+    def split(name: Split, count: int, seed: int) -> MeasuredSplit:
+        images = task.load_split(source, name, image_shape=spec.image_shape, count=count, seed=0)
+        return MeasuredSplit.of(task, operator, images, seed, device)
+
+    def report(point: TuningPoint) -> None:
+        reporter.detail(f"tuning, {_text(point.setting)}: {point.psnr_db:.2f} dB")
+
+    started = time.monotonic()
+    validation = split("validation", spec.validation_images, VALIDATION_NOISE_SEED)
+    setting, tuning = tune(method, task, operator, validation, report)
+    tuned = time.monotonic()
+    test = split("test", spec.test_images, NOISE_SEED)
+    items = grade(method, setting, task, operator, test)
+    reconstruct_s = (time.monotonic() - tuned) / len(items)
+    return ReferenceValues(
+        items=items, setting=setting, tuning=tuning, tuning_s=tuned - started, reconstruct_s=reconstruct_s
+    )
+
+
+def _text(setting: Setting) -> str:
+    return ", ".join(f"{name} {value:.3g}" if isinstance(value, float) else value for name, value in setting.items())
+
+
+def _table(records: Sequence[Measurement]) -> Table:
+    table = Table(title="Held-out images without training, mean PSNR in dB")
+    for name in ("task", "method", "data", "start", "reconstruction", "setting", "status"):
+        table.add_column(name, justify="right" if name in ("start", "reconstruction") else "left")
+    for record in records:
+        spec, values = record.spec, record.values
+        assert isinstance(spec, ReferenceSpec)
+        cells = ("?", "?", "?")
+        if isinstance(values, ReferenceValues):
+            count = len(values.items)
+            start = sum(item.start_psnr_db for item in values.items) / count
+            end = sum(item.psnr_db for item in values.items) / count
+            cells = (f"{start:.2f}", f"{end:.2f}", _text(values.setting))
+        table.add_row(spec.task, spec.method, spec.data, *cells, record.status.value)
+    return table
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,65 @@
+"""What Table 2's notes say of methods without training, and of the spread between seeds."""
+
+from bench.paper import Paper
+from bench.report.bootstrap import Difference, difference
+from bench.report.layout import PLUS_MINUS, listing
+from bench.report.study import METHODS, Study, scores_of
+
+TUNED = {
+    "fbp": "FBP: filtered backprojection, with the exact transpose of A; window and cut-off",
+    "tv": "TV: total variation, minimised by the primal-dual hybrid gradient method; weight",
+}
+
+
+def spread_notes(study: Study) -> list[str]:
+    """Say what stands behind the plus-minus signs, and of what has none."""
+    entries = [[entry for entry in cell if entry.values] for cell in study.cells.values()]
+    if not any(entries):
+        return []
+    if all(len(cell) < 2 for cell in entries):
+        return ["One seed each: no spread between seeds is known."]
+    note = f"{PLUS_MINUS}: half the range of the means, one a seed."
+    single = any(len(cell) == 1 for cell in entries)
+    return [note + (" Without it: one seed, no spread." if single else "")]
+
+
+def reference_notes(study: Study, paper: Paper) -> list[str]:
+    """Say how the methods without training were tuned, and task by task which networks don't beat total variation."""
+    notes = [f"{TUNED[method]} tuned on validation images." for method in study.methods]
+    for task in study.tasks(paper):
+        entry = study.references.get((task, "tv"))
+        if entry is not None and entry.values is not None:
+            notes.append(f"{paper.task_title(task)}: {_verdict(study, paper, task)}.")
+    return notes
+
+
+def gains_over(study: Study, task: str, method: str) -> dict[tuple[str, str], Difference]:
+    """Return by how much PSNR every network of a task is above a method without training, by (model, loss)."""
+    entry = study.references.get((task, method))
+    if entry is None or entry.values is None:
+        return {}
+    found = {}
+    for (of_task, model, loss), cell in study.cells.items():
+        gain = difference(scores_of(cell), entry.values.items) if of_task == task else None
+        if gain is not None:
+            found[model, loss] = gain
+    return found
+
+
+def _verdict(study: Study, paper: Paper, task: str) -> str:
+    gains = gains_over(study, task, "tv")
+    if not gains:
+        return f"no network to compare with {METHODS['tv']}"
+    short = [column for column in study.columns(paper) if column in gains and gains[column].mean_db <= 0]
+    if not short:
+        above = [gain.mean_db for gain in gains.values()]
+        return f"every network beats TV, by {min(above):.2f} to {max(above):.2f} dB"
+    named = [f"{paper.model_title(model)}, {loss} ({_below(gains[model, loss])})" for model, loss in short]
+    return f"not above TV: {listing(named)}"
+
+
+def _below(gain: Difference) -> str:
+    text = f"{-gain.mean_db:.2f} dB below"
+    if gain.low_db is None or gain.high_db is None:
+        return text
+    return f"{text}, 95 % interval {-gain.high_db:.2f} to {-gain.low_db:.2f}"

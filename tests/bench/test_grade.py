@@ -1,0 +1,97 @@
+"""Published weights: graded as after training, and refused in one line where they are not what they say."""
+
+import pytest
+import torch
+from click.testing import CliRunner
+from safetensors.torch import save_file
+
+from bench.evaluate import evaluate
+from bench.grade import grade_weights, load_model, main
+from bench.recipe import Recipe
+from bench.record import AccuracySpec
+from bench.tasks import TASKS
+from bench.weights import WeightsError, save_weights
+from models import MODELS
+
+SHAPE = (16, 16)
+SPEC = AccuracySpec(
+    task="ct",
+    model="luser-sw",
+    image_shape=SHAPE,
+    loss="final",
+    scale="quick",
+    data="generated",
+    policy="paper",
+    recipe=Recipe(steps=1, batch=1, learning_rate=1e-3),
+    train_images=1,
+    test_images=2,
+    seed=0,
+)
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(3)
+    return MODELS["luser-sw"](channels=1)
+
+
+@pytest.fixture
+def path(tmp_path, model):
+    save_weights(tmp_path / "weights.safetensors", model, SPEC)
+    return tmp_path / "weights.safetensors"
+
+
+def test_weights_from_a_file_grade_as_the_model_did(path, model):
+    spec, loaded = load_model(path)
+    assert spec == SPEC
+    task = TASKS["ct"]
+    images = task.load_split(None, "test", image_shape=SHAPE, count=2, seed=0)
+    expected = evaluate(model, task.operator_at(SHAPE, torch.device("cpu")), task, images)
+    assert grade_weights(loaded, spec, None).items == expected.items
+    assert len(grade_weights(loaded, spec, None, test_images=1).items) == 1
+
+
+def test_the_command_prints_what_it_graded(path):
+    answer = CliRunner().invoke(main, [str(path), "--device", "cpu"], env={"COLUMNS": "200"})
+    assert answer.exit_code == 0, answer.output
+    assert "luser-sw" in answer.output
+    assert "generated" in answer.output
+
+
+def broken(path, how, model):
+    content = path.read_bytes()
+    if how == "missing":
+        path.unlink()
+    elif how == "page":
+        path.write_text("<!DOCTYPE html><html><body>quota exceeded</body></html>")
+    elif how == "truncated":
+        path.write_bytes(content[: len(content) // 2])
+    elif how == "foreign":
+        save_file(model.state_dict(), path)
+    elif how == "other model":
+        save_weights(path, model, SPEC.model_copy(update={"model": "lu-dncnn"}))
+    elif how == "other channels":
+        save_weights(path, model, SPEC.model_copy(update={"task": "deblur"}))
+    else:
+        save_weights(path, model, SPEC.model_copy(update={"task": "unheard-of"}))
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("missing", "No such file"),
+        ("page", "not a safetensors file: an HTML page"),
+        ("truncated", "not a safetensors file"),
+        ("foreign", "does not say which model it is of"),
+        ("other model", "not weights of lu-dncnn for ct: "),
+        ("other channels", "not weights of luser-sw for deblur: .* is .* in place of"),
+        ("other task", "unknown task 'unheard-of'"),
+    ],
+)
+def test_what_is_not_our_weights_is_refused_in_one_line(path, model, how, message):
+    broken(path, how, model)
+    with pytest.raises(WeightsError, match=message) as raised:
+        load_model(path)
+    assert str(raised.value).startswith(f"{path}: ")
+    assert "\n" not in str(raised.value)
+    assert len(str(raised.value)) < 400
