@@ -13,7 +13,7 @@ from bench.memory.allocator import GIB
 from bench.memory.calibration import rule_set
 from bench.memory.options import image_size_option, step_options
 from bench.memory.processes import in_processes
-from bench.memory.replay import fits_under
+from bench.memory.replay import judge
 from bench.memory.search import largest_index
 from bench.memory.simulate import find_calibration, simulated_batch, trace_key
 from bench.memory.trace import TraceError
@@ -92,7 +92,7 @@ def largest_side(spec: MemorySpec) -> int:
         square = spec.model_copy(update={"image_shape": (side, side)})
         rules = rule_set(find_calibration(spec.calibration)).expected
         trace = trace_of(trace_key(square))
-        return fits_under(trace, 1, spec.cap_bytes, rules, expandable=spec.expandable_segments)
+        return judge(trace, 1, spec.cap_bytes, rules, expandable=spec.expandable_segments).fits
 
     return SIDE_STEP * (largest_index(fits, _guessed_index(spec)) + 1)
 
