@@ -3,7 +3,6 @@
 import json
 import math
 from collections.abc import Iterable, Sequence
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +17,11 @@ from bench.memory.calibration import FOLDER, HANDLE, Calibration
 from bench.memory.cells import TABLE3_TASKS
 from bench.memory.cuda import context_bytes, pin_flags, release
 from bench.memory.nvml import claim_gpu, handle_of
+from bench.memory.questions import MemoryQuestion, memory_specs
+from bench.memory.simulate import trace_key
 from bench.memory.trace import Affine
-from bench.memory.traces import TraceKey, trace_of
+from bench.memory.traces import trace_of
 from bench.progress import Reporter
-from bench.record import MemorySpec, Precision
-from bench.tasks import TASKS
 from models import MODELS, POLICIES
 
 BATCHES = (1, 2, 4, 6, 8, 10, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
@@ -56,23 +55,10 @@ def calibrate(tasks: Sequence[str], models: Sequence[str], device: str, output: 
         raise click.ClickException("a calibration measures a CUDA device, and there is none here")
     claim_gpu(place, wait_s=0)
     pin_flags(place)
-    precisions: tuple[Precision, ...] = ("fp32", "bf16")
-    keys = [
-        TraceKey(task, model, TASKS[task].image_shape, policy, precision)
-        for task, model, policy, precision in product(
-            tasks or TABLE3_TASKS, models or tuple(MODELS), POLICIES, precisions
-        )
-    ]
-    spec = MemorySpec(
-        task=keys[0].task,
-        model=keys[0].model,
-        image_shape=keys[0].image_shape,
-        policy="paper",
-        cap_bytes=0,
-        backend="cuda",
-    )
-    context = context_bytes(spec, place)
-    calls = sorted({request.call for key in keys for request in trace_of(key).requests if request.call})
+    question = MemoryQuestion(precisions=("fp32", "bf16"))
+    specs = memory_specs(tasks or TABLE3_TASKS, models or tuple(MODELS), POLICIES, (0,), "cuda", question)
+    context = context_bytes(specs[0], place)
+    calls = sorted({request.call for spec in specs for request in trace_of(trace_key(spec)).requests if request.call})
     found = Calibration(
         context_bytes=context,
         handle_bytes=handle_bytes(place),
@@ -112,9 +98,9 @@ def handle_bytes(device: torch.device) -> int:
     release(device)
     matrix = torch.rand(64, 64, device=device)
     before = torch.cuda.memory_allocated(device)
-    product_ = matrix @ matrix
+    product = matrix @ matrix
     torch.cuda.synchronize(device)
-    return torch.cuda.memory_allocated(device) - before - _rounded(product_)
+    return torch.cuda.memory_allocated(device) - before - _rounded(product)
 
 
 def arguments_at(call: str, batch: int, device: torch.device) -> tuple[Any, list[Any]]:

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from itertools import product
 
 import click
 from rich.console import Console
@@ -13,6 +12,7 @@ from bench.memory.allocator import GIB
 from bench.memory.calibration import rule_set
 from bench.memory.options import image_size_option, step_options
 from bench.memory.processes import in_processes
+from bench.memory.questions import MemoryQuestion, memory_specs
 from bench.memory.replay import judge
 from bench.memory.search import largest_index
 from bench.memory.simulate import find_calibration, simulated_batch, trace_key
@@ -20,7 +20,6 @@ from bench.memory.trace import TraceError
 from bench.memory.traces import trace_of
 from bench.progress import Reporter
 from bench.record import MemorySpec, Precision
-from bench.tasks import TASKS
 from models import MODELS, POLICIES
 
 SIDE_STEP = 16
@@ -57,20 +56,13 @@ def what_fits(
 ) -> int:
     """Answer from the command line."""
     find_calibration(calibration)
-    specs = [
-        MemorySpec(
-            task=task,
-            model=model,
-            image_shape=image_shape or TASKS[task].image_shape,
-            policy=policy,
-            precision=precision,
-            cap_bytes=cap_bytes,
-            backend="simulate",
-            expandable_segments=expandable_segments,
-            calibration=calibration,
-        )
-        for task, model, policy, precision in product(tasks or ("ct",), models or tuple(MODELS), POLICIES, precisions)
-    ]
+    question = MemoryQuestion(
+        precisions=precisions,
+        image_shape=image_shape,
+        expandable_segments=expandable_segments,
+        calibration=calibration,
+    )
+    specs = memory_specs(tasks or ("ct",), models or tuple(MODELS), POLICIES, (cap_bytes,), "simulate", question)
     rows = _answers(specs)
     if style == "json":
         click.echo(json.dumps(rows, indent=1))

@@ -6,9 +6,13 @@ import pytest
 from click.testing import CliRunner
 
 from bench.memory.__main__ import main
+from bench.memory.cells import memory_cells, simulate_ahead
 from bench.memory.explain import timeline
+from bench.memory.questions import MemoryQuestion
 from bench.memory.what_fits import largest_side
 from bench.record import MemorySpec
+from bench.runner import run_cells
+from bench.store import ResultStore
 
 SPEC = MemorySpec(
     task="deblur", model="deq4ip", image_shape=(64, 64), policy="recompute", cap_bytes=2**30, backend="simulate"
@@ -70,3 +74,18 @@ def test_explain_writes_a_picture_of_every_cell(tmp_path):
     (picture,) = (tmp_path / "pictures").iterdir()
     assert picture.name == "deblur-deq4ip-paper-fp32-1GB.png"
     assert picture.stat().st_size > 10_000
+
+
+def test_what_was_simulated_ahead_is_told_and_not_simulated_again(tmp_path, monkeypatch):
+    question = MemoryQuestion(image_shape=(32, 32))
+    cells = memory_cells(["deblur"], ["deq4ip", "lu-dncnn"], ["recompute"], [2**30], None, question)
+    store = ResultStore(tmp_path)
+    monkeypatch.setattr("bench.memory.cells.in_processes", lambda work, items, _: {items[0]: work(items[0])})
+    ahead = simulate_ahead(cells, store)
+    assert [cell.spec for cell in ahead] == [cell.spec for cell in cells]
+    assert ahead[0] is cells[0]
+    asked = []
+    monkeypatch.setattr("bench.memory.cells.simulate", lambda spec, parameters: asked.append(spec))
+    (record,) = run_cells(ahead[1:], store)
+    assert not asked
+    assert record.values.max_batch > 0
