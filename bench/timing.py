@@ -23,13 +23,13 @@ from bench.cli import (
     selection_options,
 )
 from bench.environment import pick_device, provenance
-from bench.memory.allocator import GIB
 from bench.memory.questions import memory_specs
 from bench.memory.simulate import simulated_batch
 from bench.progress import Reporter
 from bench.record import Measurement, Policy, Provenance, Status, TimingSpec
 from bench.runner import Cell, Outcome, all_answered, run_cells
 from bench.scales import SCALES, Scale
+from bench.sizes import GIB
 from bench.store import ResultStore
 from bench.tasks import TASKS
 from bench.train import make_optimizer, training_step

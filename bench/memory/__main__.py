@@ -12,7 +12,6 @@ from rich.table import Table
 
 from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, Bytes, common_options, policy_option, run, selection_options
 from bench.environment import pick_device
-from bench.memory.allocator import GIB
 from bench.memory.calibrate import calibrate
 from bench.memory.cells import (
     TABLE3_CAPS_BYTES,
@@ -29,6 +28,7 @@ from bench.memory.validate import validate
 from bench.memory.what_fits import what_fits
 from bench.record import Measurement, Policy, Precision
 from bench.runner import all_answered, run_cells
+from bench.sizes import GIB
 from bench.store import ResultStore
 from models import MODELS
 

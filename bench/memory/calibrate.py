@@ -13,15 +13,17 @@ from torch import Tensor
 
 from bench.cli import selection_options
 from bench.environment import pick_device
-from bench.memory.calibration import FOLDER, HANDLE, Calibration
+from bench.memory.calibration import FOLDER, Calibration
 from bench.memory.cells import TABLE3_TASKS
 from bench.memory.cuda import context_bytes, pin_flags, release
 from bench.memory.nvml import claim_gpu, handle_of
 from bench.memory.questions import MemoryQuestion, memory_specs
+from bench.memory.rules import HANDLE
 from bench.memory.simulate import trace_key
 from bench.memory.trace import Affine
 from bench.memory.traces import trace_of
 from bench.progress import Reporter
+from bench.sizes import MIB
 from models import MODELS, POLICIES
 
 BATCHES = (1, 2, 4, 6, 8, 10, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
@@ -65,7 +67,7 @@ def calibrate(tasks: Sequence[str], models: Sequence[str], device: str, output: 
         calls=measure_calls((call for call in calls if HANDLE not in call), place, len(calls)),
         **_versions(place),
     )
-    click.echo(f"stored {found.save(output)}: {len(found.calls)} calls, context {context / 2**20:.0f} MiB")
+    click.echo(f"stored {found.save(output)}: {len(found.calls)} calls, context {context / MIB:.0f} MiB")
 
 
 def measure_calls(calls: Iterable[str], device: torch.device, total: int) -> dict[str, tuple[tuple[int, int], ...]]:
@@ -89,7 +91,7 @@ def measure_calls(calls: Iterable[str], device: torch.device, total: int) -> dic
                     break
             if points:
                 found[call] = tuple(points)
-            reporter.finish(f"{max((size for _, size in points), default=0) / 2**20:.1f} MiB at most")
+            reporter.finish(f"{max((size for _, size in points), default=0) / MIB:.1f} MiB at most")
     return found
 
 

@@ -7,7 +7,6 @@ from functools import partial
 import torch
 
 from bench.environment import provenance
-from bench.memory.allocator import GIB
 from bench.memory.cuda import probe
 from bench.memory.processes import in_processes
 from bench.memory.questions import TABLE3_QUESTION, MemoryQuestion, memory_specs
@@ -24,6 +23,7 @@ from bench.memory.traces import TraceKey, count_parameters
 from bench.progress import Reporter
 from bench.record import Measurement, MemorySpec, Policy, Provenance, Status
 from bench.runner import Cell, Outcome
+from bench.sizes import GIB
 from bench.store import ResultStore
 from bench.values import MemoryValues
 

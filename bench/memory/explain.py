@@ -9,7 +9,6 @@ import numpy as np
 from matplotlib import style
 from numpy.typing import NDArray
 
-from bench.memory.allocator import GIB
 from bench.memory.calibration import rule_set
 from bench.memory.recorder import OUTSIDE
 from bench.memory.replay import course
@@ -20,6 +19,7 @@ from bench.record import Measurement, MemorySpec
 from bench.report.files import save_figure
 from bench.report.memory_timeline import FIXED, LAST, Timeline, timeline_figure
 from bench.report.style import STYLE
+from bench.sizes import GIB
 from bench.tasks import TASKS
 from bench.values import MemoryValues
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
-from bench.memory.rules import CUBLAS, LARGEST_CUBLAS_WORKSPACE, Bounds, bounds
+from bench.memory.rules import CUBLAS, HANDLE, LARGEST_CUBLAS_WORKSPACE, Bounds, bounds
 from bench.memory.storage import StorageRecorder
 
 OUTSIDE = "outside layers"
@@ -109,7 +109,7 @@ class StepRecorder(StorageRecorder):
             self._hidden(str(func), _specs(args), taken)
         elif getattr(func, "overloadpacket", None) in CUBLAS and self._phase not in self._handles:
             self._handles.add(self._phase)  # autograd's thread has a handle of its own
-            self._hidden("cublas.workspace", (), Bounds(0, LARGEST_CUBLAS_WORKSPACE), stays=True)
+            self._hidden(HANDLE, (), Bounds(0, LARGEST_CUBLAS_WORKSPACE), stays=True)
         return result
 
     def finished_events(self) -> list[tuple[int, bool]]:

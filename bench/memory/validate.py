@@ -9,12 +9,13 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.cli import EXIT_CODES, results_option
-from bench.memory.allocator import GIB, OutOfMemoryError
+from bench.memory.allocator import OutOfMemoryError
 from bench.memory.calibration import Calibration, calibrations, rule_set
 from bench.memory.replay import replay
 from bench.memory.simulate import simulated_batch, trace_key
 from bench.memory.traces import trace_of
 from bench.record import Measurement, MemorySpec
+from bench.sizes import GIB
 from bench.store import ResultStore
 from bench.values import MemoryValues, Probe
 

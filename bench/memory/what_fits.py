@@ -8,7 +8,6 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, Bytes, selection_options
-from bench.memory.allocator import GIB
 from bench.memory.calibration import rule_set
 from bench.memory.options import image_size_option, step_options
 from bench.memory.processes import in_processes
@@ -20,6 +19,7 @@ from bench.memory.trace import TraceError
 from bench.memory.traces import trace_of
 from bench.progress import Reporter
 from bench.record import MemorySpec, Precision
+from bench.sizes import GIB
 from models import MODELS, POLICIES
 
 SIDE_STEP = 16

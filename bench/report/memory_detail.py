@@ -8,10 +8,7 @@ from bench.paper import Paper
 from bench.report.choice import MemoryEntry, TimingEntry, newest
 from bench.report.layout import Cell, Row, Table, answer, bytes_text, listing, shape_text
 from bench.report.table3 import SIMULATED, means_of
-
-GIB = 2**30
-ALLOWANCE_BYTES = int(0.6 * GIB)
-"""At most taken off a cap for context and workspaces, where the paper's caps are turned into bytes per image."""
+from bench.sizes import ALLOWANCE_BYTES, GIB
 
 POLICY_TITLES = {
     ("lu-dncnn", "recompute"): "checkpoint",
@@ -76,7 +73,8 @@ def disagreements(entries: Sequence[MemoryEntry], paper: Paper) -> tuple[str, ..
 def implied(task: str, model: str, paper: Paper) -> str:
     """Return the GiB per image that the paper's batches under its caps imply, '' where it has none.
 
-    A cap C with batch b and next batch n says that an image takes more than (C - 0.6) / n and at most C / b.
+    A cap C with batch b and next batch n says that an image takes more than (C - 0.6) / n, with at most
+    0.6 GiB for context and workspaces, and at most C / b.
     """
     lows, highs = [], []
     for row in paper.max_batch:

@@ -9,6 +9,7 @@ from bench.record import Policy, Status
 from bench.report.choice import AccuracyEntry, CallsEntry, MemoryEntry, TimingEntry, newest
 from bench.report.comparison import C, Comparison
 from bench.report.layout import DIRTY, MISSING, Cell, Row, Table, answer, bytes_text, listing, shape_text
+from bench.sizes import GIB
 
 POLICIES: tuple[tuple[Policy, str], ...] = (("paper", ""), ("recompute", ", recompute"))
 CallsField = Literal["training_step", "reconstruction"]
@@ -176,7 +177,7 @@ def _gib_per_image(entry: MemoryEntry) -> str | None:
         return None
     if not values.max_batch or values.peak_bytes is None:
         return "does not fit"
-    return f"{values.peak_bytes / values.max_batch / 2**30:.3g}"
+    return f"{values.peak_bytes / values.max_batch / GIB:.3g}"
 
 
 def _stability_section(comparison: Comparison) -> list[Row]:
