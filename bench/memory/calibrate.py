@@ -12,11 +12,10 @@ import torch
 from torch import Tensor
 
 from bench.cli import selection_options
-from bench.environment import pick_device
 from bench.memory.calibration import FOLDER, Calibration
 from bench.memory.cells import TABLE3_TASKS
-from bench.memory.cuda import context_bytes, pin_flags, release
-from bench.memory.nvml import claim_gpu, handle_of
+from bench.memory.cuda import claim_cuda, context_bytes, release
+from bench.memory.nvml import handle_of
 from bench.memory.questions import MemoryQuestion, memory_specs
 from bench.memory.rules import HANDLE
 from bench.memory.simulate import trace_key
@@ -52,11 +51,7 @@ Examples:
 )
 def calibrate(tasks: Sequence[str], models: Sequence[str], device: str, output: Path) -> None:
     """Calibrate from the command line."""
-    place = pick_device(device)
-    if place.type != "cuda":
-        raise click.ClickException("a calibration measures a CUDA device, and there is none here")
-    claim_gpu(place, wait_s=0)
-    pin_flags(place)
+    place = claim_cuda(device, "a calibration measures")
     question = MemoryQuestion(precisions=("fp32", "bf16"))
     specs = memory_specs(tasks or TABLE3_TASKS, models or tuple(MODELS), POLICIES, (0,), "cuda", question)
     context = context_bytes(specs[0], place)

@@ -10,7 +10,6 @@ from matplotlib import style
 from numpy.typing import NDArray
 
 from bench.memory.calibration import rule_set
-from bench.memory.recorder import OUTSIDE
 from bench.memory.replay import course
 from bench.memory.simulate import find_calibration, trace_key
 from bench.memory.trace import Trace
@@ -95,7 +94,7 @@ def _names(trace: Trace) -> list[str]:
 
 
 def _short(layer: str, depth: int) -> str:
-    if layer in FIXED or layer in LAST or layer == OUTSIDE:
+    if layer in FIXED or layer in LAST:
         return layer
     return ".".join(layer.split(".")[:depth])
 

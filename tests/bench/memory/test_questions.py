@@ -28,6 +28,8 @@ def ask(*arguments):
     [
         (["calibrate"], "absent: 0 CUDA devices"),
         (["record", "history.json.gz"], "absent: 0 CUDA devices"),
+        (["calibrate", "--device", "cpu"], "a calibration measures a CUDA device, and cpu is none"),
+        (["record", "history.json.gz", "--device", "cpu"], "a history is recorded on a CUDA device"),
         (["--calibration", "h100", "--cap", "8GB"], "unknown calibration 'h100'"),
         (["--image-size", "8"], "cannot read image size '8'"),
     ],
