@@ -7,7 +7,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, Bytes, selection_options
+from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, TASK, Bytes, models_option
 from bench.memory.calibration import rule_set
 from bench.memory.options import image_size_option, step_options
 from bench.memory.processes import in_processes
@@ -40,7 +40,8 @@ Examples:
 
 @click.command("what-fits", help=HELP)
 @click.option("--gpu", "cap_bytes", type=Bytes(), required=True, help="Memory of the card, e.g. 8GB.")
-@selection_options
+@click.option("--task", "tasks", type=TASK, multiple=True, default=("ct",), show_default=True, help="Task; repeatable.")
+@models_option
 @step_options
 @image_size_option
 @click.option("--format", "style", type=click.Choice(["table", "json"]), default="table", show_default=True)
@@ -62,19 +63,22 @@ def what_fits(
         expandable_segments=expandable_segments,
         calibration=calibration,
     )
-    specs = memory_specs(tasks or ("ct",), models or tuple(MODELS), POLICIES, (cap_bytes,), "simulate", question)
+    specs = memory_specs(tasks, models or tuple(MODELS), POLICIES, (cap_bytes,), "simulate", question)
     rows = _answers(specs)
     if style == "json":
         click.echo(json.dumps(rows, indent=1))
     else:
         Console().print(_table(rows, cap_bytes))
-    return EXIT_FAILED_CELLS if any("error" in row for row in rows) else 0
+    failed = [row for row in rows if "error" in row]
+    for row in failed:
+        click.echo("{task} {model} {policy} {precision} failed: {error}".format(**row), err=True)
+    return EXIT_FAILED_CELLS if failed else 0
 
 
 def largest_side(spec: MemorySpec) -> int:
     """Return the side in pixels, a multiple of 16, of the largest square image that trains at batch 1; 0 for none.
 
-    Every side that is tried is traced; the pixel count is guessed from the two before it, so that few are.
+    Every side that is tried is traced; the search starts at the pixels of the largest batch, so that few are.
     """
 
     def fits(index: int) -> bool:
@@ -108,14 +112,15 @@ def _answer(spec: MemorySpec) -> dict[str, object]:
     row["image"] = "{} x {}".format(*spec.image_shape)
     try:
         return row | {"max_batch": simulated_batch(spec), "largest_side": largest_side(spec)}
-    except TraceError as error:
-        return row | {"error": str(error)}
+    except Exception as error:  # a user's model may raise anything, and takes no other row down
+        first, *_ = [*str(error).strip().splitlines(), ""]
+        return row | {"error": first if isinstance(error, TraceError) else f"{type(error).__name__}: {first}"}
 
 
 def _table(rows: Sequence[dict[str, object]], cap_bytes: int) -> Table:
     table = Table(
         title=f"What trains on a card of {cap_bytes / GIB:g} GB",
-        caption="simulated; largest square: at batch 1, a multiple of 16 pixels; - does not fit, ? cannot be traced",
+        caption="simulated; largest square: at batch 1, a multiple of 16 pixels; - does not fit, ? failed, see stderr",
     )
     for name in ("task", "image", "model", "policy", "precision"):
         table.add_column(name)

@@ -13,6 +13,7 @@ from bench.memory.what_fits import largest_side
 from bench.record import MemorySpec
 from bench.runner import run_cells
 from bench.store import ResultStore
+from models import Reconstruction, ReconstructionModel
 
 SPEC = MemorySpec(
     task="deblur", model="deq4ip", image_shape=(64, 64), policy="recompute", cap_bytes=2**30, backend="simulate"
@@ -52,6 +53,41 @@ def test_a_cap_smaller_than_the_weights_is_a_record_that_says_what_one_image_tak
     assert (row["max_batch"], row["status"]) == (0, "ok")
     (path,) = (tmp_path / "memory").iterdir()
     assert "not even one image fits: it takes" in json.loads(path.read_text())["message"]
+
+
+class Broken(ReconstructionModel):
+    """A user's model with a mistake in it."""
+
+    def forward(self, y, operator):
+        raise IndexError("list index out of range\nand more")
+
+
+class LooksAtValues(ReconstructionModel):
+    """A model whose course depends on what it computes."""
+
+    def forward(self, y, operator):
+        image = self.step_size * y
+        return Reconstruction(image if bool(image.mean() > 0) else -image, ())
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [("Broken", "IndexError: list index out of range"), ("LooksAtValues", "the training step depends on values")],
+)
+def test_a_model_that_fails_is_a_line_and_an_exit_code(model, message):
+    options = ("--gpu", "1GB", "--task", "deblur", "--image-size", "32", "--model", f"{__name__}:{model}")
+    answer = ask("what-fits", *options)
+    assert answer.exception is None
+    assert answer.return_value == 1
+    lines = [line for line in answer.stderr.splitlines() if "failed:" in line]
+    assert [line.split(" failed: ")[0].split()[-2:] for line in lines] == [["paper", "fp32"], ["recompute", "fp32"]]
+    assert all(message in line for line in lines)
+    rows = json.loads(ask("what-fits", *options, "--format", "json").stdout)
+    assert all(message in row["error"] for row in rows)
+
+
+def test_what_fits_says_which_task_it_takes():
+    assert "[default: ct]" in ask("what-fits", "--help").stdout
 
 
 def test_the_largest_square_fits_and_the_next_does_not():
