@@ -72,4 +72,4 @@ def test_a_row_has_the_seconds_an_image_of_the_largest_batch_timed(tmp_path, sam
     memory = entries(tmp_path / "memory", (10, 14, 36), precision=precision)
     table = memory_detail_table(memory, PAPER, timing)
     assert table.body[0].cells[-1].text == shown
-    assert any("on test device, at 218\N{MULTIPLICATION SIGN}178 (Deblurring) pixels" in note for note in table.notes)
+    assert any("on test device, at 218\N{MULTIPLICATION SIGN}178 pixels" in note for note in table.notes)
