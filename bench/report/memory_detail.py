@@ -6,6 +6,7 @@ from statistics import median
 
 from bench.paper import Paper
 from bench.report.choice import MemoryEntry, TimingEntry, newest
+from bench.report.comparison import sizes_text
 from bench.report.layout import Cell, Row, Table, answer, bytes_text, listing, shape_text
 from bench.report.table3 import SIMULATED, means_of
 from bench.sizes import ALLOWANCE_BYTES, GIB
@@ -144,11 +145,12 @@ def _time(asked: MemoryEntry, timing: Sequence[TimingEntry]) -> Cell:
 def _timing_notes(timing: Sequence[TimingEntry], paper: Paper) -> list[str]:
     if not timing:
         return []
-    shapes = {entry.spec.task: shape_text(entry.spec.image_shape) for entry in timing}
-    sizes = listing(f"{shapes[task]} ({paper.task_title(task)})" for task in paper.in_order(shapes))
+    caps = sorted({entry.spec.cap_bytes for entry in timing if entry.spec.cap_bytes})
+    largest = f", the largest under {listing(map(bytes_text, caps))} where that was timed" if caps else ""
+    where = sizes_text({entry.spec.task: entry.spec.image_shape for entry in timing}, paper)
     return [
-        f"s an image: of a training step from initial weights on {timing[0].provenance.device}, at {sizes} pixels; "
-        "in brackets its batch, the largest under the cap of the timing where that was timed."
+        f"s an image: of a training step from initial weights on {timing[0].provenance.device}, {where}; in brackets "
+        f"its batch{largest}."
     ]
 
 
