@@ -28,7 +28,6 @@ from bench.scales import SCALES
 from bench.sources import check_sources, data_sources
 from bench.store import ResultStore
 from bench.tasks import PAPER_TASKS, TASKS
-from bench.train import CHECKPOINT_S
 from bench.training.processes import loggers, make_fabric
 from bench.values import AccuracyValues
 from models import MODELS

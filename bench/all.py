@@ -59,8 +59,7 @@ def main(scale: str, data: Sequence[str], output: Path, results: Path, force: bo
     records: list[Measurement] = []
     for number, (name, cells) in enumerate(stages.items(), start=1):
         click.echo(f"part {number} of {len(stages)}: {name}", err=True)
-        questions = cells()
-        simulate_ahead(questions, store, force=force)
+        questions = simulate_ahead(cells(), store, force=force)
         records += run_cells(questions, store, force=force)
     click.echo(f"{len(render(results, output))} files in {output}, shown by {output / 'README.md'}")
     return 0 if all_answered(records) else EXIT_FAILED_CELLS

@@ -225,14 +225,16 @@ def common_options(function: _F) -> _F:
     return function
 
 
+models_option = click.option(
+    "--model",
+    "models",
+    type=MODEL,
+    multiple=True,
+    help="Model, or package.module:Model of your own; repeatable. Default: all.",
+)
+
+
 def selection_options(function: _F) -> _F:
     """Add ``--task`` and ``--model``, each repeatable; none means all models and the paper's tasks."""
-    model = click.option(
-        "--model",
-        "models",
-        type=MODEL,
-        multiple=True,
-        help="Model, or package.module:Model of your own; repeatable. Default: all.",
-    )
     task = click.option("--task", "tasks", type=TASK, multiple=True, help="Task; repeatable. Default: the paper's.")
-    return task(model(function))
+    return task(models_option(function))

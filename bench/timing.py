@@ -23,12 +23,13 @@ from bench.cli import (
     selection_options,
 )
 from bench.environment import pick_device, provenance
-from bench.memory.allocator import GIB
+from bench.memory.questions import memory_specs
 from bench.memory.simulate import simulated_batch
 from bench.progress import Reporter
-from bench.record import Measurement, MemorySpec, Policy, Provenance, Status, TimingSpec
+from bench.record import Measurement, Policy, Provenance, Status, TimingSpec
 from bench.runner import Cell, Outcome, all_answered, run_cells
 from bench.scales import SCALES, Scale
+from bench.sizes import GIB
 from bench.store import ResultStore
 from bench.tasks import TASKS
 from bench.training.step import make_optimizer, training_step
@@ -151,14 +152,7 @@ def timing_cells(
 
 
 def _maximum_batch(task: str, model: str, policy: Policy, cap_bytes: int, store: ResultStore) -> int:
-    spec = MemorySpec(
-        task=task,
-        model=model,
-        image_shape=TASKS[task].image_shape,
-        policy=policy,
-        cap_bytes=cap_bytes,
-        backend="simulate",
-    )
+    (spec,) = memory_specs([task], [model], [policy], [cap_bytes], "simulate")
     stored = store.finished(spec, provenance(None))
     if stored is not None and isinstance(stored.values, MemoryValues):
         return stored.values.max_batch

@@ -38,11 +38,20 @@ class Linearisation:
     def at(
         cls, problem: FixedPointProblem, z: Tensor, leaves: tuple[Tensor, ...], context: Context | None = None
     ) -> "Linearisation":
-        """Build the graph; ``context`` is made from the leaves unless it is there already."""
+        """Build the graph.
+
+        Args:
+            problem: the map and what surrounds it.
+            z: the fixed point.
+            leaves: the inputs.
+            context: made from the leaves in the forward pass, and then the graph is the ordinary one, as the
+                paper's memory figures imply; None makes it, and a graph that is as small as can be.
+        """
         with torch.enable_grad():
+            step = problem.sparing_step if context is None else problem.step
             context = context or problem.prepare(*leaves)
             z = z.detach().requires_grad_()
-            return cls(problem, leaves, context, z, problem.step(z, context).to(z.dtype))
+            return cls(problem, leaves, context, z, step(z, context).to(z.dtype))
 
 
 Pulled = tuple[Sequence[Tensor | None], SolveStats | None]

@@ -36,6 +36,10 @@ class _Stage(FixedPointProblem):
     def step(self, z: Tensor, context: Context) -> Tensor:
         return functional_call(self.block, self._named(context.shared), (z, context.samples[1]))
 
+    def sparing_step(self, z: Tensor, context: Context) -> Tensor:
+        weights = self._named(context.shared)
+        return functional_call(self.block, weights, (z, context.samples[1]), {"sparing": True})
+
     def finish(self, z: Tensor, context: Context) -> Tensor:
         return context.samples[0] + z
 

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from models.sparing import normalised_convolution
+
 DNCNN_LAYERS = 17
 DNCNN_FEATURES = 64
 LUSER_FEATURES = 32
@@ -77,17 +79,33 @@ class EquilibriumBlock(nn.Module):
         assert isinstance(last_norm, nn.GroupNorm)
         nn.init.zeros_(last_norm.weight)
 
-    def forward(self, r: Tensor, injection: Tensor) -> Tensor:
+    def forward(self, r: Tensor, injection: Tensor, *, sparing: bool = False) -> Tensor:
         """Apply the map once.
 
         Args:
             r: residual images, (B, C, H, W).
             injection: ``inject(d)``, (B, 32, H, W).
+            sparing: whether the graph keeps only what is there before each normalisation; the same to rounding,
+                and differentiable once.
 
         Returns:
             The next residual images, (B, C, H, W).
         """
+        if sparing:
+            return self._sparing(r, injection)
         return self.mix(torch.cat((self.data(r), injection), dim=1))
+
+    def _sparing(self, r: Tensor, injection: Tensor) -> Tensor:
+        first, *layers = [*self.data, *self.mix]
+        x: Tensor = first(r)
+        for place in range(0, len(layers), 3):
+            norm, activation, convolution = layers[place : place + 3]
+            assert isinstance(norm, nn.GroupNorm)
+            assert isinstance(activation, nn.LeakyReLU)
+            assert isinstance(convolution, nn.Conv2d)
+            beside = injection if convolution is self.mix[0] else None
+            x = normalised_convolution(x, norm, activation, convolution, beside)
+        return x
 
 
 def _activation() -> nn.Module:

@@ -41,6 +41,10 @@ class FixedPointProblem(ABC):
     def step(self, z: Tensor, context: Context) -> Tensor:
         """Apply the map once; z and the result are (B, ...)."""
 
+    def sparing_step(self, z: Tensor, context: Context) -> Tensor:
+        """Apply the map as ``step`` does, to rounding, with a graph that keeps little and is differentiable once."""
+        return self.step(z, context)
+
     @abstractmethod
     def finish(self, z: Tensor, context: Context) -> Tensor:
         """Turn the fixed point into the output."""

@@ -12,23 +12,23 @@ from rich.table import Table
 
 from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, Bytes, common_options, policy_option, run, selection_options
 from bench.environment import pick_device
-from bench.memory.allocator import GIB
 from bench.memory.calibrate import calibrate
 from bench.memory.cells import (
     TABLE3_CAPS_BYTES,
     TABLE3_TASKS,
-    MemoryQuestion,
     memory_cells,
     row,
     simulate_ahead,
 )
 from bench.memory.nvml import claim_gpu
 from bench.memory.options import image_size_option, step_options
+from bench.memory.questions import MemoryQuestion
 from bench.memory.snapshot import record
 from bench.memory.validate import validate
 from bench.memory.what_fits import what_fits
 from bench.record import Measurement, Policy, Precision
 from bench.runner import all_answered, run_cells
+from bench.sizes import GIB
 from bench.store import ResultStore
 from models import MODELS
 
@@ -128,8 +128,7 @@ def main(
     cells = memory_cells(
         tasks or TABLE3_TASKS, models or tuple(MODELS), policies, caps or TABLE3_CAPS_BYTES, place, question
     )
-    simulate_ahead(cells, store, force=force)
-    records = run_cells(cells, store, force=force)
+    records = run_cells(simulate_ahead(cells, store, force=force), store, force=force)
     if style == "json":
         click.echo(json.dumps([row(record) for record in records], indent=1))
     else:

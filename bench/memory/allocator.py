@@ -8,7 +8,8 @@ from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-KIB, MIB, GIB = 2**10, 2**20, 2**30
+from bench.sizes import MIB
+
 MIN_BLOCK = 512
 SMALL_LIMIT = MIB
 """Requests up to this size come from the small pool."""

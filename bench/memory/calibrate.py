@@ -3,7 +3,6 @@
 import json
 import math
 from collections.abc import Iterable, Sequence
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +12,17 @@ import torch
 from torch import Tensor
 
 from bench.cli import selection_options
-from bench.environment import pick_device
-from bench.memory.calibration import FOLDER, HANDLE, Calibration
+from bench.memory.calibration import FOLDER, Calibration
 from bench.memory.cells import TABLE3_TASKS
-from bench.memory.cuda import context_bytes, pin_flags, release
-from bench.memory.nvml import claim_gpu, handle_of
+from bench.memory.cuda import claim_cuda, context_bytes, release
+from bench.memory.nvml import handle_of
+from bench.memory.questions import MemoryQuestion, memory_specs
+from bench.memory.rules import HANDLE
+from bench.memory.simulate import trace_key
 from bench.memory.trace import Affine
-from bench.memory.traces import TraceKey, trace_of
+from bench.memory.traces import trace_of
 from bench.progress import Reporter
-from bench.record import MemorySpec, Precision
-from bench.tasks import TASKS
+from bench.sizes import MIB
 from models import MODELS, POLICIES
 
 BATCHES = (1, 2, 4, 6, 8, 10, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
@@ -51,35 +51,18 @@ Examples:
 )
 def calibrate(tasks: Sequence[str], models: Sequence[str], device: str, output: Path) -> None:
     """Calibrate from the command line."""
-    place = pick_device(device)
-    if place.type != "cuda":
-        raise click.ClickException("a calibration measures a CUDA device, and there is none here")
-    claim_gpu(place, wait_s=0)
-    pin_flags(place)
-    precisions: tuple[Precision, ...] = ("fp32", "bf16")
-    keys = [
-        TraceKey(task, model, TASKS[task].image_shape, policy, precision)
-        for task, model, policy, precision in product(
-            tasks or TABLE3_TASKS, models or tuple(MODELS), POLICIES, precisions
-        )
-    ]
-    spec = MemorySpec(
-        task=keys[0].task,
-        model=keys[0].model,
-        image_shape=keys[0].image_shape,
-        policy="paper",
-        cap_bytes=0,
-        backend="cuda",
-    )
-    context = context_bytes(spec, place)
-    calls = sorted({request.call for key in keys for request in trace_of(key).requests if request.call})
+    place = claim_cuda(device, "a calibration measures")
+    question = MemoryQuestion(precisions=("fp32", "bf16"))
+    specs = memory_specs(tasks or TABLE3_TASKS, models or tuple(MODELS), POLICIES, (0,), "cuda", question)
+    context = context_bytes(specs[0], place)
+    calls = sorted({request.call for spec in specs for request in trace_of(trace_key(spec)).requests if request.call})
     found = Calibration(
         context_bytes=context,
         handle_bytes=handle_bytes(place),
         calls=measure_calls((call for call in calls if HANDLE not in call), place, len(calls)),
         **_versions(place),
     )
-    click.echo(f"stored {found.save(output)}: {len(found.calls)} calls, context {context / 2**20:.0f} MiB")
+    click.echo(f"stored {found.save(output)}: {len(found.calls)} calls, context {context / MIB:.0f} MiB")
 
 
 def measure_calls(calls: Iterable[str], device: torch.device, total: int) -> dict[str, tuple[tuple[int, int], ...]]:
@@ -103,7 +86,7 @@ def measure_calls(calls: Iterable[str], device: torch.device, total: int) -> dic
                     break
             if points:
                 found[call] = tuple(points)
-            reporter.finish(f"{max((size for _, size in points), default=0) / 2**20:.1f} MiB at most")
+            reporter.finish(f"{max((size for _, size in points), default=0) / MIB:.1f} MiB at most")
     return found
 
 
@@ -112,9 +95,9 @@ def handle_bytes(device: torch.device) -> int:
     release(device)
     matrix = torch.rand(64, 64, device=device)
     before = torch.cuda.memory_allocated(device)
-    product_ = matrix @ matrix
+    product = matrix @ matrix
     torch.cuda.synchronize(device)
-    return torch.cuda.memory_allocated(device) - before - _rounded(product_)
+    return torch.cuda.memory_allocated(device) - before - _rounded(product)
 
 
 def arguments_at(call: str, batch: int, device: torch.device) -> tuple[Any, list[Any]]:

@@ -8,17 +8,14 @@ from pathlib import Path
 
 from pydantic import Field
 
-from bench.memory.allocator import GIB
+from bench.memory.rules import HANDLE
 from bench.memory.trace import Request
+from bench.sizes import ALLOWANCE_BYTES, GIB
 from bench.values import Frozen
 
 FOLDER = Path(__file__).parent / "calibration"
-ALLOWANCE_BYTES = int(0.6 * GIB)
-"""Of the best guess without a calibration: context, handles and workspaces together."""
 CONTEXT_BOUNDS_BYTES = (int(0.3 * GIB), int(0.75 * GIB))
 """A bare CUDA context takes 300 MB or more; with every library's kernels loaded it stays below this."""
-
-HANDLE = "cublas.workspace"
 
 
 class Calibration(Frozen):

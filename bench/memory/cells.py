@@ -1,16 +1,15 @@
 """Table 3's cells: one question for every task, model, policy, precision and cap."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
-from itertools import product
 
 import torch
 
 from bench.environment import provenance
-from bench.memory.allocator import GIB
 from bench.memory.cuda import probe
 from bench.memory.processes import in_processes
+from bench.memory.questions import TABLE3_QUESTION, MemoryQuestion, memory_specs
 from bench.memory.search import largest_batch
 from bench.memory.simulate import (
     find_calibration,
@@ -22,31 +21,14 @@ from bench.memory.simulate import (
 )
 from bench.memory.traces import TraceKey, count_parameters
 from bench.progress import Reporter
-from bench.record import Measurement, MemorySpec, Policy, Precision, Provenance, Status
+from bench.record import Measurement, MemorySpec, Policy, Provenance, Status
 from bench.runner import Cell, Outcome
+from bench.sizes import GIB
 from bench.store import ResultStore
-from bench.tasks import TASKS
 from bench.values import MemoryValues
 
 TABLE3_TASKS = ("deblur", "ct", "mri4x")
 TABLE3_CAPS_BYTES = (8 * GIB, 10 * GIB, 24 * GIB)
-
-
-@dataclass(frozen=True, kw_only=True)
-class MemoryQuestion:
-    """What a sweep asks beside its tasks, models, policies and caps; see ``bench.record.MemorySpec``.
-
-    Attributes:
-        precisions: of the training step.
-        image_shape: None takes each task's own.
-        expandable_segments: the allocator's setting.
-        calibration: whose constants a simulation uses.
-    """
-
-    precisions: Sequence[Precision] = ("fp32",)
-    image_shape: tuple[int, int] | None = None
-    expandable_segments: bool = False
-    calibration: str | None = None
 
 
 def memory_cells(
@@ -55,7 +37,7 @@ def memory_cells(
     policies: Sequence[Policy],
     caps: Sequence[int],
     device: torch.device | None,
-    question: MemoryQuestion = MemoryQuestion(),  # frozen
+    question: MemoryQuestion = TABLE3_QUESTION,
 ) -> list[Cell]:
     """Return one cell per task, model, policy, precision and cap.
 
@@ -72,29 +54,16 @@ def memory_cells(
     """
     where = provenance(device)
     find_calibration(question.calibration)
-    specs = (
-        MemorySpec(
-            task=task,
-            model=model,
-            image_shape=question.image_shape or TASKS[task].image_shape,
-            policy=policy,
-            precision=precision,
-            cap_bytes=cap,
-            backend="simulate" if device is None else "cuda",
-            expandable_segments=question.expandable_segments,
-            calibration=question.calibration,
-        )
-        for task, model, policy, precision, cap in product(tasks, models, policies, question.precisions, caps)
-    )
+    specs = memory_specs(tasks, models, policies, caps, "simulate" if device is None else "cuda", question)
     return [_cell(spec, where, device) for spec in specs]
 
 
-_FOREKNOWN: dict[MemorySpec, MemoryValues] = {}
-"""What several processes simulated before the cells ask for it."""
+def simulate_ahead(cells: Sequence[Cell], store: ResultStore, *, force: bool = False) -> list[Cell]:
+    """Simulate the cells that are not stored with one process a core, a model on a task at a time.
 
-
-def simulate_ahead(cells: Sequence[Cell], store: ResultStore, *, force: bool = False) -> None:
-    """Simulate the cells that are not stored with one process a core, a model on a task at a time."""
+    Returns:
+        The same cells; those whose answers are known now only tell them.
+    """
     groups: dict[TraceKey, list[MemorySpec]] = {}
     for cell in cells:
         if not isinstance(cell.spec, MemorySpec) or cell.spec.backend != "simulate":
@@ -106,14 +75,16 @@ def simulate_ahead(cells: Sequence[Cell], store: ResultStore, *, force: bool = F
         # The last come first: registries list small models first, and long work should not be left for the end.
         work = [tuple(specs) for specs in reversed(groups.values())]
         answers = in_processes(simulate_all, work, lambda done: reporter.finish("done"))
-    for found in answers.values():
-        _FOREKNOWN.update(found)
+    known = {spec: values for found in answers.values() for spec, values in found.items()}
+    return [replace(cell, measure=_telling(known[cell.spec])) if cell.spec in known else cell for cell in cells]
+
+
+def _telling(values: MemoryValues) -> Callable[[Reporter], Outcome]:
+    return lambda _: outcome(values)
 
 
 def _cell(spec: MemorySpec, where: Provenance, device: torch.device | None) -> Cell:
     def measure(reporter: Reporter) -> Outcome:
-        if spec in _FOREKNOWN:
-            return outcome(_FOREKNOWN.pop(spec))
         reporter.detail("searching")
         parameters = count_parameters(spec.task, spec.model, spec.image_shape)
         if device is None:

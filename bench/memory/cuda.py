@@ -15,8 +15,10 @@ import click
 import torch
 
 from bench.cli import resolve_model, run
-from bench.memory.nvml import process_bytes
+from bench.environment import pick_device
+from bench.memory.nvml import claim_gpu, process_bytes
 from bench.record import MemorySpec
+from bench.sizes import MIB
 from bench.tasks import TASKS
 from bench.training.step import make_optimizer, training_step
 from bench.values import Probe
@@ -24,6 +26,8 @@ from bench.values import Probe
 PROBE_STEPS = 3
 PROBE_TIMEOUT_S = 900
 WARM_UP_SHAPE = (48, 48)
+BARE_CONTEXT_BYTES = 300 * MIB
+"""What is gone before the first call of mem_get_info; NVIDIA's smallest."""
 OUT_OF_MEMORY_EXIT, DISGUISED_EXIT = 3, 4
 DISGUISED = ("CUBLAS_STATUS_ALLOC_FAILED", "Unable to find an engine", "CUDNN_STATUS_ALLOC_FAILED")
 """Errors that libraries raise when a workspace cannot be had, and for other reasons too."""
@@ -85,6 +89,24 @@ def _run(spec: MemorySpec, batch: int, device: torch.device, cap_bytes: int | No
     return result
 
 
+def claim_cuda(name: str, purpose: str) -> torch.device:
+    """Return a CUDA device that nobody else uses, its flags pinned.
+
+    Args:
+        name: as for ``pick_device``.
+        purpose: what needs it, in words: 'a calibration measures'.
+
+    Raises:
+        click.ClickException: if it is no CUDA device, absent or in use.
+    """
+    device = pick_device(name)
+    if device.type != "cuda":
+        raise click.ClickException(f"{purpose} a CUDA device, and {name} is none")
+    claim_gpu(device, wait_s=0)
+    pin_flags(device)
+    return device
+
+
 def pin_flags(device: torch.device) -> None:
     """Let neither benchmarks nor TF32 decide which kernels run, and with them which workspaces."""
     torch.cuda.set_device(device)
@@ -102,7 +124,7 @@ def context_bytes(spec: MemorySpec, device: torch.device) -> int:
     train(spec.model_copy(update={"image_shape": WARM_UP_SHAPE}), 1, device, steps=1)
     release(device)
     free_after, _ = torch.cuda.mem_get_info(device)
-    held = process_bytes(device) or free_before - free_after + _bare_context_bytes()
+    held = process_bytes(device) or free_before - free_after + BARE_CONTEXT_BYTES
     return held - torch.cuda.memory_reserved(device)
 
 
@@ -111,10 +133,6 @@ def release(device: torch.device) -> None:
     torch.cuda.synchronize(device)
     torch._C._cuda_clearCublasWorkspaces()
     torch.cuda.empty_cache()
-
-
-def _bare_context_bytes() -> int:
-    return 300 * 2**20  # before the first call of mem_get_info; NVIDIA's smallest
 
 
 def train_under_cap(request: dict[str, Any]) -> dict[str, int]:

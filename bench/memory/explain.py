@@ -9,9 +9,7 @@ import numpy as np
 from matplotlib import style
 from numpy.typing import NDArray
 
-from bench.memory.allocator import GIB
 from bench.memory.calibration import rule_set
-from bench.memory.recorder import OUTSIDE
 from bench.memory.replay import course
 from bench.memory.simulate import find_calibration, trace_key
 from bench.memory.trace import Trace
@@ -20,6 +18,7 @@ from bench.record import Measurement, MemorySpec
 from bench.report.files import save_figure
 from bench.report.memory_timeline import FIXED, LAST, Timeline, timeline_figure
 from bench.report.style import STYLE
+from bench.sizes import GIB
 from bench.tasks import TASKS
 from bench.values import MemoryValues
 
@@ -95,7 +94,7 @@ def _names(trace: Trace) -> list[str]:
 
 
 def _short(layer: str, depth: int) -> str:
-    if layer in FIXED or layer in LAST or layer == OUTSIDE:
+    if layer in FIXED or layer in LAST:
         return layer
     return ".".join(layer.split(".")[:depth])
 

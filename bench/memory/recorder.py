@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
-from bench.memory.rules import CUBLAS, LARGEST_CUBLAS_WORKSPACE, Bounds, bounds
+from bench.memory.rules import CUBLAS, HANDLE, LARGEST_CUBLAS_WORKSPACE, Bounds, bounds
 from bench.memory.storage import StorageRecorder
 
 OUTSIDE = "outside layers"
@@ -80,7 +80,8 @@ class StepRecorder(StorageRecorder):
         """Follow a model's layers and an optimiser's phase until the context ends."""
         self._layers.names = {id(module): name for name, module in model.named_modules()}
         for name, parameter in model.named_parameters():
-            self._labels[parameter.untyped_storage()._cdata] = name.rpartition(".")[0]
+            if layer := name.rpartition(".")[0]:
+                self._labels[parameter.untyped_storage()._cdata] = layer
         with ExitStack() as stack:
             for handle in (
                 register_module_forward_pre_hook(self._layers.enter),
@@ -109,7 +110,7 @@ class StepRecorder(StorageRecorder):
             self._hidden(str(func), _specs(args), taken)
         elif getattr(func, "overloadpacket", None) in CUBLAS and self._phase not in self._handles:
             self._handles.add(self._phase)  # autograd's thread has a handle of its own
-            self._hidden("cublas.workspace", (), Bounds(0, LARGEST_CUBLAS_WORKSPACE), stays=True)
+            self._hidden(HANDLE, (), Bounds(0, LARGEST_CUBLAS_WORKSPACE), stays=True)
         return result
 
     def finished_events(self) -> list[tuple[int, bool]]:
@@ -148,7 +149,8 @@ class StepRecorder(StorageRecorder):
         super()._note(storage)
         if len(self.sizes) > before:
             layer = self._layer()
-            self._labels[storage._cdata] = layer
+            if not self.section:
+                self._labels[storage._cdata] = layer
             self.notes.append(Note(self._phase, layer))
 
     def _died(self, key: int, number: int) -> None:
@@ -158,15 +160,18 @@ class StepRecorder(StorageRecorder):
     def _layer(self) -> str:
         if self.section or self._phase == "optimiser":
             return self.section or "optimiser"
-        if self._layers.current or self._phase != "backward":
-            return self._layers.current or OUTSIDE
-        # Autograd runs no module: what it computes belongs to the layer whose weight or activation it reads.
+        current = self._layers.current
+        if self._phase != "backward":
+            return current or OUTSIDE
+        # Autograd runs no module, and a rebuilt stage not all of its own: what is computed then belongs to the
+        # layer whose weight or activation is read.
+        within = f"{current}." if current else ""
         for argument in reversed(self._reading):
             if isinstance(argument, Tensor):
                 name = self._labels.get(argument.untyped_storage()._cdata, OUTSIDE)
-                if name != OUTSIDE:
+                if name != OUTSIDE and name.startswith(within):
                     return name
-        return OUTSIDE
+        return current or OUTSIDE
 
     def _note_sum(self, number: int, operand: Tensor) -> None:
         first = self._alive.get(operand.untyped_storage()._cdata)

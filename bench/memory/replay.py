@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterator
 
 from bench.memory.allocator import CachingAllocator, OutOfMemoryError, Statistics
-from bench.memory.calibration import Rules, RuleSet
+from bench.memory.calibration import Rules
 from bench.memory.expandable import ExpandableAllocator
 from bench.memory.trace import Trace
 from bench.values import Probe
@@ -57,20 +57,13 @@ def course(
         yield index, allocator
 
 
-def fits_under(trace: Trace, batch: int, cap_bytes: int, rules: Rules, *, expandable: bool = False) -> bool:
-    """Whether a batch trains in a process that may take ``cap_bytes`` in all."""
-    return _run(trace, batch, cap_bytes, rules, expandable)[0]
-
-
-def judge(trace: Trace, batch: int, cap_bytes: int, rules: RuleSet, *, expandable: bool = False) -> Probe:
-    """Say whether a batch trains under a cap: by the best guess, and whether both bounds agree."""
-    fits, figures = _run(trace, batch, cap_bytes, rules.expected, expandable)
-    doubt = rules.high if fits else rules.low
+def judge(trace: Trace, batch: int, cap_bytes: int, rules: Rules, *, expandable: bool = False) -> Probe:
+    """Say whether a batch trains in a process that may take ``cap_bytes`` in all, and what it takes."""
+    fits, figures = _run(trace, batch, cap_bytes, rules, expandable)
     return Probe(
         batch=batch,
-        peak_bytes=figures.peak_reserved + rules.expected.context_bytes,
+        peak_bytes=figures.peak_reserved + rules.context_bytes,
         fits=fits,
-        sure=fits_under(trace, batch, cap_bytes, doubt, expandable=expandable) == fits,
         requested_bytes=figures.peak_requested,
         allocated_bytes=figures.peak_allocated,
         retries=figures.retries,

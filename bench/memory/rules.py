@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
-from bench.memory.allocator import MIB
+from bench.sizes import MIB
 
 aten = torch.ops.aten
 
@@ -34,6 +34,8 @@ choices and several times what an implicit GEMM takes."""
 WINOGRAD_WEIGHT_BYTES = 4 * 36 // 9
 LARGEST_CUBLAS_WORKSPACE = 32 * MIB
 """On compute capability 9.0; 8.1 MiB elsewhere. One for every thread's handle, from its first product on."""
+HANDLE = "cublas.workspace"
+"""The name of that request among the calls of a trace."""
 CUBLAS = {aten.mm, aten.bmm, aten.addmm, aten.baddbmm, aten.addmv, aten.mv}
 
 

@@ -7,7 +7,7 @@ import click
 
 from bench.cli import unknown
 from bench.memory.calibration import Calibration, Rules, calibrations, rule_set
-from bench.memory.replay import fits_under, judge, replay
+from bench.memory.replay import judge, replay
 from bench.memory.search import largest_batch, next_batch
 from bench.memory.traces import TraceKey, count_parameters, trace_of
 from bench.record import MemorySpec
@@ -46,7 +46,7 @@ def simulate_all(specs: tuple[MemorySpec, ...]) -> dict[MemorySpec, MemoryValues
 
 def simulated_batch(spec: MemorySpec) -> int:
     """Return the largest batch of a simulation, 0 where not even one image fits."""
-    return _search(spec)[0]
+    return _search(spec, "expected")[0]
 
 
 def simulate(spec: MemorySpec, parameters: tuple[int, int]) -> MemoryValues:
@@ -60,10 +60,14 @@ def simulate(spec: MemorySpec, parameters: tuple[int, int]) -> MemoryValues:
         TraceError: if the model cannot be traced.
     """
     rules = rule_set(find_calibration(spec.calibration))
-    batch, probes = _search(spec)
-    sure = _bound(spec, "high")
-    possible = batch if rules.low is rules.expected else _bound(spec, "low")
-    return memory_values(batch, probes, parameters, sure, possible)
+    batch, probes = _search(spec, "expected")
+    sure, _ = _search(spec, "high")
+    possible = batch if rules.low is rules.expected else _search(spec, "low")[0]
+    judged = tuple(
+        probe.model_copy(update={"sure": probe.batch <= sure if probe.fits else probe.batch > possible})
+        for probe in probes
+    )
+    return memory_values(batch, judged, parameters, sure, possible)
 
 
 def memory_values(
@@ -94,20 +98,15 @@ def memory_values(
     )
 
 
-def _search(spec: MemorySpec) -> tuple[int, tuple[Probe, ...]]:
-    trace, rules = trace_of(trace_key(spec)), rule_set(find_calibration(spec.calibration))
-    attempt = partial(judge, trace, cap_bytes=spec.cap_bytes, rules=rules, expandable=spec.expandable_segments)
-    return largest_batch(attempt, _guess(spec, "expected"))
-
-
-def _bound(spec: MemorySpec, bound: Bound) -> int:
-    trace, rules = trace_of(trace_key(spec)), _rules(spec.calibration, bound)
-
-    def attempt(batch: int) -> Probe:
-        fits = fits_under(trace, batch, spec.cap_bytes, rules, expandable=spec.expandable_segments)
-        return Probe(batch=batch, peak_bytes=0, fits=fits)
-
-    return largest_batch(attempt, _guess(spec, bound))[0]
+def _search(spec: MemorySpec, bound: Bound) -> tuple[int, tuple[Probe, ...]]:
+    attempt = partial(
+        judge,
+        trace_of(trace_key(spec)),
+        cap_bytes=spec.cap_bytes,
+        rules=_rules(spec.calibration, bound),
+        expandable=spec.expandable_segments,
+    )
+    return largest_batch(attempt, _guess(spec, bound))
 
 
 def _guess(spec: MemorySpec, bound: Bound) -> int:

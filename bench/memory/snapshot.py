@@ -10,10 +10,8 @@ import torch
 from pydantic import BaseModel, Field
 
 from bench.cli import MODEL, TASK
-from bench.environment import pick_device
 from bench.memory.allocator import CachingAllocator
-from bench.memory.cuda import pin_flags, release, train
-from bench.memory.nvml import claim_gpu
+from bench.memory.cuda import claim_cuda, release, train
 from bench.memory.options import image_size_option
 from bench.record import MemorySpec
 from bench.tasks import TASKS
@@ -110,11 +108,7 @@ def record(
     Put it into tests/bench/memory/histories: the tests replay every file there and want the recorded statistics
     and the place of every block back, to the byte. Needs a CUDA device.
     """
-    place = pick_device(device)
-    if place.type != "cuda":
-        raise click.ClickException("a history is recorded on a CUDA device, and there is none here")
-    claim_gpu(place, wait_s=0)
-    pin_flags(place)
+    place = claim_cuda(device, "a history is recorded on")
     torch.cuda.memory._record_memory_history("all", context=None, max_entries=MOST_EVENTS)
     shape = image_shape or TASKS[task].image_shape
     train(

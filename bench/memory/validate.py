@@ -9,12 +9,12 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.cli import EXIT_CODES, results_option
-from bench.memory.allocator import GIB, OutOfMemoryError
 from bench.memory.calibration import Calibration, calibrations, rule_set
-from bench.memory.replay import replay
+from bench.memory.replay import judge
 from bench.memory.simulate import simulated_batch, trace_key
 from bench.memory.traces import trace_of
 from bench.record import Measurement, MemorySpec
+from bench.sizes import GIB
 from bench.store import ResultStore
 from bench.values import MemoryValues, Probe
 
@@ -78,16 +78,13 @@ def compare(record: Measurement, known: dict[str, Calibration]) -> Comparison | 
         return None
     name = _calibration_of(record, known)
     rules = rule_set(known.get(name or "")).expected
-    limit = spec.cap_bytes - rules.context_bytes if best.retries else None
-    try:
-        peak = replay(trace_of(trace_key(spec)), best.batch, rules, limit, expandable=spec.expandable_segments)
-    except OutOfMemoryError:
-        peak = replay(trace_of(trace_key(spec)), best.batch, rules, expandable=spec.expandable_segments)
+    trace = trace_of(trace_key(spec))
+    found = judge(trace, best.batch, spec.cap_bytes, rules, expandable=spec.expandable_segments)
     return Comparison(
         spec=spec,
         device=record.provenance.device,
         measured_bytes=_reserved(best),
-        simulated_bytes=peak.peak_reserved,
+        simulated_bytes=found.peak_bytes - rules.context_bytes,
         measured_batch=values.max_batch,
         simulated_batch=simulated_batch(spec.model_copy(update={"calibration": name})),
     )

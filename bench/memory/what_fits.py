@@ -2,25 +2,24 @@
 
 import json
 from collections.abc import Sequence
-from itertools import product
 
 import click
 from rich.console import Console
 from rich.table import Table
 
-from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, Bytes, selection_options
-from bench.memory.allocator import GIB
+from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, TASK, Bytes, models_option
 from bench.memory.calibration import rule_set
 from bench.memory.options import image_size_option, step_options
 from bench.memory.processes import in_processes
-from bench.memory.replay import fits_under
+from bench.memory.questions import MemoryQuestion, memory_specs
+from bench.memory.replay import judge
 from bench.memory.search import largest_index
 from bench.memory.simulate import find_calibration, simulated_batch, trace_key
 from bench.memory.trace import TraceError
 from bench.memory.traces import trace_of
 from bench.progress import Reporter
 from bench.record import MemorySpec, Precision
-from bench.tasks import TASKS
+from bench.sizes import GIB
 from models import MODELS, POLICIES
 
 SIDE_STEP = 16
@@ -41,7 +40,8 @@ Examples:
 
 @click.command("what-fits", help=HELP)
 @click.option("--gpu", "cap_bytes", type=Bytes(), required=True, help="Memory of the card, e.g. 8GB.")
-@selection_options
+@click.option("--task", "tasks", type=TASK, multiple=True, default=("ct",), show_default=True, help="Task; repeatable.")
+@models_option
 @step_options
 @image_size_option
 @click.option("--format", "style", type=click.Choice(["table", "json"]), default="table", show_default=True)
@@ -57,32 +57,28 @@ def what_fits(
 ) -> int:
     """Answer from the command line."""
     find_calibration(calibration)
-    specs = [
-        MemorySpec(
-            task=task,
-            model=model,
-            image_shape=image_shape or TASKS[task].image_shape,
-            policy=policy,
-            precision=precision,
-            cap_bytes=cap_bytes,
-            backend="simulate",
-            expandable_segments=expandable_segments,
-            calibration=calibration,
-        )
-        for task, model, policy, precision in product(tasks or ("ct",), models or tuple(MODELS), POLICIES, precisions)
-    ]
+    question = MemoryQuestion(
+        precisions=precisions,
+        image_shape=image_shape,
+        expandable_segments=expandable_segments,
+        calibration=calibration,
+    )
+    specs = memory_specs(tasks, models or tuple(MODELS), POLICIES, (cap_bytes,), "simulate", question)
     rows = _answers(specs)
     if style == "json":
         click.echo(json.dumps(rows, indent=1))
     else:
         Console().print(_table(rows, cap_bytes))
-    return EXIT_FAILED_CELLS if any("error" in row for row in rows) else 0
+    failed = [row for row in rows if "error" in row]
+    for row in failed:
+        click.echo("{task} {model} {policy} {precision} failed: {error}".format(**row), err=True)
+    return EXIT_FAILED_CELLS if failed else 0
 
 
 def largest_side(spec: MemorySpec) -> int:
     """Return the side in pixels, a multiple of 16, of the largest square image that trains at batch 1; 0 for none.
 
-    Every side that is tried is traced; the pixel count is guessed from the two before it, so that few are.
+    Every side that is tried is traced; the search starts at the pixels of the largest batch, so that few are.
     """
 
     def fits(index: int) -> bool:
@@ -92,7 +88,7 @@ def largest_side(spec: MemorySpec) -> int:
         square = spec.model_copy(update={"image_shape": (side, side)})
         rules = rule_set(find_calibration(spec.calibration)).expected
         trace = trace_of(trace_key(square))
-        return fits_under(trace, 1, spec.cap_bytes, rules, expandable=spec.expandable_segments)
+        return judge(trace, 1, spec.cap_bytes, rules, expandable=spec.expandable_segments).fits
 
     return SIDE_STEP * (largest_index(fits, _guessed_index(spec)) + 1)
 
@@ -116,14 +112,15 @@ def _answer(spec: MemorySpec) -> dict[str, object]:
     row["image"] = "{} x {}".format(*spec.image_shape)
     try:
         return row | {"max_batch": simulated_batch(spec), "largest_side": largest_side(spec)}
-    except TraceError as error:
-        return row | {"error": str(error)}
+    except Exception as error:  # a user's model may raise anything, and takes no other row down
+        first, *_ = [*str(error).strip().splitlines(), ""]
+        return row | {"error": first if isinstance(error, TraceError) else f"{type(error).__name__}: {first}"}
 
 
 def _table(rows: Sequence[dict[str, object]], cap_bytes: int) -> Table:
     table = Table(
         title=f"What trains on a card of {cap_bytes / GIB:g} GB",
-        caption="simulated; largest square: at batch 1, a multiple of 16 pixels; - does not fit, ? cannot be traced",
+        caption="simulated; largest square: at batch 1, a multiple of 16 pixels; - does not fit, ? failed, see stderr",
     )
     for name in ("task", "image", "model", "policy", "precision"):
         table.add_column(name)

@@ -1,14 +1,15 @@
 """What Table 4 compares: of every kind of record, one device, image size and batch a task."""
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
 from bench.paper import Paper
 from bench.record import Policy
 from bench.report.choice import CallsEntry, MemoryEntry, Records, TimingEntry, dominant
+from bench.report.layout import listing, shape_text
 from bench.report.study import Study
-from bench.report.table3 import means_of
+from bench.report.table3 import is_table3, means_of
 
 CostEntry = TimingEntry | CallsEntry | MemoryEntry
 C = TypeVar("C", bound=CostEntry)
@@ -58,8 +59,8 @@ class Comparison:
         return dominant(alike, lambda entry: entry.spec.batch if common else entry.spec.cap_bytes, cell_of)
 
     def memory_row(self, task: str, policy: Policy) -> list[MemoryEntry]:
-        """Return the memory records that share a line: one image size, one means, the largest cap."""
-        alike = [entry for entry in self.records.memory if entry.spec.task == task]
+        """Return the memory records that share a line: full precision, one image size, one means, the largest cap."""
+        alike = [entry for entry in self.records.memory if entry.spec.task == task and is_table3(entry)]
         alike = [entry for entry in alike if entry.spec.policy == policy]
         alike = dominant(dominant(alike, _size, cell_of, _pixels), means_of, cell_of)
         cap = max((entry.spec.cap_bytes for entry in alike), default=0)
@@ -69,6 +70,20 @@ class Comparison:
 def cell_of(entry: CostEntry) -> tuple[str, str]:
     """Return the task and model of an entry."""
     return entry.spec.task, entry.spec.model
+
+
+def sizes_text(shapes: Mapping[str, tuple[int, int]], paper: Paper) -> str:
+    """Say at what image size tasks were measured, as briefly as their sizes allow.
+
+    Args:
+        shapes: task -> height and width.
+        paper: order and titles.
+    """
+    texts = {task: shape_text(shapes[task]) for task in paper.in_order(shapes)}
+    if len(set(texts.values())) == 1:
+        return f"at {listing(texts.values())} pixels"
+    sizes = listing(f"{text} ({paper.task_title(task)})" for task, text in texts.items())
+    return f"at {sizes} pixels"
 
 
 def counting_of(entry: CallsEntry) -> tuple[tuple[int, int], int, int]:

@@ -2,15 +2,14 @@
 
 from collections.abc import Sequence
 from itertools import product
+from statistics import median
 
 from bench.paper import Paper
-from bench.report.choice import MemoryEntry, newest
+from bench.report.choice import MemoryEntry, TimingEntry, newest
+from bench.report.comparison import sizes_text
 from bench.report.layout import Cell, Row, Table, answer, bytes_text, listing, shape_text
 from bench.report.table3 import SIMULATED, means_of
-
-GIB = 2**30
-ALLOWANCE_BYTES = int(0.6 * GIB)
-"""At most taken off a cap for context and workspaces, where the paper's caps are turned into bytes per image."""
+from bench.sizes import ALLOWANCE_BYTES, GIB
 
 POLICY_TITLES = {
     ("lu-dncnn", "recompute"): "checkpoint",
@@ -20,25 +19,28 @@ POLICY_TITLES = {
 }
 
 
-def memory_detail_table(entries: Sequence[MemoryEntry], paper: Paper) -> Table:
-    """Lay out the largest batches with their bounds, and GiB per image beside what the paper's caps imply.
+def memory_detail_table(entries: Sequence[MemoryEntry], paper: Paper, timing: Sequence[TimingEntry] = ()) -> Table:
+    """Lay out the largest batches with their bounds, GiB per image beside what the paper's caps imply, and time.
 
     Args:
         entries: memory records.
         paper: names, order and Table 3.
+        timing: timing records of one device, each task at one image size.
     """
     caps = sorted({entry.spec.cap_bytes for entry in entries})
     names = ["Task", "Model", "Keeps", "Precision", *map(bytes_text, caps), "GiB an image", "paper's caps imply"]
+    names.append("s an image (batch)")
     body: list[Row] = []
     for task, shape in _blocks(entries, paper):
         mine = [entry for entry in entries if (entry.spec.task, entry.spec.image_shape) == (task, shape)]
-        body += _block(f"{paper.task_title(task)} {shape_text(shape)}", mine, caps, paper)
+        body += _block(f"{paper.task_title(task)} {shape_text(shape)}", mine, caps, paper, timing)
     means = {means_of(entry) for entry in entries}
     notes = (
         f"Found on: {listing(sorted(means))}." if means != {SIMULATED} else "All batches and bytes are simulated.",
         "In brackets: the batches that surely fit and that may fit, by the upper and the lower bound of a simulation.",
         "GiB an image: by which the requested peak grows. The paper's: what its three caps leave an image, with 0 to "
         "0.6 GiB for the rest; at odds: no one figure explains all three.",
+        *_timing_notes(timing, paper),
     )
     title = "Largest training batches with their bounds, and memory per image."
     return Table(
@@ -72,7 +74,8 @@ def disagreements(entries: Sequence[MemoryEntry], paper: Paper) -> tuple[str, ..
 def implied(task: str, model: str, paper: Paper) -> str:
     """Return the GiB per image that the paper's batches under its caps imply, '' where it has none.
 
-    A cap C with batch b and next batch n says that an image takes more than (C - 0.6) / n and at most C / b.
+    A cap C with batch b and next batch n says that an image takes more than (C - 0.6) / n, with at most
+    0.6 GiB for context and workspaces, and at most C / b.
     """
     lows, highs = [], []
     for row in paper.max_batch:
@@ -93,7 +96,9 @@ def _blocks(entries: Sequence[MemoryEntry], paper: Paper) -> list[tuple[str, tup
     return sorted(found, key=lambda block: (order.index(block[0]), block[1]))
 
 
-def _block(title: str, entries: Sequence[MemoryEntry], caps: Sequence[int], paper: Paper) -> list[Row]:
+def _block(
+    title: str, entries: Sequence[MemoryEntry], caps: Sequence[int], paper: Paper, timing: Sequence[TimingEntry]
+) -> list[Row]:
     known = [model.key for model in paper.models]
     models = known + sorted({entry.spec.model for entry in entries} - set(known))
     rows: list[Row] = []
@@ -105,7 +110,7 @@ def _block(title: str, entries: Sequence[MemoryEntry], caps: Sequence[int], pape
             cells = [Cell("" if rows else title), Cell(paper.model_title(model)), Cell(keeps), Cell(precision)]
             cells += [_batch([entry for entry in mine if entry.spec.cap_bytes == cap]) for cap in caps]
             theirs = implied(mine[0].spec.task, model, paper) if asked[1:] == ("paper", "fp32") else ""
-            rows.append(Row((*cells, Cell(_per_image(mine)), Cell(theirs)), rule=not rows))
+            rows.append(Row((*cells, Cell(_per_image(mine)), Cell(theirs), _time(mine[0], timing)), rule=not rows))
     return rows
 
 
@@ -123,6 +128,30 @@ def _per_image(entries: Sequence[MemoryEntry]) -> str:
     known = [e.values for e in entries if e.values is not None and e.values.bytes_per_image is not None]
     best = max(known, key=lambda values: values.max_batch, default=None)
     return "" if best is None or best.bytes_per_image is None else f"{best.bytes_per_image / GIB:.2f}"
+
+
+def _time(asked: MemoryEntry, timing: Sequence[TimingEntry]) -> Cell:
+    """Return a training step's seconds per image, at the model's own largest batch where that was timed."""
+    spec = asked.spec
+    key = (spec.task, spec.model, spec.policy)
+    found = [e for e in timing if (e.spec.task, e.spec.model, e.spec.policy) == key and e.values is not None]
+    best = newest([e for e in found if e.spec.batch_rule == "maximum"] or found)
+    if best is None or best.values is None or spec.precision != "fp32":  # no timing is in another precision
+        return answer(None, [])
+    seconds = median(best.values.train_step_s) / best.spec.batch
+    return answer(f"{seconds:.3g} ({best.spec.batch})", [best])
+
+
+def _timing_notes(timing: Sequence[TimingEntry], paper: Paper) -> list[str]:
+    if not timing:
+        return []
+    caps = sorted({entry.spec.cap_bytes for entry in timing if entry.spec.cap_bytes})
+    largest = f", the largest under {listing(map(bytes_text, caps))} where that was timed" if caps else ""
+    where = sizes_text({entry.spec.task: entry.spec.image_shape for entry in timing}, paper)
+    return [
+        f"s an image: of a training step from initial weights on {timing[0].provenance.device}, {where}; in brackets "
+        f"its batch{largest}."
+    ]
 
 
 def _asks(entry: MemoryEntry, task: str, shape: tuple[int, int], model: str) -> bool:

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from bench.report.style import BAND, EMPHASIS, INK, SOFT, quiet_axis
+from bench.sizes import GIB
 
-GIB = 2**30
 # Darker for what is always there, then Okabe and Ito's colours for layers, grey for what no layer owns.
 FIXED = {
     "CUDA context": "#3d3d3d",

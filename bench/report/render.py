@@ -127,7 +127,7 @@ def _compose(records: Records, store: ResultStore, paper: Paper) -> _Report:
     detail = [entry for entry in records.memory if not entry.spec.expandable_segments]
     if detail:
         caption = [*disagreements(detail, paper), origin_caption(detail)]
-        report.add_table("Memory in detail", memory_detail_table(detail, paper), caption)
+        report.add_table("Memory in detail", memory_detail_table(detail, paper, comparison.timing), caption)
     if headline is not None:
         report.add_figure("Gain over the starting image", "gain", gain_figure(headline, paper), [GAIN_CAPTION])
         report.add_figure("Training", "training", training_figure(headline, paper), [TRAINING_CAPTION])

@@ -6,11 +6,11 @@ from statistics import median
 from bench.report.choice import SolversEntry, dominant
 from bench.report.layout import DIRTY, MISSING, Cell, Row, Table, listing, shape_text
 from bench.report.table4 import milliseconds_text
+from bench.sizes import MIB
 from bench.values import MethodRow, SolversValues
 
 LIBRARIES = {"ours": "ours", "torchdeq": "TorchDEQ", "deepinv": "deepinv"}
 METHODS = {"anderson": "Anderson", "broyden": "Broyden", "picard": "plain iteration"}
-MIB = 2**20
 
 
 def shown_races(entries: Sequence[SolversEntry]) -> list[SolversEntry]:

@@ -7,8 +7,9 @@ from typing import Literal
 from bench.paper import Property, WordsRow
 from bench.record import Policy, Status
 from bench.report.choice import AccuracyEntry, CallsEntry, MemoryEntry, TimingEntry, newest
-from bench.report.comparison import C, Comparison
-from bench.report.layout import DIRTY, MISSING, Cell, Row, Table, answer, bytes_text, listing, shape_text
+from bench.report.comparison import C, Comparison, sizes_text
+from bench.report.layout import DIRTY, MISSING, Cell, Row, Table, answer, bytes_text, listing
+from bench.sizes import GIB
 
 POLICIES: tuple[tuple[Policy, str], ...] = (("paper", ""), ("recompute", ", recompute"))
 CallsField = Literal["training_step", "reconstruction"]
@@ -61,7 +62,7 @@ def _notes(comparison: Comparison) -> list[str]:
     notes = ["Times per image: median over repeats, divided by the batch (in brackets where models differ)."]
     if comparison.timing:
         origin = comparison.timing[0].provenance
-        where = _at(comparison, {entry.spec.task: entry.spec.image_shape for entry in comparison.timing})
+        where = sizes_text({entry.spec.task: entry.spec.image_shape for entry in comparison.timing}, comparison.paper)
         others = {entry.provenance.device for entry in comparison.records.timing} - {origin.device}
         also = f"; also timed, and not shown, on {listing(sorted(others))}" if others else ""
         threads = f"{origin.threads} thread" + "s" * (origin.threads != 1)
@@ -72,7 +73,7 @@ def _notes(comparison: Comparison) -> list[str]:
     counted = ""
     if comparison.calls:
         steps = listing(sorted({entry.spec.training_steps for entry in comparison.calls}))
-        where = _at(comparison, {entry.spec.task: entry.spec.image_shape for entry in comparison.calls})
+        where = sizes_text({entry.spec.task: entry.spec.image_shape for entry in comparison.calls}, comparison.paper)
         counted = f"; counted after {steps} training steps, {where}"
     notes.append(f"Operator calls: applications of the operator + of its adjoint to one batch{counted}.")
     if comparison.study:
@@ -80,15 +81,6 @@ def _notes(comparison: Comparison) -> list[str]:
         notes.append("Residuals: of the worst stage at the last recorded training step, median over runs.")
     notes.append("Expressiveness has no measurement of its own: see Table 2.")
     return notes
-
-
-def _at(comparison: Comparison, shapes: dict[str, tuple[int, int]]) -> str:
-    """Say at what image size the tasks were measured, as briefly as their sizes allow."""
-    texts = {task: shape_text(shapes[task]) for task in comparison.paper.in_order(shapes)}
-    if len(set(texts.values())) == 1:
-        return f"at {listing(texts.values())} pixels"
-    sizes = listing(f"{text} ({comparison.paper.task_title(task)})" for task, text in texts.items())
-    return f"at {sizes} pixels"
 
 
 def _time_section(comparison: Comparison, timing: TimingField, calls: CallsField) -> list[Row]:
@@ -176,7 +168,7 @@ def _gib_per_image(entry: MemoryEntry) -> str | None:
         return None
     if not values.max_batch or values.peak_bytes is None:
         return "does not fit"
-    return f"{values.peak_bytes / values.max_batch / 2**30:.3g}"
+    return f"{values.peak_bytes / values.max_batch / GIB:.3g}"
 
 
 def _stability_section(comparison: Comparison) -> list[Row]:

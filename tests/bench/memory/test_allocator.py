@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.memory.allocator import KIB, MIB, CachingAllocator, OutOfMemoryError
+from bench.memory.allocator import CachingAllocator, OutOfMemoryError
 from bench.memory.expandable import ExpandableAllocator
+from bench.sizes import KIB, MIB
 
 
 def test_small_requests_share_a_two_mebibyte_segment():

@@ -6,9 +6,14 @@ import pytest
 from click.testing import CliRunner
 
 from bench.memory.__main__ import main
+from bench.memory.cells import memory_cells, simulate_ahead
 from bench.memory.explain import timeline
+from bench.memory.questions import MemoryQuestion
 from bench.memory.what_fits import largest_side
 from bench.record import MemorySpec
+from bench.runner import run_cells
+from bench.store import ResultStore
+from models import Reconstruction, ReconstructionModel
 
 SPEC = MemorySpec(
     task="deblur", model="deq4ip", image_shape=(64, 64), policy="recompute", cap_bytes=2**30, backend="simulate"
@@ -24,6 +29,8 @@ def ask(*arguments):
     [
         (["calibrate"], "absent: 0 CUDA devices"),
         (["record", "history.json.gz"], "absent: 0 CUDA devices"),
+        (["calibrate", "--device", "cpu"], "a calibration measures a CUDA device, and cpu is none"),
+        (["record", "history.json.gz", "--device", "cpu"], "a history is recorded on a CUDA device"),
         (["--calibration", "h100", "--cap", "8GB"], "unknown calibration 'h100'"),
         (["--image-size", "8"], "cannot read image size '8'"),
     ],
@@ -48,6 +55,41 @@ def test_a_cap_smaller_than_the_weights_is_a_record_that_says_what_one_image_tak
     assert "not even one image fits: it takes" in json.loads(path.read_text())["message"]
 
 
+class Broken(ReconstructionModel):
+    """A user's model with a mistake in it."""
+
+    def forward(self, y, operator):
+        raise IndexError("list index out of range\nand more")
+
+
+class LooksAtValues(ReconstructionModel):
+    """A model whose course depends on what it computes."""
+
+    def forward(self, y, operator):
+        image = self.step_size * y
+        return Reconstruction(image if bool(image.mean() > 0) else -image, ())
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [("Broken", "IndexError: list index out of range"), ("LooksAtValues", "the training step depends on values")],
+)
+def test_a_model_that_fails_is_a_line_and_an_exit_code(model, message):
+    options = ("--gpu", "1GB", "--task", "deblur", "--image-size", "32", "--model", f"{__name__}:{model}")
+    answer = ask("what-fits", *options)
+    assert answer.exception is None
+    assert answer.return_value == 1
+    lines = [line for line in answer.stderr.splitlines() if "failed:" in line]
+    assert [line.split(" failed: ")[0].split()[-2:] for line in lines] == [["paper", "fp32"], ["recompute", "fp32"]]
+    assert all(message in line for line in lines)
+    rows = json.loads(ask("what-fits", *options, "--format", "json").stdout)
+    assert all(message in row["error"] for row in rows)
+
+
+def test_what_fits_says_which_task_it_takes():
+    assert "[default: ct]" in ask("what-fits", "--help").stdout
+
+
 def test_the_largest_square_fits_and_the_next_does_not():
     side = largest_side(SPEC)
     assert side % 16 == 0
@@ -70,3 +112,18 @@ def test_explain_writes_a_picture_of_every_cell(tmp_path):
     (picture,) = (tmp_path / "pictures").iterdir()
     assert picture.name == "deblur-deq4ip-paper-fp32-1GB.png"
     assert picture.stat().st_size > 10_000
+
+
+def test_what_was_simulated_ahead_is_told_and_not_simulated_again(tmp_path, monkeypatch):
+    question = MemoryQuestion(image_shape=(32, 32))
+    cells = memory_cells(["deblur"], ["deq4ip", "lu-dncnn"], ["recompute"], [2**30], None, question)
+    store = ResultStore(tmp_path)
+    monkeypatch.setattr("bench.memory.cells.in_processes", lambda work, items, _: {items[0]: work(items[0])})
+    ahead = simulate_ahead(cells, store)
+    assert [cell.spec for cell in ahead] == [cell.spec for cell in cells]
+    assert ahead[0] is cells[0]
+    asked = []
+    monkeypatch.setattr("bench.memory.cells.simulate", lambda spec, parameters: asked.append(spec))
+    (record,) = run_cells(ahead[1:], store)
+    assert not asked
+    assert record.values.max_batch > 0

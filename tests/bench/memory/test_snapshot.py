@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from bench.memory.allocator import MIB
 from bench.memory.snapshot import (
     History,
     ReplayError,
@@ -13,6 +12,7 @@ from bench.memory.snapshot import (
     replay_history,
     replayed_blocks,
 )
+from bench.sizes import MIB
 
 RECORDED = sorted((Path(__file__).parent / "histories").glob("*.json.gz"))
 SMALL, LARGE = 0x7F0000000000, 0x7F1000000000

@@ -147,6 +147,14 @@ def test_requests_know_their_phase_and_layer():
     assert {request.phase for request in requests} == {"setup", "forward", "backward", "optimiser"}
     layers = {request.layer for request in requests if request.phase == "forward"}
     assert {"blocks.0.mix.0", "blocks.0.data.1", "outside layers"} <= layers
+    assert all(request.layer for request in requests)
+
+
+def test_a_rebuilt_stage_belongs_to_its_layers():
+    requests = trace_training(two_stages("luser-sw"), OPERATOR, "recompute").requests
+    images = 4 * 3 * 24 * 20
+    large = {request.layer for request in requests if request.phase == "backward" and request.size.slope > 8 * images}
+    assert {"blocks.0.data.3", "blocks.0.mix.0", "blocks.0.mix.3"} <= large
 
 
 def test_hidden_calls_lie_between_bounds_and_convolutions_among_them():

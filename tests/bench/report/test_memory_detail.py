@@ -53,4 +53,23 @@ def test_a_row_has_bounds_and_bytes(tmp_path, precision, theirs):
     (row,) = memory_detail_table(entries(tmp_path, (10, 14, 36), precision=precision), PAPER).body
     texts = [cell.text for cell in row.cells]
     assert texts[1:4] == ["LUSER-SW", "one graph", precision]
-    assert texts[4:] == ["10 (8-10)", "14 (12-14)", "36 (34-36)", "0.50", theirs]
+    assert texts[4:] == ["10 (8-10)", "14 (12-14)", "36 (34-36)", "0.50", theirs, "\N{EN DASH}"]
+
+
+@pytest.mark.parametrize(
+    ("precision", "timed", "shown"),
+    [
+        ("fp32", [("common", 2, 0.5)], "0.25 (2)"),
+        ("fp32", [("common", 2, 0.5), ("maximum", 10, 1.234)], "0.123 (10)"),
+        ("bf16", [("common", 2, 0.5)], "\N{EN DASH}"),
+    ],
+)
+def test_a_row_has_the_seconds_an_image_of_the_largest_batch_timed(tmp_path, samples, precision, timed, shown):
+    for rule, batch, seconds in timed:
+        samples.timing("deblur", "luser-sw", batch=batch, rule=rule, seconds=seconds)
+        samples.timing("deblur", "luser-sw", batch=batch, rule=rule, seconds=9.0, policy="recompute")
+    timing = load_records(samples.store).timing
+    memory = entries(tmp_path / "memory", (10, 14, 36), precision=precision)
+    table = memory_detail_table(memory, PAPER, timing)
+    assert table.body[0].cells[-1].text == shown
+    assert any("on test device, at 218\N{MULTIPLICATION SIGN}178 pixels" in note for note in table.notes)

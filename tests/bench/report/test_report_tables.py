@@ -1,4 +1,4 @@
-"""What stands in the cells of Tables 2 to 4."""
+"""What stands in the cells of Tables 2 and 3."""
 
 import csv
 import io
@@ -8,13 +8,11 @@ import pytest
 from bench.paper import load_paper
 from bench.record import Status
 from bench.report.choice import load_records
-from bench.report.comparison import Comparison
 from bench.report.latex import latex, md, tex
 from bench.report.layout import Cell, bytes_text, embolden_best, listing
 from bench.report.study import studies
 from bench.report.table2 import accuracy_csv, accuracy_table
 from bench.report.table3 import MemoryStudy, memory_table
-from bench.report.table4 import comparison_table, milliseconds_text
 
 EN_DASH = "\N{EN DASH}"
 PAPER = load_paper()
@@ -26,12 +24,6 @@ def table2(samples):
 
 def table3(samples):
     return memory_table(MemoryStudy(load_records(samples.store).memory, PAPER))
-
-
-def table4(samples):
-    records = load_records(samples.store)
-    groups = studies(records.accuracy)
-    return comparison_table(Comparison(records, groups[0] if groups else None, PAPER))
 
 
 def lines(table):
@@ -178,60 +170,6 @@ def test_table_3_without_records_has_all_of_the_papers_cells(samples):
     rows = lines(memory_table(MemoryStudy((), PAPER)))
     assert len(rows) == 3 * 4
     assert rows[1] == ["", "8 GB", "", "1", EN_DASH, "16", EN_DASH, "10", EN_DASH, "10", EN_DASH]
-
-
-def test_table_4_puts_words_over_measurements(samples):
-    samples.fill()
-    rows = lines(table4(samples))
-    assert rows[0] == ["*Training time*", "the paper's word", "Fast", "Slow", "Moderate"]
-    # The median of (t, 9 t, t) over a batch of 2; its own maximum in brackets.
-    assert rows[1] == ["  Deblurring", "ms, batch 2", "50", "100", "150", "200"]
-    assert rows[2][1:] == ["ms, maximum batch under 24 GiB", "300 (1)", "37.5 (16)", "90 (10)", "120 (10)"]
-    assert rows[3][1:] == ["operator calls", "16 + 16", "43 + 40", "16 + 16", "16 + 16"]
-    memory = [row for row in rows if row[1] == "GiB per image under 24 GiB, simulated"]
-    assert memory[0][2:] == ["10.8", "0.45", "0.72", "0.72"]
-    stability = [row for row in rows if row[1] in ("skipped training steps", "diverged runs")]
-    assert stability[0][2:] == ["0 of 320", "4 of 160", "0 of 320", "0 of 320"]
-    assert stability[1][2:] == ["0 of 8", "0 of 4", "0 of 8", "0 of 8"]
-    (residuals,) = [row for row in rows if row[1] == "residual, backward residual"]
-    assert residuals[2:] == ["no fixed point", *["2e-03, 2e-02"] * 3]
-
-
-def test_table_4_counts_diverged_runs(samples):
-    samples.accuracy("ct", "deq4ip", status=Status.DIVERGED)
-    rows = lines(table4(samples))
-    (row,) = [row for row in rows if row[1] == "diverged runs"]
-    assert row[2:] == [EN_DASH, "1 of 1", EN_DASH, EN_DASH]
-
-
-def test_table_4_times_one_device_and_names_the_others(samples):
-    for model in ("lu-dncnn", "luser-dw"):
-        samples.timing("ct", model, device="NVIDIA Test", seconds=0.01)
-    samples.timing("ct", "luser-dw", device="slow", seconds=1.0, hours=9)
-    table = table4(samples)
-    (row,) = [row for row in lines(table) if row[0] == "  CT" and row[1] == "ms, batch 2" and row[2] == "5"]
-    assert row[2:] == ["5", EN_DASH, EN_DASH, "5"]
-    assert any("NVIDIA Test" in note and "not shown, on slow" in note for note in table.notes)
-
-
-def test_table_4_says_where_nothing_fits(samples):
-    samples.memory("ct", "lu-dncnn", 8, 0)
-    rows = lines(table4(samples))
-    assert ["  CT", "GiB per image under 8 GiB, simulated", "does not fit", *[EN_DASH] * 3] in rows
-
-
-def test_table_4_without_records_keeps_the_words(samples):
-    samples.accuracy("ct", "luser-dw")
-    rows = lines(table4(samples))
-    assert sum(row[1] == "the paper's word" for row in rows) == 6
-    assert ["  CT", "ms", *[EN_DASH] * 4] in rows
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(1.2345e-4, "0.123"), (0.0123, "12.3"), (0.9996, "1,000"), (1.234, "1,230")]
-)
-def test_milliseconds(seconds, text):
-    assert milliseconds_text(seconds) == text
 
 
 @pytest.mark.parametrize(

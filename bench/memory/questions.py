@@ -1,0 +1,63 @@
+"""What the memory commands ask: one question for every task, model, policy, precision and cap."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Literal
+
+from bench.record import MemorySpec, Policy, Precision
+from bench.tasks import TASKS
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryQuestion:
+    """What a sweep asks beside its tasks, models, policies and caps; see ``bench.record.MemorySpec``.
+
+    Attributes:
+        precisions: of the training step.
+        image_shape: None takes each task's own.
+        expandable_segments: the allocator's setting.
+        calibration: whose constants a simulation uses.
+    """
+
+    precisions: Sequence[Precision] = ("fp32",)
+    image_shape: tuple[int, int] | None = None
+    expandable_segments: bool = False
+    calibration: str | None = None
+
+
+TABLE3_QUESTION = MemoryQuestion()
+
+
+def memory_specs(
+    tasks: Sequence[str],
+    models: Sequence[str],
+    policies: Sequence[Policy],
+    caps: Sequence[int],
+    backend: Literal["simulate", "cuda"],
+    question: MemoryQuestion = TABLE3_QUESTION,
+) -> list[MemorySpec]:
+    """Return one question per task, model, policy, precision and cap, in that order.
+
+    Args:
+        tasks: keys of ``TASKS``.
+        models: keys of ``MODELS`` or ``package.module:Model``.
+        policies: ``paper``, ``recompute``.
+        caps: bytes.
+        backend: who answers.
+        question: the rest.
+    """
+    return [
+        MemorySpec(
+            task=task,
+            model=model,
+            image_shape=question.image_shape or TASKS[task].image_shape,
+            policy=policy,
+            precision=precision,
+            cap_bytes=cap,
+            backend=backend,
+            expandable_segments=question.expandable_segments,
+            calibration=question.calibration,
+        )
+        for task, model, policy, precision, cap in product(tasks, models, policies, question.precisions, caps)
+    ]

@@ -1,0 +1,65 @@
+"""Validation: a simulation beside what was measured on a GPU."""
+
+import pytest
+
+from bench.memory.calibration import DOCUMENTED
+from bench.memory.replay import replay
+from bench.memory.simulate import simulated_batch, trace_key
+from bench.memory.traces import trace_of
+from bench.memory.validate import compare
+from bench.record import Status
+from bench.sizes import MIB
+from bench.values import MemoryValues, Probe
+from tests.records import make_provenance, make_record, make_spec
+
+SPEC = make_spec(
+    task="deblur", model="deq4ip", image_shape=(48, 48), policy="recompute", cap_bytes=1024 * MIB, backend="cuda"
+)
+CONTEXT = 500 * MIB
+
+
+def measured(batch, peak_bytes, spec=SPEC, **probe):
+    probes = (
+        Probe(batch=batch, peak_bytes=peak_bytes, fits=True, **({"context_bytes": CONTEXT} | probe)),
+        Probe(batch=batch + 2, peak_bytes=2 * peak_bytes, fits=False),
+    )
+    values = MemoryValues(
+        max_batch=batch,
+        parameters=5,
+        trainable_parameters=4,
+        peak_bytes=peak_bytes,
+        next_peak_bytes=2 * peak_bytes,
+        probes=probes,
+    )
+    return make_record(spec=spec, values=values, provenance=make_provenance(device="A GPU"))
+
+
+@pytest.fixture(scope="module")
+def simulated():
+    """The reserved peak at batch 4, the context not counted."""
+    return replay(trace_of(trace_key(SPEC)), 4, DOCUMENTED.expected).peak_reserved
+
+
+def test_an_error_is_that_of_the_allocator_at_the_measured_batch(simulated):
+    found = compare(measured(4, CONTEXT + 2 * simulated), {})
+    assert (found.measured_bytes, found.simulated_bytes) == (2 * simulated, simulated)
+    assert found.error == -0.5
+    assert (found.measured_batch, found.simulated_batch) == (4, simulated_batch(SPEC))
+
+
+def test_a_simulation_above_the_cap_is_compared_as_it_is_without_one(simulated):
+    tight = SPEC.model_copy(update={"cap_bytes": DOCUMENTED.expected.context_bytes + simulated // 2})
+    assert compare(measured(4, CONTEXT + simulated, tight), {}).simulated_bytes == simulated
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        measured(4, 2 * CONTEXT, make_spec()),
+        measured(4, 2 * CONTEXT, context_bytes=None),
+        make_record(spec=SPEC, status=Status.FAILED, values=None),
+    ],
+    ids=["simulated", "no context", "no values"],
+)
+def test_other_records_are_left_out(record):
+    assert compare(record, {}) is None
