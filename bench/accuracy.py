@@ -19,24 +19,19 @@ from bench.cli import (
     scale_option,
     selection_options,
 )
+from bench.data import Split
 from bench.environment import pick_device
 from bench.experiment import LOSSES, Training, accuracy_cells, discard_checkpoints, mean_psnr_db
-from bench.recipe_options import given, recipe_options
 from bench.record import AccuracySpec, Loss, Measurement, Policy, Precision
 from bench.runner import all_answered, run_cells
 from bench.scales import SCALES
-from bench.sources import check_sources, data_sources
+from bench.sources import by_task, check_examples, check_sources, data_sources
 from bench.store import ResultStore
 from bench.tasks import PAPER_TASKS, TASKS
 from bench.training.processes import loggers, make_fabric
+from bench.training_options import given, recipe_options, training_options
 from bench.values import AccuracyValues
 from models import MODELS
-
-PRECISION = "bf16 runs the networks under autocast; weights, operators and solvers stay in float32."
-CHECKPOINT = "How far behind the file may be that an interrupted training goes on from."
-EXAMPLE = "Name of the held-out image that Figure 2 shows, such as 'produce/*'. Default: the first image."
-TENSORBOARD = "Folder to log losses and scores to, for TensorBoard (pip install '.[tensorboard]')."
-SEED = "Of initial weights, image order, views and noise; repeatable."
 
 HELP = f"""Train models and grade them on held-out images by PSNR and SSIM.
 
@@ -73,16 +68,7 @@ Examples:
 @scale_option
 @data_option
 @recipe_options
-@click.option("--precision", type=click.Choice(get_args(Precision)), default="fp32", show_default=True, help=PRECISION)
-@click.option("--seed", "seeds", type=int, multiple=True, default=(0,), show_default=True, help=SEED)
-@click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True, help="Processes that read images.")
-@click.option("--keep-weights", is_flag=True, help="Store the trained weights, in the folder weights of the results.")
-@click.option(
-    "--example", metavar="PATTERN", help="Name of the held-out image that Figure 2 shows. Default: the first."
-)
-@click.option(
-    "--tensorboard", type=click.Path(path_type=Path), help="Folder for TensorBoard (pip install .[tensorboard])."
-)
+@training_options
 @common_options
 def main(
     everything: bool,
@@ -95,9 +81,9 @@ def main(
     precision: Precision,
     seeds: Sequence[int],
     workers: int,
+    checkpoint_s: float,
     keep_weights: bool,
-    checkpoint_seconds: float,
-    example: str | None,
+    examples: Sequence[str],
     tensorboard: Path | None,
     results: Path,
     force: bool,
@@ -115,14 +101,15 @@ def main(
         precision=precision,
         changes=given(changes),
         workers=workers,
-        example=example,
+        checkpoint_s=checkpoint_s,
         keep_weights=keep_weights,
-        checkpoint_s=checkpoint_seconds,
+        examples=by_task(examples),
     )
-    check_sources(tasks or PAPER_TASKS, training.sources, training.scale)
+    chosen = tasks or PAPER_TASKS
+    check_sources(chosen, training.sources, training.scale, get_args(Split))
+    check_examples(chosen, training.sources, training.scale, training.examples)
     _check(training, models or tuple(MODELS))
-    training.fabric.launch()
-    cells = accuracy_cells(training, tasks or PAPER_TASKS, models or tuple(MODELS), losses or LOSSES, policies, seeds)
+    cells = accuracy_cells(training, chosen, models or tuple(MODELS), losses or LOSSES, policies, seeds)
     if not cells:
         raise click.ClickException("nothing to train: deq4ip has one stage, so --loss aux does not apply to it")
     discard_checkpoints(cells, training)

@@ -43,7 +43,7 @@ class Training:
         precision: ``fp32`` or ``bf16``.
         changes: of the recipe.
         workers: processes that read images ahead.
-        example: pattern of the name of the image that Figure 2 shows; the first image where it is None.
+        examples: task -> pattern of the name of the image that Figure 2 shows; elsewhere it is the first.
         keep_weights: whether the trained weights are stored.
         checkpoint_s: how many seconds a checkpoint may be behind.
     """
@@ -55,7 +55,7 @@ class Training:
     precision: Precision = "fp32"
     changes: Mapping[str, Any] = field(default_factory=dict)
     workers: int = 0
-    example: str | None = None
+    examples: Mapping[str, str] = field(default_factory=dict)
     keep_weights: bool = False
     checkpoint_s: float = CHECKPOINT_S
 
@@ -135,7 +135,9 @@ def _cell(spec: AccuracySpec, training: Training, where: Provenance) -> Cell:
             return Outcome(Status.OK, None)
         task, shape = TASKS[spec.task], spec.image_shape
         test = training.load_split(spec, "test", shape, spec.test_images)
-        grades = evaluate(model, task.operator_at(shape, training.fabric.device), task, test)
+        grades = evaluate(
+            model, task.operator_at(shape, training.fabric.device), task, test, training.examples.get(spec.task)
+        )
         values = AccuracyValues(
             items=grades.items,
             loss_trace=tuple(log.losses),

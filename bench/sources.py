@@ -7,6 +7,7 @@ import click
 
 from bench.cli import TASK
 from bench.data import DataError, Split
+from bench.evaluate import find_example
 from bench.scales import Scale
 from bench.tasks import TASKS
 
@@ -20,20 +21,29 @@ def data_sources(options: Sequence[str]) -> dict[str, Path]:
     Raises:
         click.ClickException: if a task is unknown or a folder is absent.
     """
-    sources: dict[str, Path] = {}
-    for option in options:
-        task, separator, folder = option.partition("=")
-        if not separator or not task.isidentifier():
-            task, folder = "", option
-        path = Path(folder)
-        if path.is_file():
+    folders = by_task(options)
+    for folder in folders.values():
+        if Path(folder).is_file():
             raise click.ClickException(f"--data {folder!r} is a file; name the folder that holds it")
-        if not path.is_dir():
+        if not Path(folder).is_dir():
             raise click.ClickException(f"data folder {folder!r} does not exist")
-        if task:
-            TASK.convert(task, None, None)
-        sources |= dict.fromkeys([task] if task else TASKS, path)
-    return sources
+    return {task: Path(folder) for task, folder in folders.items()}
+
+
+def by_task(options: Sequence[str]) -> dict[str, str]:
+    """Turn options ``VALUE`` (for every task) and ``TASK=VALUE`` into a value per task; a later one wins.
+
+    Raises:
+        click.ClickException: if a task is unknown.
+    """
+    values: dict[str, str] = {}
+    for option in options:
+        task, separator, value = option.partition("=")
+        if not separator or not task.isidentifier():
+            values |= dict.fromkeys(TASKS, option)
+        else:
+            values[TASK.convert(task, None, None)] = value
+    return values
 
 
 def check_sources(
@@ -56,3 +66,26 @@ def check_sources(
                 TASKS[task].load_split(sources.get(task), split, image_shape=scale.image_shape(task), count=1, seed=0)
             except DataError as error:
                 raise click.ClickException(f"task {task}: {error}") from error
+
+
+def check_examples(
+    tasks: Sequence[str], sources: Mapping[str, Path], scale: Scale, patterns: Mapping[str, str]
+) -> None:
+    """Look for the held-out images that Figure 2 is to show before hours of training.
+
+    Args:
+        tasks: keys of ``TASKS``.
+        sources: task -> folder of real images.
+        scale: image size and number of images.
+        patterns: task -> pattern of a name.
+
+    Raises:
+        click.ClickException: if no name fits.
+    """
+    for task in patterns.keys() & set(tasks):
+        shape, count = scale.image_shape(task), scale.test_images
+        images = TASKS[task].load_split(sources.get(task), "test", image_shape=shape, count=count, seed=0)
+        try:
+            find_example(images, patterns[task])
+        except ValueError as error:
+            raise click.ClickException(f"task {task}: --example: {error}") from error

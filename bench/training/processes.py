@@ -28,15 +28,13 @@ def make_fabric(device: torch.device, loggers: list[Logger] | None = None) -> Fa
     accelerator = "cuda" if device.type == "cuda" else "cpu"
     if processes == 1:
         devices: list[int] | int = [device.index or 0] if device.type == "cuda" else 1
-        return Fabric(accelerator=accelerator, devices=devices, loggers=loggers)
-    here = int(os.environ.get("LOCAL_WORLD_SIZE", str(processes)))
-    return Fabric(
-        accelerator=accelerator,
-        devices=here,
-        num_nodes=processes // here,
-        strategy=DDPStrategy(timeout=WAIT),
-        loggers=loggers,
-    )
+        fabric = Fabric(accelerator=accelerator, devices=devices, loggers=loggers)
+    else:
+        here = int(os.environ.get("LOCAL_WORLD_SIZE", str(processes)))
+        nodes, strategy = processes // here, DDPStrategy(timeout=WAIT)
+        fabric = Fabric(accelerator=accelerator, devices=here, num_nodes=nodes, strategy=strategy, loggers=loggers)
+    fabric.launch()
+    return fabric
 
 
 def loggers(folder: Path | None) -> list[Logger]:

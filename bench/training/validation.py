@@ -2,11 +2,14 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 
 from bench.data import ImageSplit
+from bench.evaluate import Shown, measured
 from bench.tasks.base import Task
 from models import ReconstructionModel
+from models.base import starting_image
 from operators import ForwardOperator
 
 NOISE_SEED = 1_000_003
@@ -28,13 +31,11 @@ def validate(
     training = model.training
     model.eval()
     device = next(model.parameters()).device
-    noise = torch.Generator().manual_seed(NOISE_SEED)
     scores = []
-    for index in range(len(images)):
-        truth = images[index].image[None].to(device)
-        image = model(task.measure(operator, truth, noise), operator).image
-        shown, reference = (task.display(batch[0].float().cpu()) for batch in (image, truth))
-        scores.append([task.metrics[name](shown, reference) for name in ("psnr_db", "ssim")])
+    for labelled, truth, y in measured(task, operator, images, NOISE_SEED, device):
+        image = model(y, operator).image
+        score = Shown(task, starting_image(y, operator), image, truth).score(labelled)
+        scores.append((score.psnr_db, score.ssim))
     model.train(training)
-    psnr_db, ssim = torch.tensor(scores, dtype=torch.float64).mean(dim=0).tolist()
+    psnr_db, ssim = np.mean(scores, axis=0).tolist()
     return psnr_db, ssim
