@@ -13,7 +13,7 @@ from bench.cli import (
     EXIT_FAILED_CELLS,
     Name,
     common_options,
-    data_option,
+    data_options,
     policy_option,
     run,
     scale_option,
@@ -66,7 +66,7 @@ Examples:
 )
 @policy_option
 @scale_option
-@data_option
+@data_options
 @recipe_options
 @training_options
 @common_options
@@ -78,6 +78,7 @@ def main(
     policies: Sequence[Policy],
     scale: str,
     data: Sequence[str],
+    data_root: Path | None,
     precision: Precision,
     seeds: Sequence[int],
     workers: int,
@@ -95,7 +96,7 @@ def main(
         raise click.ClickException("say what to train: --all, or --task, --model or --loss")
     training = Training(
         scale=SCALES[scale],
-        sources=data_sources(data),
+        sources=data_sources(data, data_root),
         store=ResultStore(results),
         fabric=make_fabric(pick_device(device), loggers(tensorboard)),
         precision=precision,

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from bench.calls import call_cells
-from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, common_options, data_option, output_option, run, scale_option
+from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, common_options, data_options, output_option, run, scale_option
 from bench.environment import pick_device
 from bench.experiment import Training, accuracy_cells
 from bench.memory.cells import TABLE3_CAPS_BYTES, TABLE3_TASKS, memory_cells, simulate_ahead
@@ -37,14 +37,16 @@ Examples:
 
 @click.command(help=HELP)
 @scale_option
-@data_option
+@data_options
 @output_option
 @common_options
-def main(scale: str, data: Sequence[str], output: Path, results: Path, force: bool, device: str) -> int:
+def main(
+    scale: str, data: Sequence[str], data_root: Path | None, output: Path, results: Path, force: bool, device: str
+) -> int:
     """Run the whole study from the command line."""
     store, place = ResultStore(results), pick_device(device)
     models, chosen = tuple(MODELS), SCALES[scale]
-    sources = data_sources(data)
+    sources = data_sources(data, data_root)
     check_sources(PAPER_TASKS, sources, chosen, ("train", "validation", "test"))
     training = Training(scale=chosen, sources=sources, store=store, fabric=make_fabric(place))
     # Memory is proved with bench.memory, which needs the GPU for itself; here it is simulated. It comes first:

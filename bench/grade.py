@@ -8,7 +8,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from bench.cli import data_option, resolve_model, run
+from bench.cli import data_options, resolve_model, run
 from bench.data import DataError, source_label
 from bench.environment import pick_device
 from bench.evaluate import Grades, evaluate
@@ -35,12 +35,14 @@ Exit codes: 0 graded; 2 bad input, such as a file that holds no weights of ours;
 
 @click.command(help=HELP)
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@data_option
+@data_options
 @click.option("--test-images", type=click.IntRange(min=1), help="How many. Default: as when it was trained.")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, ...")
-def main(files: Sequence[Path], data: Sequence[str], test_images: int | None, device: str) -> None:
+def main(
+    files: Sequence[Path], data: Sequence[str], data_root: Path | None, test_images: int | None, device: str
+) -> None:
     """Grade weights from the command line."""
-    sources, place, table = data_sources(data), pick_device(device), _table()
+    sources, place, table = data_sources(data, data_root), pick_device(device), _table()
     for path in files:
         try:
             spec, model = load_model(path)

@@ -9,7 +9,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, TASK, common_options, data_option, run, scale_option
+from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, TASK, common_options, data_options, run, scale_option
 from bench.data import Split, source_label
 from bench.environment import pick_device, provenance
 from bench.evaluate import NOISE_SEED
@@ -44,11 +44,19 @@ Examples:
 @click.command(help=HELP)
 @click.option("--task", "tasks", type=TASK, multiple=True, help="Task; repeatable. Default: the paper's.")
 @scale_option
-@data_option
+@data_options
 @common_options
-def main(tasks: Sequence[str], scale: str, data: Sequence[str], results: Path, force: bool, device: str) -> int:
+def main(
+    tasks: Sequence[str],
+    scale: str,
+    data: Sequence[str],
+    data_root: Path | None,
+    results: Path,
+    force: bool,
+    device: str,
+) -> int:
     """Run the reference methods from the command line."""
-    chosen, sources = tasks or PAPER_TASKS, data_sources(data)
+    chosen, sources = tasks or PAPER_TASKS, data_sources(data, data_root)
     check_sources(chosen, sources, SCALES[scale], ("validation", "test"))
     cells = reference_cells(chosen, SCALES[scale], sources, device=pick_device(device))
     if not cells:

@@ -1,4 +1,4 @@
-"""Where a run's images come from: the ``--data`` options, checked before anything is measured."""
+"""Where a run's images come from: the options that name folders, checked before anything is measured."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,11 +12,13 @@ from bench.scales import Scale
 from bench.tasks import TASKS
 
 
-def data_sources(options: Sequence[str]) -> dict[str, Path]:
-    """Turn ``--data`` options into a folder per task; a later option wins over an earlier one.
+def data_sources(options: Sequence[str], root: Path | None = None) -> dict[str, Path]:
+    """Turn ``--data`` and ``--data-root`` into a folder per task.
 
     Args:
-        options: ``FOLDER`` or ``TASK=FOLDER``.
+        options: ``FOLDER`` or ``TASK=FOLDER``; a later one wins over an earlier one.
+        root: holds a folder for each task's data set; a set that is missing is noticed by ``check_sources``, where
+            its task is wanted.
 
     Raises:
         click.ClickException: if a task is unknown or a folder is absent.
@@ -27,7 +29,8 @@ def data_sources(options: Sequence[str]) -> dict[str, Path]:
             raise click.ClickException(f"--data {folder!r} is a file; name the folder that holds it")
         if not Path(folder).is_dir():
             raise click.ClickException(f"data folder {folder!r} does not exist")
-    return {task: Path(folder) for task, folder in folders.items()}
+    of_root = {} if root is None else {name: root / task.data_set for name, task in TASKS.items()}
+    return of_root | {task: Path(folder) for task, folder in folders.items()}
 
 
 def by_task(options: Sequence[str]) -> dict[str, str]:

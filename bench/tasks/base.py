@@ -73,6 +73,7 @@ class Task:
         operator_at: (image_shape, device) -> A at any image size, with the geometry scaled to it.
         measure: (operator, images (B, C, H, W), generator) -> measurements with the task's noise, without a
             graph; the generator is on the CPU, the measurements where the images are.
+        data_set: folder of the paper's images under a data root.
         load_split: opens the generated default (``source=None``) or the real layout in a folder.
         display: (C, H, W) image -> (1 or 3, H, W) in [0, 1], what is graded and shown (magnitude for MRI).
         metrics: name -> grade; ``psnr_db`` and ``ssim`` by the data set's usual convention, and the same by others.
@@ -85,6 +86,7 @@ class Task:
     image_shape: tuple[int, int]
     operator_at: Callable[[tuple[int, int], torch.device], ForwardOperator]
     measure: Callable[[ForwardOperator, Tensor, torch.Generator], Tensor]
+    data_set: str
     load_split: OpenSplit
     display: Callable[[Tensor], Tensor]
     metrics: Mapping[str, Metric]

@@ -123,6 +123,7 @@ CT = Task(
     image_shape=(FULL_SIZE, FULL_SIZE),
     operator_at=operator_at,
     measure=measure,
+    data_set="lodopab",
     load_split=load_split,
     display=display,
     # Range 1 is the ground truth's published range; its own library (dival) divides by each image's own span.

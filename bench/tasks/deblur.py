@@ -74,6 +74,7 @@ DEBLUR = Task(
     image_shape=(218, 178),
     operator_at=operator_at,
     measure=measure,
+    data_set="celeba",
     load_split=load_split,
     display=display,
     metrics={"psnr_db": psnr_db, "ssim": ssim},

@@ -45,6 +45,7 @@ DIFFRACTION = Task(
     image_shape=(128, 128),
     operator_at=operator_at,
     measure=measure,
+    data_set="lodopab",
     # CT's images, taken as maps of the refractive index: what differs from that task is the operator.
     load_split=load_split,
     display=display,

@@ -110,6 +110,7 @@ def mri_task(acceleration: int) -> Task:
         image_shape=(320, 320),
         operator_at=partial(operator_at, acceleration=acceleration),
         measure=measure,
+        data_set="fastmri",
         load_split=load_split,
         display=display,
         # Images are divided by their volume's maximum, so that range 1 is fastMRI's own: the volume's maximum.

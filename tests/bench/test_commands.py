@@ -76,9 +76,11 @@ def test_bench_lists_every_command():
         ),
         (
             ["bench.accuracy", "--model", "luser-sw", "--pretrain-steps", "5"],
-            "--pretrain-steps: no denoiser in luser-sw; deq4ip has one",
+            "--pretrain-steps: no denoiser in luser-sw",
         ),
         (["bench.accuracy", "--all", "--jacobian-weight", "-1"], "jacobian-weight"),
+        (["bench.accuracy", "--task", "ct", "--data-root", "nowhere"], "'nowhere' does not exist"),
+        (["bench.accuracy", "--task", "ct", "--example", "ct=nothing"], "task ct: --example: "),
         (["bench.references", "--task", "diffraction"], "no reference method for diffraction: the operator is not"),
         (["bench.solvers", "--tolerance", "0"], "tolerance"),
         (["bench.solvers", "--size", "3"], "size"),

@@ -11,44 +11,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.recipe import Recipe
-from bench.tasks import TASKS
-from bench.train import Run, fit
+from bench.train import fit
 from bench.training.checkpoint import CheckpointError, read_checkpoint
 from models import MODELS
 from tests.bench.brightness import Brightness
+from tests.bench.small_runs import OPERATOR, flat, luser, recipe, run_of, split, trained
 
-SHAPE = (12, 12)
-TASK = TASKS["deblur"]
-OPERATOR = TASK.operator_at(SHAPE, torch.device("cpu"))
 ROOT = Path(__file__).parents[2]
-
-
-def split(name, count=6):
-    return TASK.load_split(None, name, image_shape=SHAPE, count=count, seed=0)
-
-
-def recipe(**changes):
-    return Recipe(**{"steps": 3, "batch": 2, "learning_rate": 1e-3} | changes)
-
-
-def run_of(model, recipe, **options):
-    return Run(model=model, operator=OPERATOR, task=TASK, images=split("train"), recipe=recipe, **options)
-
-
-def luser(seed=0):
-    torch.manual_seed(seed)
-    return MODELS["luser-sw"](channels=3, num_stages=2)
-
-
-def flat(model):
-    return torch.cat([t.detach().flatten().float() for t in model.state_dict().values()])
-
-
-def trained(recipe, model=None, **options):
-    model = luser() if model is None else model
-    return model, fit(run_of(model, recipe, **options))
-
 
 FULL = {"optimizer": "adamw", "weight_decay": 1e-4, "warmup": 0.2, "ema_decay": 0.9, "augmentation": ("flip",)}
 
@@ -101,7 +70,7 @@ def test_the_fixed_points_of_a_run_leave_a_trace():
 
 
 def test_the_trace_stays_short_in_a_long_run():
-    _, log = trained(recipe(steps=103, batch=1), MODELS["deq4ip"](channels=3))
+    _, log = trained(recipe(steps=103, batch=1), MODELS["luser-sw"](channels=3, num_stages=1))
     assert len(log.solver_trace) == 100
     assert log.solver_trace[-1].step == 102
 

@@ -1,0 +1,46 @@
+"""Several processes train one model as one process does."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from bench.training.checkpoint import read_checkpoint
+from tests.bench.small_runs import flat, luser, trained
+from tests.bench.training.parallel import RECIPE, SILENT
+
+ROOT = Path(__file__).parents[3]
+
+
+def torchrun(folder, processes):
+    script = Path(__file__).with_name("parallel.py")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    return subprocess.run(
+        [*command, str(script), str(folder)], env=environment, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.slow
+def test_two_processes_share_a_batch(tmp_path):
+    answer = torchrun(tmp_path, 2)
+    assert answer.returncode == 0, answer.stderr
+    (first, losses), (second, _) = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
+    assert torch.equal(first, second)
+    alone, _ = trained(RECIPE, task=SILENT)
+    start = flat(luser())
+    moved, difference = flat(alone) - start, first - flat(alone)
+    assert torch.linalg.vector_norm(difference) < 1e-2 * torch.linalg.vector_norm(moved)
+    tensors, log = read_checkpoint(tmp_path / "run.safetensors")  # the first process's
+    assert log.losses == losses
+    assert not any("module." in name for name in tensors if name.startswith("model."))
+
+
+@pytest.mark.slow
+def test_processes_that_cannot_share_a_batch_say_so(tmp_path):
+    answer = torchrun(tmp_path, 3)
+    assert answer.returncode != 0
+    assert "3 processes cannot share a batch of 2 evenly" in answer.stderr
