@@ -47,8 +47,8 @@ Examples:
   python -m bench.accuracy --task ct --scale small --data LODOPAB
   python -m bench.accuracy --model deq4ip --pretrain-steps 200 --jacobian-weight 2.5
   python -m bench.accuracy --task ct --model luser-dw --scale paper --minutes 600 --precision bf16 --data LODOPAB
-  torchrun --nproc-per-node 4 -m bench.accuracy --task ct --scale paper --data LODOPAB --workers 4
-  python -m bench.accuracy --all --data deblur=PHOTOS --data ct=LODOPAB --data mri4x=FASTMRI --data mri8x=FASTMRI
+  torchrun --nproc-per-node 4 -m bench.accuracy --task ct --scale paper --data-root DATA --workers 4
+  python -m bench.accuracy --all --scale paper --data-root DATA
 
 {EXIT_CODES}
 """

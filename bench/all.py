@@ -29,7 +29,7 @@ What is stored already for this machine is skipped, so an interrupted run goes o
 \b
 Examples:
   python -m bench.all
-  python -m bench.all --scale small --data deblur=PHOTOS --data ct=LODOPAB --data mri4x=FASTMRI --data mri8x=FASTMRI
+  python -m bench.all --scale small --data-root DATA
 
 {EXIT_CODES}
 """
