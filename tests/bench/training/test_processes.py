@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from bench.training.checkpoint import read_checkpoint
-from tests.bench.small_runs import flat, luser, trained
+from bench.training.processes import loggers, make_fabric
+from tests.bench.small_runs import flat, luser, recipe, split, trained
 from tests.bench.training.parallel import RECIPE, SILENT
 
 ROOT = Path(__file__).parents[3]
@@ -44,3 +45,21 @@ def test_processes_that_cannot_share_a_batch_say_so(tmp_path):
     answer = torchrun(tmp_path, 3)
     assert answer.returncode != 0
     assert "3 processes cannot share a batch of 2 evenly" in answer.stderr
+
+
+def test_losses_and_scores_go_to_tensorboard(tmp_path):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    writers = loggers(tmp_path)
+    fabric = make_fabric(torch.device("cpu"), writers)
+    _, log = trained(recipe(validations=3), fabric=fabric, validation=split("validation", 2))
+    writers[0].finalize("success")
+    (folder,) = (file.parent for file in tmp_path.rglob("events.*"))
+    events = EventAccumulator(str(folder)).Reload()
+    assert [event.value for event in events.Scalars("loss")] == pytest.approx(log.losses)
+    assert [event.step for event in events.Scalars("validation/psnr_db")] == [1, 2, 3]
+
+
+def test_without_a_folder_nothing_is_logged():
+    assert loggers(None) == []
