@@ -13,7 +13,6 @@ from bench.cli import (
     EXIT_FAILED_CELLS,
     Name,
     common_options,
-    data_options,
     policy_option,
     run,
     scale_option,
@@ -25,7 +24,7 @@ from bench.experiment import LOSSES, Training, accuracy_cells, discard_checkpoin
 from bench.record import AccuracySpec, Loss, Measurement, Policy, Precision
 from bench.runner import all_answered, run_cells
 from bench.scales import SCALES
-from bench.sources import by_task, check_examples, check_sources, data_sources
+from bench.sources import by_task, check_examples, check_sources, data_options, data_sources
 from bench.store import ResultStore
 from bench.tasks import PAPER_TASKS, TASKS
 from bench.training.processes import loggers, make_fabric

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from bench.calls import call_cells
-from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, common_options, data_options, output_option, run, scale_option
+from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, common_options, output_option, run, scale_option
 from bench.environment import pick_device
 from bench.experiment import Training, accuracy_cells
 from bench.memory.cells import TABLE3_CAPS_BYTES, TABLE3_TASKS, memory_cells, simulate_ahead
@@ -15,7 +15,7 @@ from bench.references import reference_cells
 from bench.report.render import render
 from bench.runner import Cell, all_answered, run_cells
 from bench.scales import SCALES
-from bench.sources import check_sources, data_sources
+from bench.sources import check_sources, data_options, data_sources
 from bench.store import ResultStore
 from bench.tasks import PAPER_TASKS
 from bench.timing import TIMED_TASKS, timing_cells

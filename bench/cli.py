@@ -178,24 +178,6 @@ scale_option = click.option(
     show_default=True,
     help="Image size and length of the training: quick (minutes on two cores), small (hours), paper (GPU).",
 )
-
-
-def data_options(function: _F) -> _F:
-    """Add ``--data`` and ``--data-root``, which ``bench.sources.data_sources`` reads together."""
-    root = click.option(
-        "--data-root",
-        type=click.Path(exists=True, file_okay=False, path_type=Path),
-        help="Folder with the data sets of all tasks, in celeba/, lodopab/ and fastmri/; --data wins over it.",
-    )
-    data = click.option(
-        "--data",
-        multiple=True,
-        metavar="[TASK=]FOLDER",
-        help="Real images in their published layout, for all tasks or for one; repeatable. Default: generated images.",
-    )
-    return data(root(function))
-
-
 policy_option = click.option(
     "--policy",
     "policies",

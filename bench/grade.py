@@ -8,13 +8,13 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from bench.cli import data_options, resolve_model, run
+from bench.cli import resolve_model, run
 from bench.data import DataError, source_label
 from bench.environment import pick_device
 from bench.evaluate import Grades, evaluate
 from bench.record import AccuracySpec
 from bench.report.bootstrap import Estimate, estimate
-from bench.sources import data_sources
+from bench.sources import data_options, data_sources
 from bench.tasks import TASKS
 from bench.weights import WeightsError, load_weights
 from models import ReconstructionModel

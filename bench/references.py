@@ -9,7 +9,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, TASK, common_options, data_options, run, scale_option
+from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, TASK, common_options, run, scale_option
 from bench.data import Split, source_label
 from bench.environment import pick_device, provenance
 from bench.evaluate import NOISE_SEED
@@ -18,7 +18,7 @@ from bench.record import Measurement, Provenance, ReferenceSpec, Status
 from bench.reference_methods import REFERENCES, MeasuredSplit, grade, tune
 from bench.runner import Cell, Outcome, all_answered, run_cells
 from bench.scales import SCALES, Scale
-from bench.sources import check_sources, data_sources
+from bench.sources import check_sources, data_options, data_sources
 from bench.store import ResultStore
 from bench.tasks import PAPER_TASKS, TASKS
 from bench.training.validation import NOISE_SEED as VALIDATION_NOISE_SEED

@@ -1,7 +1,8 @@
 """Where a run's images come from: the options that name folders, checked before anything is measured."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
@@ -10,6 +11,24 @@ from bench.data import DataError, Split
 from bench.evaluate import find_example
 from bench.scales import Scale
 from bench.tasks import TASKS
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def data_options(function: _F) -> _F:
+    """Add ``--data`` and ``--data-root``, which ``data_sources`` reads together."""
+    root = click.option(
+        "--data-root",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        help="Folder with the data sets of all tasks, in celeba/, lodopab/ and fastmri/; --data wins over it.",
+    )
+    data = click.option(
+        "--data",
+        multiple=True,
+        metavar="[TASK=]FOLDER",
+        help="Real images in their published layout, for all tasks or for one; repeatable. Default: generated images.",
+    )
+    return data(root(function))
 
 
 def data_sources(options: Sequence[str], root: Path | None = None) -> dict[str, Path]:
