@@ -21,6 +21,7 @@ from bench.cli import (
 from bench.data import Split
 from bench.environment import pick_device
 from bench.experiment import LOSSES, Training, accuracy_cells, discard_checkpoints, mean_psnr_db
+from bench.grade import grade_files
 from bench.record import AccuracySpec, Loss, Measurement, Policy, Precision
 from bench.runner import all_answered, run_cells
 from bench.scales import SCALES
@@ -63,6 +64,12 @@ Examples:
     multiple=True,
     help="final: error of the last image; aux: of every stage's; repeatable. Default: both.",
 )
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Grade published weights instead of training, as bench.grade does; repeatable.",
+)
 @policy_option
 @scale_option
 @data_options
@@ -74,6 +81,7 @@ def main(
     tasks: Sequence[str],
     models: Sequence[str],
     losses: Sequence[Loss],
+    weights: Sequence[Path],
     policies: Sequence[Policy],
     scale: str,
     data: Sequence[str],
@@ -91,6 +99,9 @@ def main(
     **changes: Any,
 ) -> int:
     """Run the training cells from the command line."""
+    if weights:
+        Console().print(grade_files(weights, data_sources(data, data_root), pick_device(device)))
+        return 0
     if not (everything or tasks or models or losses):
         raise click.ClickException("say what to train: --all, or --task, --model or --loss")
     training = Training(

@@ -1,6 +1,6 @@
 """``python -m bench.grade``: grade published weights on held-out images, without training."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -42,18 +42,40 @@ def main(
     files: Sequence[Path], data: Sequence[str], data_root: Path | None, test_images: int | None, device: str
 ) -> None:
     """Grade weights from the command line."""
-    sources, place, table = data_sources(data, data_root), pick_device(device), _table()
+    Console().print(grade_files(files, data_sources(data, data_root), pick_device(device), test_images))
+
+
+def grade_files(
+    files: Sequence[Path], sources: Mapping[str, Path], device: torch.device, test_images: int | None = None
+) -> Table:
+    """Grade the weights of several files, one after the other.
+
+    Args:
+        files: written by ``bench.weights.save_weights``.
+        sources: task -> folder of held-out images; generated images elsewhere.
+        device: where to reconstruct.
+        test_images: as in ``grade_weights``.
+
+    Returns:
+        A row a file: means with 95 % intervals.
+
+    Raises:
+        click.ClickException: if a file or a folder cannot be used.
+    """
+    table = Table(title="Held-out images: mean PSNR in dB and SSIM, 95 % intervals")
+    for name in ("task", "model", "loss", "trained on", "graded on", "start", "PSNR", "SSIM"):
+        table.add_column(name)
     for path in files:
         try:
             spec, model = load_model(path)
             source = sources.get(spec.task)
-            grades = grade_weights(model.to(place), spec, source, test_images=test_images)
+            grades = grade_weights(model.to(device), spec, source, test_images=test_images)
         except (WeightsError, DataError) as error:
             raise click.ClickException(str(error)) from error
         scores = [_text(estimate(grades.items, name)) for name in ("start_psnr_db", "psnr_db")]
         ssim = _text(estimate(grades.items, "ssim"), digits=3)
         table.add_row(spec.task, spec.model, spec.loss, spec.data, source_label(source), *scores, ssim)
-    Console().print(table)
+    return table
 
 
 def load_model(path: Path) -> tuple[AccuracySpec, ReconstructionModel]:
@@ -109,13 +131,6 @@ def grade_weights(
     count = test_images or spec.test_images
     images = task.load_split(source, "test", image_shape=spec.image_shape, count=count, seed=0)
     return evaluate(model, task.operator_at(spec.image_shape, device), task, images, example)
-
-
-def _table() -> Table:
-    table = Table(title="Held-out images: mean PSNR in dB and SSIM, 95 % intervals")
-    for name in ("task", "model", "loss", "trained on", "graded on", "start", "PSNR", "SSIM"):
-        table.add_column(name)
-    return table
 
 
 def _text(value: Estimate | None, digits: int = 2) -> str:

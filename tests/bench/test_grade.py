@@ -5,6 +5,7 @@ import torch
 from click.testing import CliRunner
 from safetensors.torch import save_file
 
+from bench import accuracy
 from bench.evaluate import evaluate
 from bench.grade import grade_weights, load_model, main
 from bench.recipe import Recipe
@@ -51,8 +52,9 @@ def test_weights_from_a_file_grade_as_the_model_did(path, model):
     assert len(grade_weights(loaded, spec, None, test_images=1).items) == 1
 
 
-def test_the_command_prints_what_it_graded(path):
-    answer = CliRunner().invoke(main, [str(path), "--device", "cpu"], env={"COLUMNS": "200"})
+@pytest.mark.parametrize(("command", "option"), [(main, ()), (accuracy.main, ("--weights",))])
+def test_the_commands_print_what_they_graded(path, command, option):
+    answer = CliRunner().invoke(command, [*option, str(path), "--device", "cpu"], env={"COLUMNS": "200"})
     assert answer.exit_code == 0, answer.output
     assert "luser-sw" in answer.output
     assert "generated" in answer.output
