@@ -1,7 +1,10 @@
 """What Table 2's notes say of methods without training, and of the spread between seeds."""
 
+from collections.abc import Sequence
+
 from bench.paper import Paper
 from bench.report.bootstrap import Difference, difference
+from bench.report.choice import AccuracyEntry
 from bench.report.layout import PLUS_MINUS, listing
 from bench.report.study import METHODS, Study, scores_of
 
@@ -54,7 +57,10 @@ def _verdict(study: Study, paper: Paper, task: str) -> str:
     if not short:
         above = [gain.mean_db for gain in gains.values()]
         return f"every network beats TV, by {min(above):.2f} to {max(above):.2f} dB"
-    named = [f"{paper.model_title(model)}, {loss} ({_below(gains[model, loss])})" for model, loss in short]
+    named = []
+    for model, loss in short:
+        reasons = (_below(gains[model, loss]), *_still_learning(study.cells[task, model, loss]))
+        named.append(f"{paper.model_title(model)}, {loss} ({'; '.join(reasons)})")
     return f"not above TV: {listing(named)}"
 
 
@@ -63,3 +69,17 @@ def _below(gain: Difference) -> str:
     if gain.low_db is None or gain.high_db is None:
         return text
     return f"{text}, 95 % interval {-gain.high_db:.2f} to {-gain.low_db:.2f}"
+
+
+def _still_learning(cell: Sequence[AccuracyEntry]) -> list[str]:
+    """Say by how much validation still rose in the last quarter of the training: whether it was too short."""
+    rises, steps = [], 0
+    for entry in cell:
+        trace = entry.values.validation_trace if entry.values else ()
+        late = [point.psnr_db for point in trace if 4 * point.step >= 3 * trace[-1].step]
+        if len(late) > 1:
+            rises.append(late[-1] - late[0])
+            steps = trace[-1].step
+    if not rises:
+        return []
+    return [f"in the last quarter of its {steps} steps validation changed by {sum(rises) / len(rises):+.2f} dB"]
