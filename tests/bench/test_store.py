@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from bench.recipe import Recipe
 from bench.record import AccuracySpec, Status
 from bench.store import ResultStore, StoreError
 from bench.values import AccuracyValues, CallsValues
@@ -58,8 +59,7 @@ def test_nan_losses_survive(tmp_path):
         scale="quick",
         data="generated",
         policy="paper",
-        steps=2,
-        batch=1,
+        recipe=Recipe(steps=2, batch=1, learning_rate=1e-3),
         train_images=1,
         test_images=1,
         seed=0,
