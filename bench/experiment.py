@@ -23,7 +23,7 @@ from bench.tasks import TASKS
 from bench.train import CHECKPOINT_S, Run, fit
 from bench.training.batches import reading_shape
 from bench.training.log import TrainingLog
-from bench.training.pretrain import pretrain
+from bench.training.pretrain import Denoiser, pretrain
 from bench.values import AccuracyValues
 from bench.weights import save_weights
 from models import ReconstructionModel
@@ -179,12 +179,8 @@ def _train(
     model.policy = spec.policy
     read_at = reading_shape(spec.image_shape, recipe.augmentation)
     images = training.load_split(spec, "train", read_at, spec.train_images)
-    if recipe.pretrain_steps and not checkpoint.exists():
-
-        def denoising(step: int, loss: float) -> None:
-            reporter.detail(f"denoiser, step {step + 1}/{recipe.pretrain_steps}, loss {loss:.5f}")
-
-        pretrain(model, images, recipe, spec.seed, denoising)
+    if recipe.pretrain_steps:
+        _become_denoiser(model, images, spec, checkpoint, reporter)
     validation = None
     if recipe.validations:
         validation = training.load_split(spec, "validation", spec.image_shape, recipe.validation_images)
@@ -204,6 +200,20 @@ def _train(
         fabric=training.fabric,
     )
     return model, fit(run, lambda log, done: reporter.detail(log.summary(done)))
+
+
+def _become_denoiser(
+    model: ReconstructionModel, images: ImageSplit[Any], spec: AccuracySpec, checkpoint: Path, reporter: Reporter
+) -> None:
+    """Pre-train a model, unless a checkpoint tells that it was; its statistics are final in any case."""
+
+    def tell(step: int, loss: float) -> None:
+        reporter.detail(f"denoiser, step {step + 1}/{spec.recipe.pretrain_steps}, loss {loss:.5f}")
+
+    if not checkpoint.exists():
+        pretrain(model, images, spec.recipe, spec.seed, tell)
+    assert isinstance(model, Denoiser)
+    model.freeze_statistics()
 
 
 def mean_psnr_db(values: AccuracyValues) -> tuple[float, float]:

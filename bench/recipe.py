@@ -37,6 +37,8 @@ class Recipe(Frozen):
     validation_images: int = Field(default=0, ge=0, description="of the validation split")
     jacobian_weight: float = Field(default=0.0, ge=0, description="of the Jacobian's penalty; 0 without one")
     pretrain_steps: int = Field(default=0, ge=0, description="of training as a denoiser before")
+    pretrain_rate: float = Field(default=1e-3, gt=0, description="the learning rate then")
+    pretrain_noise: float = Field(default=0.1, gt=0, description="its standard deviation on the [0, 1] scale")
     minutes: float | None = Field(default=None, gt=0, description="a budget of time, which replaces that of steps")
 
     def rate_at(self, done: float) -> float:
@@ -58,18 +60,19 @@ def recipe_for(task: str, scale: str, model: str, **changes: Any) -> Recipe:
         changes: fields that a command's options replace.
 
     Returns:
-        ``[common]``, then ``[tasks.<task>]``, ``[scales.<scale>]``, ``[scales.<scale>.<task>]``, ``[models.<model>]``
-        and the changes.
+        ``[common]``, then ``[tasks.<task>]``, ``[scales.<scale>]``, ``[models.<model>]``,
+        ``[scales.<scale>.<task or model>]`` and the changes.
     """
     file = _layers()
     of_scale = dict(file["scales"].get(scale, {}))
-    of_task_at_scale = {name: of_scale.pop(name) for name in list(of_scale) if isinstance(of_scale[name], dict)}
+    at_scale = {name: of_scale.pop(name) for name in list(of_scale) if isinstance(of_scale[name], dict)}
     layers = (
         file["common"],
         file["tasks"].get(task, {}),
         of_scale,
-        of_task_at_scale.get(task, {}),
         file["models"].get(model, {}),
+        at_scale.get(task, {}),
+        at_scale.get(model, {}),
         changes,
     )
     return Recipe(**{name: value for layer in layers for name, value in layer.items()})

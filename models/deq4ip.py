@@ -45,7 +45,8 @@ class DEQ4IP(EquilibriumModel):
     """The fixed point of one unrolled stage, found by Anderson acceleration.
 
     BatchNorm normalises with its running statistics in both solves, so that the map stands still and no
-    sample sees its batch-mates; the statistics move once an optimiser step, at the fixed point.
+    sample sees its batch-mates; the statistics move once an optimiser step, at the fixed point, until
+    ``freeze_statistics``.
 
     Args:
         channels: image channels C.
@@ -72,6 +73,7 @@ class DEQ4IP(EquilibriumModel):
         # Small, since the iteration accumulates the correction; not zero, since ReLU passes no gradient there.
         self.network = DnCNN(channels, last_scale=0.01)
         self.norm = SpectralNorm(self.network, spectral)
+        self._statistics_move = True
 
     def forward(self, y: Tensor, operator: ForwardOperator) -> Reconstruction:
         """Reconstruct a batch; see ``ReconstructionModel.forward``."""
@@ -79,7 +81,7 @@ class DEQ4IP(EquilibriumModel):
             self.norm.update(self.network)
         weights = self.norm.weights(self.network)
         image, _, solve = self._solve(self._problem(y, operator, weights), starting_image(y, operator))
-        if self.training:
+        if self.training and self._statistics_move:
             self._update_statistics(image.detach(), y, operator, weights)
         return Reconstruction(image, (image,), (solve,))
 
@@ -92,6 +94,14 @@ class DEQ4IP(EquilibriumModel):
             return noisy + functional_call(self.network, self.norm.weights(self.network), (noisy,))
         self.norm.update(self.network)
         return noisy + self._with_batch_statistics(self.norm.weights(self.network), noisy)
+
+    def freeze_statistics(self) -> None:
+        """Keep BatchNorm's statistics as they are: those of noisy images, once the network is a denoiser.
+
+        Fixed points are smoother than what a denoiser was trained on. Statistics that follow them make its
+        features larger from step to step, until the map has no fixed point left.
+        """
+        self._statistics_move = False
 
     def _problem(self, y: Tensor, operator: ForwardOperator, weights: dict[str, Tensor]) -> Stage:
         # Statistics travel with the weights, as copies: they move before the backward pass reads them.

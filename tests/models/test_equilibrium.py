@@ -177,6 +177,15 @@ def test_both_spectral_norms_train(name, kind, operator):
     assert any(not torch.equal(model.get_buffer(key), value) for key, value in before.items())
 
 
+def test_frozen_statistics_stay_while_the_weights_learn(operator):
+    model = make("deq4ip").train()
+    model.freeze_statistics()
+    before = {key: value.clone() for key, value in model.network.named_buffers()}
+    model(operator(images(2)), operator).image.square().mean().backward()
+    assert all(torch.equal(value, before[key]) for key, value in model.network.named_buffers())
+    assert all(weight.grad is not None for weight in model.parameters())
+
+
 def test_a_denoiser_moves_its_statistics_in_training_only(operator):
     model = make("deq4ip")
     noisy = images(2)
