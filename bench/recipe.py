@@ -37,8 +37,6 @@ class Recipe(Frozen):
     validation_images: int = Field(default=0, ge=0, description="of the validation split")
     jacobian_weight: float = Field(default=0.0, ge=0, description="of the Jacobian's penalty; 0 without one")
     pretrain_steps: int = Field(default=0, ge=0, description="of training as a denoiser before")
-    pretrain_rate: float = Field(default=1e-3, gt=0, description="the learning rate then")
-    pretrain_noise: float = Field(default=0.1, gt=0, description="its standard deviation on the [0, 1] scale")
     minutes: float | None = Field(default=None, gt=0, description="a budget of time, which replaces that of steps")
 
     def rate_at(self, done: float) -> float:
