@@ -15,20 +15,20 @@ def recipe(steps):
 
 @pytest.fixture
 def images():
-    return TASKS["deblur"].load_split(None, "train", image_shape=(24, 24), count=6, seed=0)
+    return TASKS["ct"].load_split(None, "train", image_shape=(24, 24), count=6, seed=0)
 
 
 def make_model():
     torch.manual_seed(0)
-    return MODELS["deq4ip"](channels=3)
+    return MODELS["deq4ip"](channels=1)
 
 
 def test_the_network_learns_to_denoise(images):
     model, losses = make_model(), []
-    pretrain(model, images, recipe(60), 0, lambda step, loss: losses.append(loss))
-    assert len(losses) == 60
+    pretrain(model, images, recipe(40), 0, lambda step, loss: losses.append(loss))
+    assert len(losses) == 40
     assert losses[0] == pytest.approx(NOISE_LEVEL**2, rel=0.1)  # near the identity, all noise is left
-    assert sum(losses[-5:]) < 0.9 * sum(losses[:5])
+    assert sum(losses[-5:]) < 0.5 * sum(losses[:5])
 
 
 def test_the_same_seed_gives_the_same_network_and_no_step_size_moves(images):
