@@ -227,9 +227,13 @@ def test_training_improves_on_the_start_and_timing_and_report_follow(tmp_path):
 def test_an_interrupt_leaves_the_store_whole(tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "bench.calls", "--results", str(tmp_path)]
-    with subprocess.Popen(
+    # A shell's background jobs, such as this test run may be one, ignore the signal, and so would their children.
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    process = subprocess.Popen(
         command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
-    ) as process:
+    )
+    signal.signal(signal.SIGINT, previous)
+    with process:
         assert process.stderr.readline().startswith("[1/16]")
         process.send_signal(signal.SIGINT)
         rest = process.stderr.read()
