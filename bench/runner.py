@@ -5,14 +5,17 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from typing import TYPE_CHECKING
 
 import torch
-from lightning_fabric import Fabric
 
 from bench.progress import Reporter
 from bench.record import Measurement, Provenance, Spec, Status
 from bench.store import ResultStore
 from bench.values import Values
+
+if TYPE_CHECKING:  # two seconds, which commands that train nothing need not wait for
+    from lightning_fabric import Fabric
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class Cell:
 
 
 def run_cells(
-    cells: Sequence[Cell], store: ResultStore, *, force: bool = False, fabric: Fabric | None = None
+    cells: Sequence[Cell], store: ResultStore, *, force: bool = False, fabric: "Fabric | None" = None
 ) -> list[Measurement]:
     """Answer every cell, from the store where it is finished there.
 
