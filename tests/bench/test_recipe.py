@@ -17,7 +17,7 @@ from models import MODELS
 def test_every_model_trains_a_task_by_the_same_recipe_but_for_how_deq4ip_begins(task, scale):
     recipes = {name: recipe_for(task, scale, name) for name in [*MODELS, "mine:Model"]}
     common = recipes["mine:Model"]
-    own = {"learning_rate", "pretrain_steps"}
+    own = {"learning_rate", "pretrain_steps", "jacobian_weight"}
     assert all(recipe.model_dump(exclude=own) == common.model_dump(exclude=own) for recipe in recipes.values())
     assert [name for name, recipe in recipes.items() if recipe != common] == ["deq4ip"]
     assert common.pretrain_steps == 0
