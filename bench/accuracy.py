@@ -45,7 +45,7 @@ Examples:
   python -m bench.accuracy --all
   python -m bench.accuracy --task deblur --model luser-dw --loss final
   python -m bench.accuracy --task ct --scale small --data LODOPAB
-  python -m bench.accuracy --model deq4ip --pretrain-steps 200 --jacobian-weight 2.5
+  python -m bench.accuracy --model deq4ip --pretrain-steps 200 --jacobian-weight 0.01
   python -m bench.accuracy --task ct --model luser-dw --scale paper --minutes 600 --precision bf16 --data LODOPAB
   torchrun --nproc-per-node 4 -m bench.accuracy --task ct --scale paper --data-root DATA --workers 4
   python -m bench.accuracy --all --scale paper --data-root DATA

@@ -35,7 +35,7 @@ class Recipe(Frozen):
     augmentation: tuple[Augmentation, ...] = Field(default=(), description="of the training images, in this order")
     validations: int = Field(default=0, ge=0, description="how often, evenly spread; the best weights are kept")
     validation_images: int = Field(default=0, ge=0, description="of the validation split")
-    jacobian_weight: float = Field(default=0.0, ge=0, description="of the Jacobian's penalty; 0 without one")
+    jacobian_weight: float = Field(default=0.0, ge=0, description="of the penalty on maps with fixed points")
     pretrain_steps: int = Field(default=0, ge=0, description="of training as a denoiser before")
     minutes: float | None = Field(default=None, gt=0, description="a budget of time, which replaces that of steps")
 

@@ -32,9 +32,6 @@ from bench.values import ValidationPoint
 from models import EquilibriumModel, ReconstructionModel
 from operators import ForwardOperator
 
-JACOBIAN_PROBABILITY = 0.08
-"""Share of the steps that pay for the Jacobian's penalty (Bai, Koltun and Kolter 2021; MDEQ's recipe)."""
-
 CHECKPOINT_S = 30.0
 
 
@@ -153,7 +150,7 @@ class _Trainer:
         waited = time.monotonic() - started
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.rate_at(done)
-        report = self._gradients(images, done)
+        report = self._gradients(images)
         if not report.finite:
             self.optimizer.zero_grad(set_to_none=True)  # without gradients nothing moves
         self.optimizer.step()
@@ -164,24 +161,21 @@ class _Trainer:
         self.fabric.log("loss", self.log.losses[-1], self.log.step)
         return report
 
-    def _gradients(self, images: Tensor, done: float) -> StepReport:
+    def _gradients(self, images: Tensor) -> StepReport:
         run = self.run
         height, width = run.operator.image_shape[-2:]
         views = augment(images, (height, width), self.recipe.augmentation, self._random("views"))
         truth = views.to(self.fabric.device)
         y = run.task.measure(run.operator, truth, self._random("noise"))
-        self.fabric.backward(self.objective(y, run.operator, truth, self._penalty(y, done)))
+        self.fabric.backward(self.objective(y, run.operator, truth, self._penalty(y)))
         norm = clip_gradients(self.objective, self.recipe.clip_norm)
         return StepReport(self.inner.value, norm, self.inner.solves)
 
-    def _penalty(self, y: Tensor, done: float) -> Penalty | None:
-        """Most steps pay none; its weight is reached by half the training."""
-        model, numbers = self.run.model, self._random("penalty")
-        if not self.recipe.jacobian_weight or not isinstance(model, EquilibriumModel):
+    def _penalty(self, y: Tensor) -> Penalty | None:
+        model, weight = self.run.model, self.recipe.jacobian_weight
+        if not weight or not isinstance(model, EquilibriumModel):
             return None
-        if torch.rand((), generator=numbers) >= JACOBIAN_PROBABILITY:
-            return None
-        weight = self.recipe.jacobian_weight * min(1.0, 2 * done)
+        numbers = self._random("penalty")
         return lambda result: weight * model.jacobian_penalty(y, self.run.operator, result, numbers)
 
     def _random(self, purpose: Purpose) -> torch.Generator:
