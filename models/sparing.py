@@ -47,10 +47,10 @@ def normalised_convolution(
     with torch.autocast(device, enabled=False):
         weight, bias = convolution.weight.to(lower), convolution.bias.to(lower)
         beside = None if beside is None else beside.to(lower)
-        y, mean, deviation = _ThroughInputs.apply(
+        y, factor, offset = _ThroughInputs.apply(
             x, norm.weight, norm.bias, beside, weight.detach(), bias.detach(), layout
         )
-        rebuilt = (x, mean, deviation, norm.weight, norm.bias, beside)
+        rebuilt = (x, factor, offset, beside)
         detached = (None if tensor is None else tensor.detach() for tensor in rebuilt)
         return cast(Tensor, y + _ThroughWeights.apply(weight, bias, y.detach(), layout, *detached))
 
@@ -73,24 +73,26 @@ class _ThroughInputs(torch.autograd.Function):
         normalised, mean, deviation = torch.native_group_norm(
             x.to(scale.dtype), scale, shift, batch, channels, sides[0] * sides[1], layout.groups, layout.epsilon
         )
+        factor, offset = _affine(mean, deviation, scale, shift)
         ctx.layout = layout
-        ctx.save_for_backward(x, mean, deviation, scale, shift, weight)
-        ctx.mark_non_differentiable(mean, deviation)
+        ctx.save_for_backward(x, mean, deviation, scale, factor, offset, weight)
+        ctx.mark_non_differentiable(factor, offset)
+        ctx.set_materialize_grads(False)
         activated = _activated(normalised, layout, beside, weight.dtype)
         del normalised
-        return F.conv2d(activated, weight, bias, padding=layout.padding), mean, deviation
+        return F.conv2d(activated, weight, bias, padding=layout.padding), factor, offset
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
-        x, mean, deviation, scale, shift, weight = ctx.saved_tensors
+    def backward(ctx: Any, gradient: Tensor, *_: None) -> tuple[Tensor | None, ...]:
+        x, mean, deviation, scale, factor, offset, weight = ctx.saved_tensors
         batch, channels, *sides = x.shape
         with torch.autocast(x.device.type, enabled=False):
             shape = (batch, weight.shape[1], *sides)
             pulled = conv2d_input(shape, weight, gradient, padding=ctx.layout.padding)
             beside = pulled[:, channels:] if ctx.needs_input_grad[3] else None
             # The normalised tensor, then in its place the gradient with respect to it.
-            normalised = _normalised(x, mean, deviation, scale, shift)
+            normalised = _normalised(x, factor, offset)
             torch.ops.aten.leaky_relu_backward.grad_input(
                 pulled[:, :channels].to(scale.dtype), normalised, ctx.layout.slope, False, grad_input=normalised
             )
@@ -128,9 +130,9 @@ class _ThroughWeights(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        weight, *statistics, beside = ctx.saved_tensors
+        weight, x, factor, offset, beside = ctx.saved_tensors
         with torch.autocast(weight.device.type, enabled=False):
-            activated = _activated(_normalised(*statistics), ctx.layout, beside, weight.dtype)
+            activated = _activated(_normalised(x, factor, offset), ctx.layout, beside, weight.dtype)
             _, by_weight, by_bias = torch.ops.aten.convolution_backward(
                 gradient,
                 activated,
@@ -144,17 +146,26 @@ class _ThroughWeights(torch.autograd.Function):
                 1,
                 (False, True, True),
             )
-        return by_weight, by_bias, *(None for _ in range(2 + len(statistics) + 1))
+        return by_weight, by_bias, None, None, None, None, None, None
 
 
-def _normalised(x: Tensor, mean: Tensor, deviation: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    """Normalise again, the statistics known; ``deviation`` is one over the standard deviation."""
-    batch, channels = x.shape[:2]
-    shape = (batch, channels, 1, 1)
-    each = channels // mean.shape[1]
-    factor = deviation.repeat_interleave(each, dim=1) * scale
-    offset = shift - mean.repeat_interleave(each, dim=1) * factor
-    return torch.addcmul(offset.view(shape), x.to(scale.dtype), factor.view(shape))
+def _affine(mean: Tensor, deviation: Tensor, scale: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the factor and the offset, (B, C, 1, 1), that a norm is once its statistics are known.
+
+    Args:
+        mean: of every sample and group, (B, G).
+        deviation: one over the standard deviation, (B, G).
+        scale: the norm's weight, (C,).
+        shift: its bias, (C,).
+    """
+    batch, groups = mean.shape
+    factor = deviation.view(batch, groups, 1) * scale.view(groups, -1)
+    offset = shift.view(groups, -1) - mean.view(batch, groups, 1) * factor
+    return factor.view(batch, -1, 1, 1), offset.view(batch, -1, 1, 1)
+
+
+def _normalised(x: Tensor, factor: Tensor, offset: Tensor) -> Tensor:
+    return torch.addcmul(offset, x.to(factor.dtype), factor)
 
 
 def _activated(normalised: Tensor, layout: _Layout, beside: Tensor | None, dtype: torch.dtype) -> Tensor:

@@ -8,6 +8,7 @@ from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from bench.memory.statistics import Statistics
 from bench.sizes import MIB
 
 MIN_BLOCK = 512
@@ -51,35 +52,6 @@ class Block:
         return self.previous is None and self.next is None
 
 
-@dataclass(frozen=True)
-class Statistics:
-    """What ``torch.cuda.memory_stats`` calls by the same names, in bytes unless said otherwise.
-
-    One stream only: what is allocated is active, and nothing waits for another stream.
-
-    Attributes:
-        requested: what was asked for.
-        allocated: blocks in use, rounding and unsplit remainders included; torch's "active" is the same here.
-        reserved: segments held.
-        segments: how many segments are held.
-        peak_requested: most that was asked for at once.
-        peak_allocated: most that was in use at once.
-        peak_reserved: most that was held at once.
-        inactive_split: free pieces of segments that are partly in use: fragmentation, which no retry releases.
-        retries: how often all unused segments were released to make room.
-    """
-
-    requested: int = 0
-    allocated: int = 0
-    reserved: int = 0
-    segments: int = 0
-    peak_requested: int = 0
-    peak_allocated: int = 0
-    peak_reserved: int = 0
-    inactive_split: int = 0
-    retries: int = 0
-
-
 @dataclass
 class CachingAllocator:
     """The caching allocator's decisions, without any memory.
@@ -91,8 +63,13 @@ class CachingAllocator:
 
     limit_bytes: int | None = None
     place_segment: Callable[[int], int] | None = None
-    _now: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("requested", "allocated", "reserved"), 0))
-    _peak: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("requested", "allocated", "reserved"), 0))
+    # Bytes of now and their peaks, one by one: a search counts millions of times.
+    _requested: int = 0
+    _allocated: int = 0
+    _reserved: int = 0
+    _peak_requested: int = 0
+    _peak_allocated: int = 0
+    _peak_reserved: int = 0
     _retries: int = 0
     _segments: int = 0
     _next_address: int = 0
@@ -114,16 +91,20 @@ class CachingAllocator:
         block = self._best_fit(size, small) or self._with_retry(size, small)
         self._split(block, size)
         block.free, block.requested = False, size_bytes
-        self._count("requested", size_bytes)
-        self._count("allocated", block.size)
+        self._requested += size_bytes
+        self._allocated += block.size
+        if self._requested > self._peak_requested:
+            self._peak_requested = self._requested
+        if self._allocated > self._peak_allocated:
+            self._peak_allocated = self._allocated
         return block.address
 
     def release(self, address: int) -> None:
         """Give a block back to the cache and join it with free neighbours."""
         block = self._blocks[address]
         assert not block.free, f"block {address} is released twice"
-        self._count("requested", -block.requested)
-        self._count("allocated", -block.size)
+        self._requested -= block.requested
+        self._allocated -= block.size
         block.free = True
         self._list(self._joined(block))
 
@@ -141,13 +122,22 @@ class CachingAllocator:
         assert block.whole_segment, f"segment {address} is in use in part"
         self._unlist(block)
         self._segments -= 1
-        self._count("reserved", -block.size)
+        self._reserve(-block.size)
 
     def statistics(self) -> Statistics:
         """Return the figures of now and the peaks so far."""
         split = sum(block.size for block in self.blocks() if block.free and block.mapped and not block.whole_segment)
-        peaks = {f"peak_{name}": value for name, value in self._peak.items()}
-        return Statistics(**self._now, **peaks, segments=self._segments, inactive_split=split, retries=self._retries)
+        return Statistics(
+            requested=self._requested,
+            allocated=self._allocated,
+            reserved=self._reserved,
+            segments=self._segments,
+            peak_requested=self._peak_requested,
+            peak_allocated=self._peak_allocated,
+            peak_reserved=self._peak_reserved,
+            inactive_split=split,
+            retries=self._retries,
+        )
 
     def blocks(self) -> Iterator[Block]:
         """Yield every block, free ones included, in no order."""
@@ -160,9 +150,7 @@ class CachingAllocator:
             self.release_cached()
             block = self._new_segment(size, small)
         if block is None:
-            raise OutOfMemoryError(
-                f"{size} bytes requested with {self._now['reserved']} of {self.limit_bytes} reserved"
-            )
+            raise OutOfMemoryError(f"{size} bytes requested with {self._reserved} of {self.limit_bytes} reserved")
         return block
 
     def _new_segment(self, size: int, small: bool) -> Block | None:
@@ -173,7 +161,7 @@ class CachingAllocator:
         block = Block(self._place(bytes_), bytes_, small)
         self._blocks[block.address] = block
         self._segments += 1
-        self._count("reserved", bytes_)
+        self._reserve(bytes_)
         return block
 
     def _place(self, size: int) -> int:
@@ -184,11 +172,11 @@ class CachingAllocator:
         return address
 
     def _room_for(self, size: int) -> bool:
-        return self.limit_bytes is None or self._now["reserved"] + size <= self.limit_bytes
+        return self.limit_bytes is None or self._reserved + size <= self.limit_bytes
 
-    def _count(self, name: str, change: int) -> None:
-        self._now[name] += change
-        self._peak[name] = max(self._peak[name], self._now[name])
+    def _reserve(self, change: int) -> None:
+        self._reserved += change
+        self._peak_reserved = max(self._peak_reserved, self._reserved)
 
     def _best_fit(self, size: int, small: bool) -> Block | None:
         free = self._free[small]

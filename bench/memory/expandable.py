@@ -74,7 +74,7 @@ class ExpandableAllocator(CachingAllocator):
         if size < gap.size:
             self._add_gap(self._cut(gap, size))
         gap.mapped = True
-        self._count("reserved", gap.size)
+        self._reserve(gap.size)
         return gap
 
     def _unmap(self, block: Block, granule: int) -> None:
@@ -89,7 +89,7 @@ class ExpandableAllocator(CachingAllocator):
             block = tail
         if end < block.address + block.size:
             self._list(self._cut(block, end - block.address))
-        self._count("reserved", -block.size)
+        self._reserve(-block.size)
         block.mapped = False
         for neighbour in (block.previous, block.next):
             if neighbour is not None and not neighbour.mapped:

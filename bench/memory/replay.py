@@ -2,10 +2,12 @@
 
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 
-from bench.memory.allocator import CachingAllocator, OutOfMemoryError, Statistics
+from bench.memory.allocator import CachingAllocator, OutOfMemoryError
 from bench.memory.calibration import Rules
 from bench.memory.expandable import ExpandableAllocator
+from bench.memory.statistics import Statistics
 from bench.memory.trace import Trace
 from bench.values import Probe
 
@@ -57,28 +59,29 @@ def course(
         yield index, allocator
 
 
+def fits(trace: Trace, batch: int, cap_bytes: int, rules: Rules, *, expandable: bool = False) -> bool:
+    """Say whether a batch trains in a process that may take ``cap_bytes`` in all."""
+    try:
+        replay(trace, batch, rules, cap_bytes - rules.context_bytes, expandable=expandable)
+    except OutOfMemoryError:
+        return False
+    return True
+
+
 def judge(trace: Trace, batch: int, cap_bytes: int, rules: Rules, *, expandable: bool = False) -> Probe:
-    """Say whether a batch trains in a process that may take ``cap_bytes`` in all, and what it takes."""
-    fits, figures = _run(trace, batch, cap_bytes, rules, expandable)
+    """Say what ``fits`` says, and what the batch takes; without the cap where it does not fit."""
+    limit = cap_bytes - rules.context_bytes
+    figures = replay(trace, batch, rules, expandable=expandable)
+    fitting = figures.peak_reserved <= limit  # else the cap is felt, unless no order of segments makes room
+    if not fitting and figures.peak_requested <= limit:
+        with suppress(OutOfMemoryError):
+            figures = replay(trace, batch, rules, limit, expandable=expandable)
+            fitting = True
     return Probe(
         batch=batch,
         peak_bytes=figures.peak_reserved + rules.context_bytes,
-        fits=fits,
+        fits=fitting,
         requested_bytes=figures.peak_requested,
         allocated_bytes=figures.peak_allocated,
         retries=figures.retries,
     )
-
-
-def _run(trace: Trace, batch: int, cap_bytes: int, rules: Rules, expandable: bool) -> tuple[bool, Statistics]:
-    """Return whether it fits, and the figures; those of a run without a cap where it does not."""
-    limit = cap_bytes - rules.context_bytes
-    free = replay(trace, batch, rules, expandable=expandable)
-    if free.peak_reserved <= limit:
-        return True, free  # the cap would never have been felt
-    if free.peak_requested > limit:
-        return False, free  # no order of segments makes room for that
-    try:
-        return True, replay(trace, batch, rules, limit, expandable=expandable)
-    except OutOfMemoryError:
-        return False, free

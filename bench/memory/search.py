@@ -20,15 +20,23 @@ def largest_batch(attempt: Try, guess: int = 2) -> tuple[int, tuple[Probe, ...]]
     """
     probes: dict[int, Probe] = {}
 
-    def fits(index: int) -> bool:
-        batch = max(2 * index, 1)
+    def fits(batch: int) -> bool:
         if batch not in probes:
             probes[batch] = attempt(batch)
         return probes[batch].fits
 
-    batch = max(2 * largest_index(fits, guess // 2), 1)
-    batch = batch if batch in probes and probes[batch].fits else 0
+    batch = largest_fitting(fits, guess)
     return batch, tuple(probes[key] for key in sorted(probes))
+
+
+def largest_fitting(fits: Callable[[int], bool], guess: int = 2) -> int:
+    """Search like ``largest_batch`` where only the verdict on a batch is asked for, and return the batch alone."""
+    index = largest_index(lambda index: fits(_batch_at(index)), guess // 2)
+    return 0 if index < 0 else _batch_at(index)
+
+
+def _batch_at(index: int) -> int:
+    return max(2 * index, 1)
 
 
 def largest_index(fits: Callable[[int], bool], guess: int) -> int:

@@ -1,20 +1,22 @@
 """Answers a memory question without a GPU: the trace of a step, replayed at one batch after another."""
 
+from collections.abc import Callable
 from functools import lru_cache, partial
-from typing import Literal
+from typing import Literal, TypeVar
 
 import click
 
 from bench.cli import unknown
 from bench.memory.calibration import Calibration, Rules, calibrations, rule_set
-from bench.memory.replay import judge, replay
-from bench.memory.search import largest_batch, next_batch
+from bench.memory.replay import fits, judge, replay
+from bench.memory.search import largest_batch, largest_fitting, next_batch
 from bench.memory.traces import TraceKey, count_parameters, trace_of
 from bench.record import MemorySpec
 from bench.values import MemoryValues, Probe
 
 GUESS_BATCHES = (4, 12)
 
+_Answer = TypeVar("_Answer")
 Bound = Literal["low", "expected", "high"]
 """Whose rules of a ``RuleSet``."""
 
@@ -46,7 +48,7 @@ def simulate_all(specs: tuple[MemorySpec, ...]) -> dict[MemorySpec, MemoryValues
 
 def simulated_batch(spec: MemorySpec) -> int:
     """Return the largest batch of a simulation, 0 where not even one image fits."""
-    return _search(spec, "expected")[0]
+    return _largest(spec, "expected")
 
 
 def simulate(spec: MemorySpec, parameters: tuple[int, int]) -> MemoryValues:
@@ -60,9 +62,9 @@ def simulate(spec: MemorySpec, parameters: tuple[int, int]) -> MemoryValues:
         TraceError: if the model cannot be traced.
     """
     rules = rule_set(find_calibration(spec.calibration))
-    batch, probes = _search(spec, "expected")
-    sure, _ = _search(spec, "high")
-    possible = batch if rules.low is rules.expected else _search(spec, "low")[0]
+    batch, probes = largest_batch(_attempt(judge, spec, "expected"), _guess(spec, "expected"))
+    sure = _largest(spec, "high")
+    possible = batch if rules.low is rules.expected else _largest(spec, "low")
     judged = tuple(
         probe.model_copy(update={"sure": probe.batch <= sure if probe.fits else probe.batch > possible})
         for probe in probes
@@ -98,15 +100,19 @@ def memory_values(
     )
 
 
-def _search(spec: MemorySpec, bound: Bound) -> tuple[int, tuple[Probe, ...]]:
-    attempt = partial(
-        judge,
+def _largest(spec: MemorySpec, bound: Bound) -> int:
+    return largest_fitting(_attempt(fits, spec, bound), _guess(spec, bound))
+
+
+def _attempt(answer: Callable[..., _Answer], spec: MemorySpec, bound: Bound) -> Callable[[int], _Answer]:
+    """Return ``judge`` or ``fits`` for one question, to be asked of one batch after another."""
+    return partial(
+        answer,
         trace_of(trace_key(spec)),
         cap_bytes=spec.cap_bytes,
         rules=_rules(spec.calibration, bound),
         expandable=spec.expandable_segments,
     )
-    return largest_batch(attempt, _guess(spec, bound))
 
 
 def _guess(spec: MemorySpec, bound: Bound) -> int:

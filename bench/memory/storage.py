@@ -1,12 +1,12 @@
 """Records birth and death of every storage that operations make, on real or on fake tensors."""
 
 import weakref
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 
 class StorageRecorder(TorchDispatchMode):
@@ -36,10 +36,11 @@ class StorageRecorder(TorchDispatchMode):
         result = func(*args, **(kwargs or {}))
         if not isinstance(result, Tensor | tuple | list):
             return result
-        known = {leaf.untyped_storage()._cdata for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)}
-        for leaf in tree_leaves(result):
-            if isinstance(leaf, Tensor) and leaf.untyped_storage()._cdata not in known:
-                self._note(leaf.untyped_storage())
+        given = (*args, *kwargs.values()) if kwargs else args
+        known = {tensor.untyped_storage()._cdata for tensor in tensors_in(given)}
+        for tensor in tensors_in((result,)):
+            if tensor.untyped_storage()._cdata not in known:
+                self._note(tensor.untyped_storage())
         return result
 
     def _note(self, storage: torch.UntypedStorage) -> None:
@@ -58,3 +59,15 @@ class StorageRecorder(TorchDispatchMode):
         del self._alive[key]
         self.events.append((number, False))
         self.live_bytes -= self.sizes[number]
+
+
+def tensors_in(values: Iterable[Any]) -> Iterator[Tensor]:
+    """Yield the tensors among an operation's arguments or results, in lists and tuples too.
+
+    An operation's schema knows no other containers; torch's ``tree_leaves``, which does, takes a tenth of a trace.
+    """
+    for value in values:
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, list | tuple):
+            yield from tensors_in(value)

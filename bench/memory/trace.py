@@ -7,7 +7,7 @@ batch: each request is an affine function of the batch, and their order does not
 import gc
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -171,8 +171,9 @@ def _record(
     batch: int,
 ) -> StepRecorder:
     recorder = StepRecorder()
+    autocast = nullcontext() if precision == "fp32" else CudaAutocast()
     try:
-        with _no_cycle_collection(), FakeTensorMode(), recorder, CudaAutocast():
+        with _no_cycle_collection(), FakeTensorMode(), recorder, autocast:
             recorder.section = "weights"
             model = make_model(channels=operator.image_shape[0])
             _bound_solver(model, policy)
@@ -205,7 +206,6 @@ def _bound_solver(model: ReconstructionModel, policy: Policy) -> None:
 @contextmanager
 def _no_cycle_collection() -> Iterator[None]:
     """Storages die by reference count alone, at the same event in every trace."""
-    gc.collect()
     gc.disable()
     try:
         yield

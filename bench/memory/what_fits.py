@@ -12,7 +12,7 @@ from bench.memory.calibration import rule_set
 from bench.memory.options import image_size_option, step_options
 from bench.memory.processes import in_processes
 from bench.memory.questions import MemoryQuestion, memory_specs
-from bench.memory.replay import judge
+from bench.memory.replay import fits
 from bench.memory.search import largest_index
 from bench.memory.simulate import find_calibration, simulated_batch, trace_key
 from bench.memory.trace import TraceError
@@ -81,16 +81,16 @@ def largest_side(spec: MemorySpec) -> int:
     Every side that is tried is traced; the search starts at the pixels of the largest batch, so that few are.
     """
 
-    def fits(index: int) -> bool:
+    def fitting(index: int) -> bool:
         side = SIDE_STEP * (index + 1)
         if side > MOST_PIXELS:
             return False
         square = spec.model_copy(update={"image_shape": (side, side)})
         rules = rule_set(find_calibration(spec.calibration)).expected
         trace = trace_of(trace_key(square))
-        return judge(trace, 1, spec.cap_bytes, rules, expandable=spec.expandable_segments).fits
+        return fits(trace, 1, spec.cap_bytes, rules, expandable=spec.expandable_segments)
 
-    return SIDE_STEP * (largest_index(fits, _guessed_index(spec)) + 1)
+    return SIDE_STEP * (largest_index(fitting, _guessed_index(spec)) + 1)
 
 
 def _guessed_index(spec: MemorySpec) -> int:
