@@ -13,6 +13,12 @@ TUNED = {
     "tv": "TV: total variation, minimised by the primal-dual hybrid gradient method; weight",
 }
 
+BELOW = "below TV by"
+EXPLAINED = (
+    "Below TV: mean difference in dB (its 95 % interval; how validation changed in the last quarter of the training, "
+    "which was too short where it still rose)."
+)
+
 
 def spread_notes(study: Study) -> list[str]:
     """Say what stands behind the plus-minus signs, and of what has none."""
@@ -29,11 +35,13 @@ def spread_notes(study: Study) -> list[str]:
 def reference_notes(study: Study, paper: Paper) -> list[str]:
     """Say how the methods without training were tuned, and task by task which networks don't beat total variation."""
     notes = [f"{TUNED[method]} tuned on validation images." for method in study.methods]
+    verdicts = []
     for task in study.tasks(paper):
         entry = study.references.get((task, "tv"))
         if entry is not None and entry.values is not None:
-            notes.append(f"{paper.task_title(task)}: {_verdict(study, paper, task)}.")
-    return notes
+            verdicts.append(f"{paper.task_title(task)}: {_verdict(study, paper, task)}.")
+    explained = any(BELOW in verdict for verdict in verdicts)
+    return [*notes, *([EXPLAINED] if explained else []), *verdicts]
 
 
 def gains_over(study: Study, task: str, method: str) -> dict[tuple[str, str], Difference]:
@@ -57,29 +65,29 @@ def _verdict(study: Study, paper: Paper, task: str) -> str:
     if not short:
         above = [gain.mean_db for gain in gains.values()]
         return f"every network beats TV, by {min(above):.2f} to {max(above):.2f} dB"
-    named = []
-    for model, loss in short:
-        reasons = (_below(gains[model, loss]), *_still_learning(study.cells[task, model, loss]))
-        named.append(f"{paper.model_title(model)}, {loss} ({'; '.join(reasons)})")
-    return f"not above TV: {listing(named)}"
+    named = [
+        f"{paper.model_title(model)} {loss} {-gains[model, loss].mean_db:.2f}{_bracket(gains[model, loss], rise)}"
+        for model, loss in short
+        for rise in [_late_rise_db(study.cells[task, model, loss])]
+    ]
+    return f"{BELOW} {listing(named)}"
 
 
-def _below(gain: Difference) -> str:
-    text = f"{-gain.mean_db:.2f} dB below"
-    if gain.low_db is None or gain.high_db is None:
-        return text
-    return f"{text}, 95 % interval {-gain.high_db:.2f} to {-gain.low_db:.2f}"
+def _bracket(gain: Difference, rise_db: float | None) -> str:
+    parts = []
+    if gain.low_db is not None and gain.high_db is not None:
+        parts.append(f"{-gain.high_db:.2f} to {-gain.low_db:.2f}")
+    if rise_db is not None:
+        parts.append(f"{rise_db:+.2f}")
+    return f" ({'; '.join(parts)})" if parts else ""
 
 
-def _still_learning(cell: Sequence[AccuracyEntry]) -> list[str]:
-    """Say by how much validation still rose in the last quarter of the training: whether it was too short."""
-    rises, steps = [], 0
+def _late_rise_db(cell: Sequence[AccuracyEntry]) -> float | None:
+    """Return by how much validation still rose in the last quarter of the training: whether it was too short."""
+    rises = []
     for entry in cell:
         trace = entry.values.validation_trace if entry.values else ()
         late = [point.psnr_db for point in trace if 4 * point.step >= 3 * trace[-1].step]
         if len(late) > 1:
             rises.append(late[-1] - late[0])
-            steps = trace[-1].step
-    if not rises:
-        return []
-    return [f"in the last quarter of its {steps} steps validation changed by {sum(rises) / len(rises):+.2f} dB"]
+    return sum(rises) / len(rises) if rises else None
