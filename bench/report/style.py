@@ -40,6 +40,9 @@ STYLE = {
 }
 """Settings of every figure, on top of matplotlib's defaults: a user's own would change the files."""
 
+FEW_DECADES = 100
+MOST_TICKS = 5
+
 
 def colors(models: Sequence[str]) -> dict[str, str]:
     """Return each model's colour, the same in every figure.
@@ -63,9 +66,17 @@ def quiet_axis(axis: Axes, *, grid: str) -> None:
     axis.spines["left" if grid == "x" else "bottom"].set_color(GRID)
 
 
+class _PlainTicks(LogLocator):
+    """Ticks at 1, 2 and 5 times the powers of ten, where there are few of these; else at some of the powers."""
+
+    def tick_values(self, vmin: float, vmax: float) -> Sequence[float]:
+        subs, most = ((1.0, 2.0, 5.0), None) if vmax < FEW_DECADES * vmin else ((1.0,), MOST_TICKS)
+        return list(LogLocator(subs=subs, numticks=most).tick_values(vmin, vmax))
+
+
 def logarithmic(axis: Axes) -> None:
-    """Give a logarithmic y axis plain labels at 1, 2 and 5 times the powers of ten."""
+    """Give a logarithmic y axis plain labels."""
     axis.set_yscale("log")
-    axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.yaxis.set_major_locator(_PlainTicks())
     axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.yaxis.set_minor_locator(NullLocator())
