@@ -6,7 +6,7 @@ threshold); ``expandable.py`` has the setting expandable_segments:True.
 
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bench.memory.statistics import Statistics
 from bench.sizes import MIB
@@ -63,15 +63,7 @@ class CachingAllocator:
 
     limit_bytes: int | None = None
     place_segment: Callable[[int], int] | None = None
-    # Bytes of now and their peaks, one by one: a search counts millions of times.
-    _requested: int = 0
-    _allocated: int = 0
-    _reserved: int = 0
-    _peak_requested: int = 0
-    _peak_allocated: int = 0
-    _peak_reserved: int = 0
-    _retries: int = 0
-    _segments: int = 0
+    _account: Statistics = field(default_factory=Statistics)
     _next_address: int = 0
     # Free blocks by pool, in the allocator's order: size, then address. The key finds the block.
     _free: dict[bool, list[tuple[int, int]]] = field(default_factory=lambda: {True: [], False: []})
@@ -91,20 +83,22 @@ class CachingAllocator:
         block = self._best_fit(size, small) or self._with_retry(size, small)
         self._split(block, size)
         block.free, block.requested = False, size_bytes
-        self._requested += size_bytes
-        self._allocated += block.size
-        if self._requested > self._peak_requested:
-            self._peak_requested = self._requested
-        if self._allocated > self._peak_allocated:
-            self._peak_allocated = self._allocated
+        # Comparisons rather than max(): a search counts millions of times.
+        account = self._account
+        account.requested += size_bytes
+        account.allocated += block.size
+        if account.requested > account.peak_requested:
+            account.peak_requested = account.requested
+        if account.allocated > account.peak_allocated:
+            account.peak_allocated = account.allocated
         return block.address
 
     def release(self, address: int) -> None:
         """Give a block back to the cache and join it with free neighbours."""
         block = self._blocks[address]
         assert not block.free, f"block {address} is released twice"
-        self._requested -= block.requested
-        self._allocated -= block.size
+        self._account.requested -= block.requested
+        self._account.allocated -= block.size
         block.free = True
         self._list(self._joined(block))
 
@@ -121,23 +115,13 @@ class CachingAllocator:
         assert block.free, f"segment {address} is in use"
         assert block.whole_segment, f"segment {address} is in use in part"
         self._unlist(block)
-        self._segments -= 1
+        self._account.segments -= 1
         self._reserve(-block.size)
 
     def statistics(self) -> Statistics:
         """Return the figures of now and the peaks so far."""
         split = sum(block.size for block in self.blocks() if block.free and block.mapped and not block.whole_segment)
-        return Statistics(
-            requested=self._requested,
-            allocated=self._allocated,
-            reserved=self._reserved,
-            segments=self._segments,
-            peak_requested=self._peak_requested,
-            peak_allocated=self._peak_allocated,
-            peak_reserved=self._peak_reserved,
-            inactive_split=split,
-            retries=self._retries,
-        )
+        return replace(self._account, inactive_split=split)
 
     def blocks(self) -> Iterator[Block]:
         """Yield every block, free ones included, in no order."""
@@ -146,11 +130,13 @@ class CachingAllocator:
     def _with_retry(self, size: int, small: bool) -> Block:
         block = self._new_segment(size, small)
         if block is None:
-            self._retries += 1
+            self._account.retries += 1
             self.release_cached()
             block = self._new_segment(size, small)
         if block is None:
-            raise OutOfMemoryError(f"{size} bytes requested with {self._reserved} of {self.limit_bytes} reserved")
+            raise OutOfMemoryError(
+                f"{size} bytes requested with {self._account.reserved} of {self.limit_bytes} reserved"
+            )
         return block
 
     def _new_segment(self, size: int, small: bool) -> Block | None:
@@ -160,7 +146,7 @@ class CachingAllocator:
             return None
         block = Block(self._place(bytes_), bytes_, small)
         self._blocks[block.address] = block
-        self._segments += 1
+        self._account.segments += 1
         self._reserve(bytes_)
         return block
 
@@ -172,11 +158,12 @@ class CachingAllocator:
         return address
 
     def _room_for(self, size: int) -> bool:
-        return self.limit_bytes is None or self._reserved + size <= self.limit_bytes
+        return self.limit_bytes is None or self._account.reserved + size <= self.limit_bytes
 
     def _reserve(self, change: int) -> None:
-        self._reserved += change
-        self._peak_reserved = max(self._peak_reserved, self._reserved)
+        account = self._account
+        account.reserved += change
+        account.peak_reserved = max(account.peak_reserved, account.reserved)
 
     def _best_fit(self, size: int, small: bool) -> Block | None:
         free = self._free[small]

@@ -64,7 +64,7 @@ class ExpandableAllocator(CachingAllocator):
         gap = Block(ADDRESS_SPACE * (1 + small), ADDRESS_SPACE, small, mapped=False)
         self._blocks[gap.address] = gap
         self._add_gap(gap)
-        self._segments += 1
+        self._account.segments += 1
 
     def _map(self, gap: Block, size: int) -> Block:
         """Put memory behind the first ``size`` bytes of a gap, in whole granules, and return them as a block."""

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_leaves
 
+from bench.memory.storage import tensors_in
 from bench.sizes import MIB
 
 aten = torch.ops.aten
@@ -86,7 +86,7 @@ def _batch_norm(arguments: Sequence[Any], results: Any) -> Bounds:
 
 def _fourier(arguments: Sequence[Any], results: Any) -> Bounds:
     """CuFFT's work area is as large as its data at most, and an input it would overwrite is copied."""
-    return Bounds(0, 2 * max(leaf.nbytes for leaf in tree_leaves((arguments, results)) if isinstance(leaf, Tensor)))
+    return Bounds(0, 2 * max(tensor.nbytes for tensor in tensors_in((arguments, results))))
 
 
 _RULES: dict[Any, Callable[[Sequence[Any], Any], Bounds]] = {

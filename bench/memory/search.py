@@ -29,7 +29,7 @@ def largest_batch(attempt: Try, guess: int = 2) -> tuple[int, tuple[Probe, ...]]
     return batch, tuple(probes[key] for key in sorted(probes))
 
 
-def largest_fitting(fits: Callable[[int], bool], guess: int = 2) -> int:
+def largest_fitting(fits: Callable[[int], bool], guess: int) -> int:
     """Search like ``largest_batch`` where only the verdict on a batch is asked for, and return the batch alone."""
     index = largest_index(lambda index: fits(_batch_at(index)), guess // 2)
     return 0 if index < 0 else _batch_at(index)

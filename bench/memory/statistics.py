@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Statistics:
     """What ``torch.cuda.memory_stats`` calls by the same names, in bytes unless said otherwise.
 

@@ -66,9 +66,9 @@ def _verdict(study: Study, paper: Paper, task: str) -> str:
         above = [gain.mean_db for gain in gains.values()]
         return f"every network beats TV, by {min(above):.2f} to {max(above):.2f} dB"
     named = [
-        f"{paper.model_title(model)} {loss} {-gains[model, loss].mean_db:.2f}{_bracket(gains[model, loss], rise)}"
+        f"{paper.model_title(model)} {loss} {-gains[model, loss].mean_db:.2f}"
+        + _bracket(gains[model, loss], _late_rise_db(study.cells[task, model, loss]))
         for model, loss in short
-        for rise in [_late_rise_db(study.cells[task, model, loss])]
     ]
     return f"{BELOW} {listing(named)}"
 
