@@ -6,10 +6,9 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from bench.report.operator_times import DIRECTIONS, OperatorTimes, library_title
-from bench.report.style import BAND, INK, PALETTE, SOFT, quiet_axis
+from bench.report.style import BAND, INK, PALETTE, SOFT, logarithmic, quiet_axis
 from bench.values import Direction
 
 OURS, THEIRS = PALETTE[0], "#7a7a7a"
@@ -70,11 +69,8 @@ def _time_axis(axes: Sequence[Axes], times: OperatorTimes) -> None:
         for batch in times.entry.spec.batches
     ]
     low, high = min(spread.low for spread in found if spread), max(spread.high for spread in found if spread)
-    axes[0].set_xscale("log")
+    logarithmic(axes[0], "x")
     axes[0].set_xlim(low / 1.5, high * ROOM * (high / low) ** 0.12)
-    axes[0].xaxis.set_major_locator(LogLocator(subs=(1.0,) if high > 30 * low else (1.0, 2.0, 5.0)))
-    axes[0].xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes[0].xaxis.set_minor_locator(NullLocator())
 
 
 def _library_axis(axis: Axes, times: OperatorTimes) -> None:

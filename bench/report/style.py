@@ -1,6 +1,7 @@
 """How every figure looks: one colour a model, safe for the colour-blind, and little ink beside the data."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
@@ -40,7 +41,7 @@ STYLE = {
 }
 """Settings of every figure, on top of matplotlib's defaults: a user's own would change the files."""
 
-FEW_DECADES = 100
+WIDE_RATIO = 100
 MOST_TICKS = 5
 
 
@@ -70,13 +71,14 @@ class _PlainTicks(LogLocator):
     """Ticks at 1, 2 and 5 times the powers of ten, where there are few of these; else at some of the powers."""
 
     def tick_values(self, vmin: float, vmax: float) -> Sequence[float]:
-        subs, most = ((1.0, 2.0, 5.0), None) if vmax < FEW_DECADES * vmin else ((1.0,), MOST_TICKS)
+        subs, most = ((1.0, 2.0, 5.0), None) if vmax < WIDE_RATIO * vmin else ((1.0,), MOST_TICKS)
         return list(LogLocator(subs=subs, numticks=most).tick_values(vmin, vmax))
 
 
-def logarithmic(axis: Axes) -> None:
-    """Give a logarithmic y axis plain labels."""
-    axis.set_yscale("log")
-    axis.yaxis.set_major_locator(_PlainTicks())
-    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axis.yaxis.set_minor_locator(NullLocator())
+def logarithmic(axis: Axes, which: Literal["x", "y"] = "y") -> None:
+    """Make the x or the y axis logarithmic, with plain labels."""
+    axis.set(**{f"{which}scale": "log"})
+    ticks = axis.xaxis if which == "x" else axis.yaxis
+    ticks.set_major_locator(_PlainTicks())
+    ticks.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ticks.set_minor_locator(NullLocator())
