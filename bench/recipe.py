@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from bench.values import Frozen
 
@@ -33,19 +33,36 @@ class Recipe(Frozen):
     clip_norm: float = Field(default=1.0, gt=0, description="largest norm of a gradient")
     ema_decay: float = Field(default=0.0, ge=0, lt=1, description="of the weights' moving average; 0 for none")
     augmentation: tuple[Augmentation, ...] = Field(default=(), description="of the training images, in this order")
+    window: float = Field(
+        default=1.0, gt=0, le=1, description="side of what 'crop' cuts out, as a share of the image's"
+    )
     validations: int = Field(default=0, ge=0, description="how often, evenly spread; the best weights are kept")
     validation_images: int = Field(default=0, ge=0, description="of the validation split")
     jacobian_weight: float = Field(default=0.0, ge=0, description="of the penalty on maps with fixed points")
     pretrain_steps: int = Field(default=0, ge=0, description="of training as a denoiser before")
     minutes: float | None = Field(default=None, gt=0, description="a budget of time, which replaces that of steps")
 
-    def rate_at(self, done: float) -> float:
-        """Return the learning rate at a share of the run: a linear rise, then half a cosine."""
+    @model_validator(mode="after")
+    def _window_is_cropped(self) -> "Recipe":
+        if self.window < 1 and "crop" not in self.augmentation:
+            raise ValueError("a window smaller than the image needs the augmentation 'crop'")
+        return self
+
+    def view_shape(self, image_shape: tuple[int, int]) -> tuple[int, int]:
+        """Return the (H, W) that a training step sees of images that are wanted at (H, W)."""
+        return round(self.window * image_shape[0]), round(self.window * image_shape[1])
+
+    def course(self, done: float) -> float:
+        """Return the share of the highest rate at a share of the run: a linear rise, then half a cosine."""
         if done < self.warmup:
             # Half a per cent of a run rather than nothing at its first step, which would be wasted.
-            return self.learning_rate * max(done, 0.005) / self.warmup
+            return max(done, 0.005) / self.warmup
         fallen = (done - self.warmup) / max(1 - self.warmup, 1e-9)
-        return self.learning_rate * (self.final_rate + (1 - self.final_rate) * (1 + math.cos(math.pi * fallen)) / 2)
+        return self.final_rate + (1 - self.final_rate) * (1 + math.cos(math.pi * fallen)) / 2
+
+    def rate_at(self, done: float) -> float:
+        """Return the learning rate at a share of the run."""
+        return self.learning_rate * self.course(done)
 
 
 def recipe_for(task: str, scale: str, model: str, **changes: Any) -> Recipe:

@@ -76,7 +76,7 @@ class AccuracySpec(_Spec):
     train_images: int
     test_images: int
     seed: int
-    protocol: int = 3
+    protocol: int = 4
 
 
 class ReferenceSpec(Frozen):

@@ -27,7 +27,7 @@ from bench.training.checkpoint import (
 from bench.training.log import TrainingLog, falls_due
 from bench.training.processes import make_fabric
 from bench.training.step import Objective, Penalty, StepReport, clip_gradients, optimizer_of
-from bench.training.validation import validate
+from bench.training.validation import Validation, validate
 from bench.values import ValidationPoint
 from models import EquilibriumModel, ReconstructionModel
 from operators import ForwardOperator
@@ -41,13 +41,13 @@ class Run:
 
     Attributes:
         model: changed in place; ends with the weights that were chosen.
-        operator: A at the images' size.
+        operator: A at the size of the recipe's views of the images.
         task: measures the images, with its noise.
         images: the training split, at ``reading_shape``.
         recipe: how long and how fast.
         loss: ``final`` or ``aux``.
         seed: of image order, views and noise.
-        validation: images to choose the weights on; needed where the recipe validates.
+        validation: what to choose the weights on; needed where the recipe validates.
         precision: ``fp32`` or ``bf16``.
         checkpoint: file to go on from and to keep up to date, at most ``checkpoint_s`` seconds behind.
         checkpoint_s: see there.
@@ -62,7 +62,7 @@ class Run:
     recipe: Recipe
     loss: Loss = "final"
     seed: int = 0
-    validation: ImageSplit[Any] | None = None
+    validation: Validation | None = None
     precision: Precision = "fp32"
     checkpoint: Path | None = None
     checkpoint_s: float = CHECKPOINT_S
@@ -189,7 +189,7 @@ class _Trainer:
 
     def _validate(self) -> None:
         assert self.run.validation is not None
-        psnr_db, ssim = validate(self._weights(), self.run.operator, self.run.task, self.run.validation)
+        psnr_db, ssim = validate(self._weights(), self.run.task, self.run.validation)
         if psnr_db > self.log.best_psnr_db:
             self.best = {name: tensor.detach().clone() for name, tensor in self._weights().state_dict().items()}
             self.log.chosen_step = self.log.step

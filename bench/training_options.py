@@ -16,7 +16,7 @@ _RECIPE = (
     ("--steps", _COUNT, "Optimiser steps."),
     ("--batch", _COUNT, "Images a step, over all processes."),
     ("--minutes", click.FloatRange(min=0, min_open=True), "Train for so long, whatever the number of steps."),
-    ("--pretrain-steps", click.IntRange(min=0), "Steps as a denoiser before, for models that can be one (deq4ip)."),
+    ("--pretrain-steps", click.IntRange(min=0), "Steps as a denoiser before, for models that can be one."),
     ("--jacobian-weight", _NOT_NEGATIVE, "Penalty on the maps' Jacobian, for models with fixed points."),
 )
 

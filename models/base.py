@@ -74,6 +74,9 @@ class ReconstructionModel(nn.Module, ABC):
             Images (B, C, H, W) and every stage's output.
         """
 
+    def end_pretraining(self) -> None:
+        """Turn a network that was trained alone, as a denoiser, into what training begins with; nothing by default."""
+
 
 def starting_image(y: Tensor, operator: ForwardOperator) -> Tensor:
     """Return x_0: y itself where it is an image (deblurring), else A^H y / ||A||^2.

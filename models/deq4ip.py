@@ -46,7 +46,7 @@ class DEQ4IP(EquilibriumModel):
 
     BatchNorm normalises with its running statistics in both solves, so that the map stands still and no
     sample sees its batch-mates; the statistics move once an optimiser step, at the fixed point, until
-    ``freeze_statistics``.
+    ``end_pretraining``.
 
     Args:
         channels: image channels C.
@@ -95,8 +95,8 @@ class DEQ4IP(EquilibriumModel):
         self.norm.update(self.network)
         return noisy + self._with_batch_statistics(self.norm.weights(self.network), noisy)
 
-    def freeze_statistics(self) -> None:
-        """Keep BatchNorm's statistics as they are: those of noisy images, once the network is a denoiser.
+    def end_pretraining(self) -> None:
+        """Freeze BatchNorm's statistics as they are: those of noisy images, once the network is a denoiser.
 
         Fixed points are smoother than what a denoiser was trained on. Statistics that follow them make its
         features larger from step to step, until the map has no fixed point left.

@@ -44,8 +44,7 @@ class LuDnCNN(ReconstructionModel):
         """Reconstruct a batch; see ``ReconstructionModel.forward``."""
 
         def stage(x: Tensor) -> Tensor:
-            d = gradient_step(x, y, operator, self.step_size)
-            return d + self.network(d)
+            return self.denoise(gradient_step(x, y, operator, self.step_size))
 
         x = starting_image(y, operator)
         images: list[Tensor] = []
@@ -56,6 +55,10 @@ class LuDnCNN(ReconstructionModel):
                 x = stage(x)
             images.append(x)
         return Reconstruction(x, tuple(images))
+
+    def denoise(self, noisy: Tensor) -> Tensor:
+        """Apply the network alone, as a denoiser of images (B, C, H, W): what pre-training trains."""
+        return noisy + self.network(noisy)
 
     def _contexts(self) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
         return nullcontext(), _rebuilding(self.network)

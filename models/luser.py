@@ -21,15 +21,14 @@ from operators import ForwardOperator
 SOLVER = Anderson(max_steps=12, tolerance=1e-3)
 
 
-class _Stage(FixedPointProblem):
-    """One stage: d = gradient step, r* = Mix(Data(r*) (+) Inject(d)), output d + r* (Eq. 7)."""
+class _Regulariser(FixedPointProblem):
+    """What follows the gradient step d: r* = Mix(Data(r*) (+) Inject(d)), output d + r* (Eq. 7)."""
 
-    def __init__(self, block: EquilibriumBlock, names: tuple[str, ...], operator: ForwardOperator) -> None:
-        self.block, self.names, self.operator = block, names, operator
+    def __init__(self, block: EquilibriumBlock, names: tuple[str, ...]) -> None:
+        self.block, self.names = block, names
 
     def prepare(self, *inputs: Tensor) -> Context:
-        x, y, step_size, *weights = inputs
-        d = gradient_step(x, y, self.operator, step_size)
+        d, *weights = inputs
         injection = functional_call(self.block.inject, self._named(weights, "inject."), (d,))
         return Context((d, injection), tuple(weights))
 
@@ -49,6 +48,18 @@ class _Stage(FixedPointProblem):
     def _named(self, weights: Sequence[Tensor], prefix: str = "") -> dict[str, Tensor]:
         pairs = zip(self.names, weights, strict=True)
         return {name.removeprefix(prefix): weight for name, weight in pairs if name.startswith(prefix)}
+
+
+class _Stage(_Regulariser):
+    """One stage: d = gradient step, then the regulariser."""
+
+    def __init__(self, block: EquilibriumBlock, names: tuple[str, ...], operator: ForwardOperator) -> None:
+        super().__init__(block, names)
+        self.operator = operator
+
+    def prepare(self, *inputs: Tensor) -> Context:
+        x, y, step_size, *weights = inputs
+        return super().prepare(gradient_step(x, y, self.operator, step_size), *weights)
 
 
 class Luser(EquilibriumModel):
@@ -105,10 +116,23 @@ class Luser(EquilibriumModel):
             solves.append(solve)
         return Reconstruction(x, tuple(images), tuple(solves))
 
+    def denoise(self, noisy: Tensor) -> Tensor:
+        """Apply the first stage's regulariser alone, as a denoiser of images (B, C, H, W): what pre-training trains."""
+        if self.training:
+            self._norm(0).update(self.blocks[0])
+        weights = self._weights(0)
+        problem = _Regulariser(self._block(0), tuple(weights))
+        return self._solve((problem, (noisy, *weights.values())), torch.zeros_like(noisy)).output
+
+    def end_pretraining(self) -> None:
+        """Let every stage begin as the first one is."""
+        for block, norm in zip(self.blocks[1:], self.norms[1:], strict=True):
+            block.load_state_dict(self.blocks[0].state_dict())
+            norm.load_state_dict(self.norms[0].state_dict())
+
     def _problem(self, k: int, x: Tensor, y: Tensor, operator: ForwardOperator, weights: dict[str, Tensor]) -> Stage:
-        block = self.blocks[k % len(self.blocks)]
-        assert isinstance(block, EquilibriumBlock)
-        return _Stage(block, tuple(weights), operator), (x, y, self.step_size, *weights.values())
+        problem = _Stage(self._block(k % len(self.blocks)), tuple(weights), operator)
+        return problem, (x, y, self.step_size, *weights.values())
 
     def stage(self, k: int, x: Tensor, y: Tensor, operator: ForwardOperator) -> Stage:
         """Return stage k from the images x, (B, C, H, W), with the weights as they are."""
@@ -120,6 +144,11 @@ class Luser(EquilibriumModel):
 
     def _weights(self, index: int) -> dict[str, Tensor]:
         return self._norm(index).weights(self.blocks[index])
+
+    def _block(self, index: int) -> EquilibriumBlock:
+        block = self.blocks[index]
+        assert isinstance(block, EquilibriumBlock)
+        return block
 
     def _norm(self, index: int) -> SpectralNorm:
         norm = self.norms[index]

@@ -1,4 +1,4 @@
-"""Denoiser pre-training: a deep-equilibrium model's network first learns to remove a little noise."""
+"""Denoiser pre-training: a model's network first learns alone, at one stage's cost, to remove noise."""
 
 from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from bench.data import ImageSplit
 from bench.recipe import Recipe
-from bench.training.batches import BatchOrder, batches, random_numbers
+from bench.training.batches import BatchOrder, augment, batches, random_numbers
 from bench.training.step import clip_gradients, make_optimizer
 from models import ReconstructionModel
 
@@ -17,6 +17,7 @@ NOISE_LEVEL = 0.1
 """Standard deviation on the [0, 1] scale. Gilton, Ongie and Willett's 0.01 teaches nothing in a few hundred steps."""
 
 LEARNING_RATE = 1e-3
+"""The highest; it rises and falls as in training."""
 
 
 @runtime_checkable
@@ -26,24 +27,28 @@ class Denoiser(Protocol):
     def denoise(self, noisy: Tensor) -> Tensor:
         """Return the denoised images, shaped like ``noisy``, (B, C, H, W)."""
 
-    def freeze_statistics(self) -> None:
-        """Keep what normalises the network's features as it is."""
+    def end_pretraining(self) -> None:
+        """Turn the trained network into what training begins with."""
 
 
 def pretrain(
     model: ReconstructionModel,
     images: ImageSplit[Any],
+    image_shape: tuple[int, int],
     recipe: Recipe,
     seed: int,
     on_step: Callable[[int, float], None] = lambda step, loss: None,
 ) -> None:
     """Train a model's denoiser in place; the step size, which it does not use, stays as it is.
 
+    Call ``end_pretraining`` afterwards.
+
     Args:
         model: a ``Denoiser``.
-        images: the training split.
-        recipe: its ``pretrain_steps``, batch and largest gradient.
-        seed: of image order and noise.
+        images: the training split, at ``reading_shape``.
+        image_shape: (H, W) of the views to denoise.
+        recipe: its ``pretrain_steps``, batch, augmentation, course of the rate and largest gradient.
+        seed: of image order, views and noise.
         on_step: told (step, loss) after every step.
 
     Raises:
@@ -57,7 +62,10 @@ def pretrain(
     device = next(model.parameters()).device
     optimizer = make_optimizer(model, LEARNING_RATE)
     endless = batches(images, BatchOrder(len(images), recipe.batch, seed))
-    for step, clean in zip(range(recipe.pretrain_steps), endless, strict=False):
+    for step, whole in zip(range(recipe.pretrain_steps), endless, strict=False):
+        for group in optimizer.param_groups:
+            group["lr"] = LEARNING_RATE * recipe.course(step / recipe.pretrain_steps)
+        clean = augment(whole, image_shape, recipe.augmentation, random_numbers(seed, step, "views"))
         noise = torch.randn(clean.shape, generator=random_numbers(seed, step, "noise"))
         loss = F.mse_loss(model.denoise((clean + NOISE_LEVEL * noise).to(device)), clean.to(device))
         loss.backward()

@@ -1,5 +1,6 @@
 """How good a model is on validation images, in the course of its training."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,23 +17,33 @@ NOISE_SEED = 1_000_003
 """Validation measurements have the same noise at every step, and another than test measurements."""
 
 
+@dataclass(frozen=True)
+class Validation:
+    """What weights are chosen on.
+
+    Attributes:
+        images: the validation split.
+        operator: A at their size.
+    """
+
+    images: ImageSplit[Any]
+    operator: ForwardOperator
+
+
 @torch.no_grad()
-def validate(
-    model: ReconstructionModel, operator: ForwardOperator, task: Task, images: ImageSplit[Any]
-) -> tuple[float, float]:
+def validate(model: ReconstructionModel, task: Task, validation: Validation) -> tuple[float, float]:
     """Return the mean PSNR in dB and the mean SSIM over a split; the model's mode is restored.
 
     Args:
         model: on the operator's device.
-        operator: A at the images' size.
         task: measures and grades.
-        images: the validation split.
+        validation: images and operator.
     """
-    training = model.training
+    training, operator = model.training, validation.operator
     model.eval()
     device = next(model.parameters()).device
     scores = []
-    for labelled, truth, y in measured(task, operator, images, NOISE_SEED, device):
+    for labelled, truth, y in measured(task, operator, validation.images, NOISE_SEED, device):
         image = model(y, operator).image
         score = Shown(task, starting_image(y, operator), image, truth).score(labelled)
         scores.append((score.psnr_db, score.ssim))

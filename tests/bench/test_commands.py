@@ -75,8 +75,8 @@ def test_bench_lists_every_command():
             "--jacobian-weight: no fixed point in lu-dncnn",
         ),
         (
-            ["bench.accuracy", "--model", "luser-sw", "--pretrain-steps", "5"],
-            "--pretrain-steps: no denoiser in luser-sw",
+            ["bench.accuracy", "--model", "tests.bench.brightness:Brightness", "--pretrain-steps", "5"],
+            "--pretrain-steps: no denoiser in tests.bench.brightness:Brightness",
         ),
         (["bench.accuracy", "--all", "--jacobian-weight", "-1"], "jacobian-weight"),
         (["bench.accuracy", "--task", "ct", "--data-root", "nowhere"], "'nowhere' does not exist"),

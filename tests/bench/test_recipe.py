@@ -14,14 +14,13 @@ from models import MODELS
 
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("task", TASKS)
-def test_every_model_trains_a_task_by_the_same_recipe_but_for_how_deq4ip_begins(task, scale):
+def test_every_model_trains_a_task_by_the_same_recipe_but_for_deq4ip(task, scale):
     recipes = {name: recipe_for(task, scale, name) for name in [*MODELS, "mine:Model"]}
     common = recipes["mine:Model"]
-    own = {"learning_rate", "pretrain_steps", "jacobian_weight"}
+    own = {"steps", "learning_rate", "jacobian_weight"}
     assert all(recipe.model_dump(exclude=own) == common.model_dump(exclude=own) for recipe in recipes.values())
     assert [name for name, recipe in recipes.items() if recipe != common] == ["deq4ip"]
-    assert common.pretrain_steps == 0
-    assert recipes["deq4ip"].pretrain_steps > 0
+    assert recipes["deq4ip"].learning_rate < common.learning_rate
     assert common.validations <= common.steps
 
 
@@ -35,6 +34,14 @@ def test_options_win_over_the_file():
 def test_a_name_that_no_recipe_has_is_refused():
     with pytest.raises(ValidationError, match="learning_rte"):
         recipe_for("ct", "small", "luser-sw", learning_rte=1.0)
+
+
+def test_a_window_is_a_share_of_the_image_and_needs_crops():
+    assert Recipe(steps=1, batch=1, learning_rate=1.0).view_shape((218, 178)) == (218, 178)
+    recipe = Recipe(steps=1, batch=1, learning_rate=1.0, augmentation=("crop",), window=0.5)
+    assert recipe.view_shape((218, 179)) == (109, 90)
+    with pytest.raises(ValidationError, match="a window smaller than the image needs the augmentation 'crop'"):
+        Recipe(steps=1, batch=1, learning_rate=1.0, window=0.5)
 
 
 def test_the_rate_rises_linearly_and_falls_as_half_a_cosine():

@@ -13,9 +13,10 @@ import torch
 
 from bench.train import fit
 from bench.training.checkpoint import CheckpointError, read_checkpoint
+from bench.training.validation import Validation, validate
 from models import MODELS
 from tests.bench.brightness import Brightness
-from tests.bench.small_runs import OPERATOR, flat, luser, recipe, run_of, split, trained
+from tests.bench.small_runs import OPERATOR, SHAPE, TASK, flat, luser, recipe, run_of, split, trained
 
 ROOT = Path(__file__).parents[2]
 
@@ -92,7 +93,7 @@ def test_the_jacobian_penalty_changes_the_training_of_models_with_fixed_points_o
 def test_the_best_weights_by_validation_are_kept():
     # The rate is far too high at first: the first weights are the best.
     model = Brightness()
-    images = split("validation")
+    images = Validation(split("validation"), OPERATOR)
     run = run_of(model, recipe(steps=8, learning_rate=3.0, validations=8), validation=images)
     log = fit(run)
     scores = [point.psnr_db for point in log.validation_trace]
@@ -102,6 +103,15 @@ def test_the_best_weights_by_validation_are_kept():
     again = Brightness()
     fit(run_of(again, recipe(steps=8, learning_rate=3.0, validations=8), validation=images))
     assert again.gain.item() == model.gain.item()
+
+
+def test_a_window_is_trained_and_whole_images_validate():
+    small = recipe(augmentation=("crop",), window=0.5, validations=1)
+    whole = Validation(split("validation", 2), OPERATOR)
+    operator = TASK.operator_at(small.view_shape(SHAPE), torch.device("cpu"))
+    model, log = trained(small, operator=operator, validation=whole)
+    assert small.view_shape(SHAPE) == (6, 6)
+    assert log.best_psnr_db == validate(model, TASK, whole)[0]
 
 
 def test_a_recipe_that_validates_needs_images():
@@ -134,13 +144,17 @@ class Stop(Exception):
 @pytest.mark.parametrize("at", [1, 4, 5])
 def test_a_run_goes_on_from_its_checkpoint_bit_for_bit(tmp_path, at):
     full = recipe(**FULL, steps=6, validations=3)
-    straight, log = trained(full, validation=split("validation", 2))
+    straight, log = trained(full, validation=Validation(split("validation", 2), OPERATOR))
 
     def stop(log, done):
         if log.step == at + 1:  # the checkpoint is that of the step before
             raise Stop
 
-    options = {"validation": split("validation", 2), "checkpoint": tmp_path / "run.safetensors", "checkpoint_s": 0.0}
+    options = {
+        "validation": Validation(split("validation", 2), OPERATOR),
+        "checkpoint": tmp_path / "run.safetensors",
+        "checkpoint_s": 0.0,
+    }
     with pytest.raises(Stop):
         fit(run_of(luser(), full, **options), stop)
     assert read_checkpoint(options["checkpoint"])[1].step == at

@@ -177,9 +177,9 @@ def test_both_spectral_norms_train(name, kind, operator):
     assert any(not torch.equal(model.get_buffer(key), value) for key, value in before.items())
 
 
-def test_frozen_statistics_stay_while_the_weights_learn(operator):
+def test_after_pre_training_statistics_stay_while_the_weights_learn(operator):
     model = make("deq4ip").train()
-    model.freeze_statistics()
+    model.end_pretraining()
     before = {key: value.clone() for key, value in model.network.named_buffers()}
     model(operator(images(2)), operator).image.square().mean().backward()
     assert all(torch.equal(value, before[key]) for key, value in model.network.named_buffers())

@@ -51,6 +51,31 @@ def test_parameter_counts_are_the_papers_to_the_digit(name, task, counts):
     assert parameter_counts(MODELS[name](channels=task[1]), operator)[0] == counts[name]
 
 
+@pytest.mark.parametrize("name", ["lu-dncnn", "luser-sw", "luser-dw"])
+@pytest.mark.parametrize("policy", POLICIES)
+def test_the_denoiser_is_a_stage_without_its_gradient_step(name, policy, operator):
+    model = make(name, policy=policy).train()
+    noisy = images(2)
+    alone = model.denoise(noisy)
+    alone.square().mean().backward()
+    assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
+    model.eval()
+    model.num_stages = 1
+    with torch.no_grad():
+        model.step_size.zero_()
+        assert torch.equal(model.denoise(noisy), model(noisy, operator).image)
+
+
+def test_pre_training_leaves_every_stage_of_luser_alike():
+    model = make("luser-dw", noise=0.1)
+    model.end_pretraining()
+    first, *others = (
+        {**block.state_dict(), **norm.state_dict()} for block, norm in zip(model.blocks, model.norms, strict=True)
+    )
+    assert all(torch.equal(value, other[key]) for other in others for key, value in first.items())
+    assert len({block.mix[0].weight.data_ptr() for block in model.blocks}) == 8  # alike, not the same
+
+
 def test_returns_an_image_and_every_stage(name, operator):
     model = make(name)
     result = model(operator(images(2)), operator)

@@ -10,7 +10,8 @@ import torch
 
 from bench.training.checkpoint import read_checkpoint
 from bench.training.processes import loggers, make_fabric
-from tests.bench.small_runs import flat, luser, recipe, split, trained
+from bench.training.validation import Validation
+from tests.bench.small_runs import OPERATOR, flat, luser, recipe, split, trained
 from tests.bench.training.parallel import RECIPE, SILENT
 
 ROOT = Path(__file__).parents[3]
@@ -53,7 +54,7 @@ def test_losses_and_scores_go_to_tensorboard(tmp_path):
 
     writers = loggers(tmp_path)
     fabric = make_fabric(torch.device("cpu"), writers)
-    _, log = trained(recipe(validations=3), fabric=fabric, validation=split("validation", 2))
+    _, log = trained(recipe(validations=3), fabric=fabric, validation=Validation(split("validation", 2), OPERATOR))
     writers[0].finalize("success")
     (folder,) = (file.parent for file in tmp_path.rglob("events.*"))
     events = EventAccumulator(str(folder)).Reload()
