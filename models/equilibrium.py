@@ -51,9 +51,10 @@ class EquilibriumModel(ReconstructionModel):
     def jacobian_penalty(
         self, y: Tensor, operator: ForwardOperator, result: Reconstruction, generator: torch.Generator
     ) -> Tensor:
-        """Estimate |J|_F^2 / N of the map of one random stage, to be added to the loss.
+        """Estimate |J|_F^2 / N of the map of one random stage, at the batch's first sample, to be added to the loss.
 
-        A small Jacobian makes both solves short. Gradients reach the weights, not the images before the stage.
+        A small Jacobian makes both solves short. Gradients reach the weights, not the images before the stage. The
+        map is differentiated twice, and of one sample that costs the same memory whatever the batch.
 
         Args:
             y: measurements, (B, *operator.data_shape).
@@ -67,5 +68,6 @@ class EquilibriumModel(ReconstructionModel):
         Source: Bai, Koltun and Kolter 2021.
         """
         index = int(torch.randint(len(result.stages), (), generator=generator))
-        problem, inputs = self._stage(index, y, operator, result)
-        return jacobian_penalty(problem, inputs, result.stages[index].detach(), generator)
+        first = Reconstruction(result.image[:1], tuple(image[:1] for image in result.stages))
+        problem, inputs = self._stage(index, y[:1], operator, first)
+        return jacobian_penalty(problem, inputs, first.stages[index].detach(), generator)

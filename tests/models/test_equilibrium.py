@@ -152,6 +152,23 @@ def test_the_jacobian_penalty_lowers_the_jacobian(name, operator):
     assert penalties[-1] < penalties[0]
 
 
+def penalty_and_values_kept(model, y, operator):
+    result, kept = model(y, operator), []
+    with torch.autograd.graph.saved_tensors_hooks(lambda tensor: kept.append(tensor.numel()) or tensor, lambda t: t):
+        penalty = model.jacobian_penalty(y, operator, result, torch.Generator().manual_seed(0))
+    return penalty, sum(kept)
+
+
+def test_the_jacobian_penalty_looks_at_one_sample_whatever_the_batch(name, operator):
+    model = make(name, noise=0.05).eval()
+    y = operator(images(5))
+    (one, kept_for_one), (five, kept_for_five) = (
+        penalty_and_values_kept(model, y[:count], operator) for count in (1, 5)
+    )
+    torch.testing.assert_close(one, five, rtol=1e-3, atol=0.0)
+    assert kept_for_one == kept_for_five > 0
+
+
 def test_the_jacobian_penalty_draws_its_stage(operator):
     model = make("luser-dw", noise=0.05).train()
     y = operator(images(1))

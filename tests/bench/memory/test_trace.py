@@ -9,7 +9,9 @@ from torch import nn
 from bench.memory.calibration import DOCUMENTED
 from bench.memory.replay import replay
 from bench.memory.trace import ShapeOperator, TraceError, trace_training
+from bench.training.step import Objective
 from models import MODELS, POLICIES, Reconstruction, ReconstructionModel
+from models.implicit import jacobian_penalty
 
 SHAPE = (3, 24, 20)
 OPERATOR = ShapeOperator(SHAPE, SHAPE, torch.float32)
@@ -77,6 +79,27 @@ def test_recompute_keeps_a_fifth_at_most():
     traces = [trace_training(MODELS["luser-sw"], large, policy) for policy in POLICIES]
     peaks = [replay(trace, 8, DOCUMENTED.low).peak_allocated for trace in traces]
     assert peaks[1] < peaks[0] / 5
+
+
+def penalised_step(model, optimizer, operator, y, truth, loss, precision):
+    def penalty(result):
+        first = Reconstruction(result.image[:1], tuple(image[:1] for image in result.stages))
+        return jacobian_penalty(*model._stage(1, y[:1], operator, first), first.image.detach(), None)
+
+    Objective(model, loss, precision)(y, operator, truth, penalty).backward()
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_what_the_jacobian_penalty_takes_does_not_grow_with_the_batch(policy, monkeypatch):
+    plain = trace_training(two_stages("luser-dw"), OPERATOR, policy)
+    monkeypatch.setattr("bench.memory.trace.training_step", penalised_step)
+    penalised = trace_training(two_stages("luser-dw"), OPERATOR, policy)
+    assert len(penalised.requests) > len(plain.requests)
+    small, large = (max(requested(penalised, batch)) - max(requested(plain, batch)) for batch in (8, 32))
+    growth = (max(requested(plain, 32)) - max(requested(plain, 8))) / 24
+    assert large <= small < 2 * growth  # less than two images more, at any batch
 
 
 def test_complex_measurements_are_traced():
