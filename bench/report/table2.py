@@ -3,8 +3,10 @@
 import csv
 import io
 from collections.abc import Callable, Sequence
+from statistics import mode
 
 from bench.paper import Metric, Paper
+from bench.record import AccuracySpec
 from bench.report.bootstrap import Estimate
 from bench.report.choice import AccuracyEntry
 from bench.report.layout import PLUS_MINUS, Cell, Row, Table, answer, embolden_best, listing, shape_text
@@ -18,11 +20,11 @@ METRICS: tuple[tuple[Metric, str, Callable[[float], str]], ...] = (
 LOSS_TITLES = {"final": "Final loss", "aux": "Aux loss"}
 CSV_FIELDS = (
     *("task", "model", "loss", "metric", "paper", "mean", "low95", "high95", "spread", "start", "images", "groups"),
-    *("seeds", "status", "scale", "data", "policy", "precision", "train_images", "steps", "batch", "image_height"),
-    *("image_width", "device", "torch", "commit", "dirty"),
+    *("seeds", "status", "scale", "data", "policy", "precision", "train_images", "pretrain_steps", "steps", "batch"),
+    *("window", "image_height", "image_width", "device", "torch", "commit", "dirty"),
 )
 SPEC_FIELDS = ("scale", "data", "policy", "precision", "train_images")
-RECIPE_FIELDS = ("steps", "batch")
+RECIPE_FIELDS = ("pretrain_steps", "steps", "batch", "window")
 
 
 def accuracy_table(study: Study, paper: Paper, name: str) -> Table:
@@ -60,11 +62,11 @@ def conditions(study: Study, paper: Paper) -> list[str]:
     for task in study.tasks(paper):
         entries = [entry for key, cell in study.cells.items() if key[0] == task for entry in cell]
         if entries:
-            alike.setdefault(_condition(entries), []).append(paper.task_title(task))
+            alike.setdefault(_condition(entries, paper), []).append(paper.task_title(task))
     return [f"{listing(titles)}: {condition}." for condition, titles in alike.items()]
 
 
-def _condition(entries: Sequence[AccuracyEntry]) -> str:
+def _condition(entries: Sequence[AccuracyEntry], paper: Paper) -> str:
     specs = [entry.spec for entry in entries]
     seeds = sorted({spec.seed for spec in specs})
     graded = len({(item.group, item.name) for item in scores_of(entries)})
@@ -73,12 +75,26 @@ def _condition(entries: Sequence[AccuracyEntry]) -> str:
         (
             "generated images" if source == "generated" else f"images of {source!r}",
             f"{shape_text(specs[0].image_shape)} pixels",
-            f"{listing(f'{s.recipe.steps:,}' for s in specs)} steps of batch {listing(s.recipe.batch for s in specs)}",
+            _training(specs, paper),
             f"at most {listing(f'{spec.train_images:,}' for spec in specs)} training images",
             f"{graded:,} test images",
             f"mean over seeds {listing(seeds)}" if len(seeds) > 1 else f"seed {seeds[0]}",
         )
     )
+
+
+def _training(specs: Sequence[AccuracySpec], paper: Paper) -> str:
+    """Say how long was trained; what is usual first, then the models that differ."""
+    steps = {paper.model_title(spec.model): spec.recipe.steps for spec in specs}
+    usual = mode(steps.values())
+    others = [f"{title} {count:,}" for title, count in steps.items() if count != usual]
+    text = (
+        f"{usual:,} steps{f' ({listing(others)})' if others else ''} of batch {listing(s.recipe.batch for s in specs)}"
+    )
+    windows = [shape_text(spec.recipe.view_shape(spec.image_shape)) for spec in specs if spec.recipe.window < 1]
+    before = [f"{spec.recipe.pretrain_steps:,}" for spec in specs if spec.recipe.pretrain_steps]
+    text += f" in windows of {listing(windows)}" if windows else ""
+    return text + (f" after {listing(before)} as denoisers" if before else "")
 
 
 def accuracy_csv(study: Study, paper: Paper) -> str:

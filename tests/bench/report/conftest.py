@@ -40,6 +40,7 @@ class Samples(CostSamples, RaceSamples):
         images=None,
         example=None,
         test_images=6,
+        recipe=None,
         **origin,
     ):
         spec = AccuracySpec(
@@ -50,7 +51,7 @@ class Samples(CostSamples, RaceSamples):
             scale=scale,
             data=data,
             policy="paper",
-            recipe=Recipe(steps=steps, batch=4, learning_rate=1e-3),
+            recipe=Recipe(**{"steps": steps, "batch": 4, "learning_rate": 1e-3} | (recipe or {})),
             train_images=64,
             test_images=test_images,
             seed=seed,

@@ -116,6 +116,16 @@ def test_table_2_says_what_it_was_measured_on(samples):
     assert f"CT: images of 'slices', {size}, {training}" in notes
 
 
+def test_table_2_says_which_models_trained_otherwise(samples):
+    recipe = {"pretrain_steps": 30, "augmentation": ("crop",), "window": 0.5}
+    for model in ("lu-dncnn", "luser-sw"):
+        samples.accuracy("ct", model, recipe=recipe)
+    samples.accuracy("ct", "deq4ip", steps=1000, recipe=recipe)
+    window = "16\N{MULTIPLICATION SIGN}16"
+    training = f"40 steps (DEQ4IP 1,000) of batch 4 in windows of {window} after 30 as denoisers, at most 64"
+    assert training in " ".join(table2(samples).notes)
+
+
 def test_csv_has_every_cell_with_its_interval(samples):
     samples.accuracy("ct", "luser-dw", psnr=31.0)
     study = studies(load_records(samples.store).accuracy)[0]
