@@ -215,7 +215,7 @@ def _become_denoiser(
         reporter.detail(f"denoiser, step {step + 1}/{spec.recipe.pretrain_steps}, loss {loss:.5f}")
 
     if not checkpoint.exists():
-        pretrain(model, images, spec.recipe.view_shape(spec.image_shape), spec.recipe, spec.seed, tell)
+        pretrain(model, images, spec.image_shape, spec.recipe, spec.seed, tell)
     model.end_pretraining()
 
 
