@@ -33,9 +33,7 @@ class Recipe(Frozen):
     clip_norm: float = Field(default=1.0, gt=0, description="largest norm of a gradient")
     ema_decay: float = Field(default=0.0, ge=0, lt=1, description="of the weights' moving average; 0 for none")
     augmentation: tuple[Augmentation, ...] = Field(default=(), description="of the training images, in this order")
-    window: float = Field(
-        default=1.0, gt=0, le=1, description="side of what 'crop' cuts out, as a share of the image's"
-    )
+    window: float = Field(default=1.0, gt=0, le=1, description="side of what a step sees, as a share of the image's")
     validations: int = Field(default=0, ge=0, description="how often, evenly spread; the best weights are kept")
     validation_images: int = Field(default=0, ge=0, description="of the validation split")
     jacobian_weight: float = Field(default=0.0, ge=0, description="of the penalty on maps with fixed points")
@@ -75,8 +73,8 @@ def recipe_for(task: str, scale: str, model: str, **changes: Any) -> Recipe:
         changes: fields that a command's options replace.
 
     Returns:
-        ``[common]``, then ``[tasks.<task>]``, ``[scales.<scale>]``, ``[models.<model>]``,
-        ``[scales.<scale>.<task or model>]`` and the changes.
+        ``[common]``, then ``[tasks.<task>]``, ``[scales.<scale>]``, ``[scales.<scale>.<task>]``, ``[models.<model>]``,
+        ``[scales.<scale>.<model>]`` and the changes.
     """
     file = _layers()
     of_scale = dict(file["scales"].get(scale, {}))
@@ -85,8 +83,8 @@ def recipe_for(task: str, scale: str, model: str, **changes: Any) -> Recipe:
         file["common"],
         file["tasks"].get(task, {}),
         of_scale,
-        file["models"].get(model, {}),
         at_scale.get(task, {}),
+        file["models"].get(model, {}),
         at_scale.get(model, {}),
         changes,
     )
