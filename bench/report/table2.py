@@ -84,17 +84,21 @@ def _condition(entries: Sequence[AccuracyEntry], paper: Paper) -> str:
 
 
 def _training(specs: Sequence[AccuracySpec], paper: Paper) -> str:
-    """Say how long was trained; what is usual first, then the models that differ."""
-    steps = {paper.model_title(spec.model): spec.recipe.steps for spec in specs}
-    usual = mode(steps.values())
-    others = [f"{title} {count:,}" for title, count in steps.items() if count != usual]
-    text = (
-        f"{usual:,} steps{f' ({listing(others)})' if others else ''} of batch {listing(s.recipe.batch for s in specs)}"
-    )
+    """Say how long was trained, on what."""
+    text = f"{_by_model(specs, paper, 'steps')} steps of batch {listing(spec.recipe.batch for spec in specs)}"
     windows = [shape_text(spec.recipe.view_shape(spec.image_shape)) for spec in specs if spec.recipe.window < 1]
-    before = [f"{spec.recipe.pretrain_steps:,}" for spec in specs if spec.recipe.pretrain_steps]
     text += f" in windows of {listing(windows)}" if windows else ""
-    return text + (f" after {listing(before)} as denoisers" if before else "")
+    if any(spec.recipe.pretrain_steps for spec in specs):
+        text += f" after {_by_model(specs, paper, 'pretrain_steps')} as denoisers"
+    return text
+
+
+def _by_model(specs: Sequence[AccuracySpec], paper: Paper, field: str) -> str:
+    """Return a number of the recipe, the usual one first, then the models that differ."""
+    counts = {paper.model_title(spec.model): int(getattr(spec.recipe, field)) for spec in specs}
+    usual = mode(counts.values())
+    others = [f"{title} {count:,}" for title, count in counts.items() if count != usual]
+    return f"{usual:,} ({listing(others)})" if others else f"{usual:,}"
 
 
 def accuracy_csv(study: Study, paper: Paper) -> str:
