@@ -27,9 +27,6 @@ class Denoiser(Protocol):
     def denoise(self, noisy: Tensor) -> Tensor:
         """Return the denoised images, shaped like ``noisy``, (B, C, H, W)."""
 
-    def end_pretraining(self) -> None:
-        """Turn the trained network into what training begins with."""
-
 
 def pretrain(
     model: ReconstructionModel,
@@ -41,7 +38,7 @@ def pretrain(
 ) -> None:
     """Train a model's denoiser in place; the step size, which it does not use, stays as it is.
 
-    Call ``end_pretraining`` afterwards.
+    Call the model's ``end_pretraining`` afterwards.
 
     Args:
         model: a ``Denoiser``.
