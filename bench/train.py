@@ -29,7 +29,7 @@ from bench.training.processes import make_fabric
 from bench.training.step import Objective, Penalty, StepReport, clip_gradients, optimizer_of
 from bench.training.validation import Validation, validate
 from bench.values import ValidationPoint
-from models import EquilibriumModel, ReconstructionModel
+from models import EquilibriumModel, Reconstruction, ReconstructionModel
 from operators import ForwardOperator
 
 CHECKPOINT_S = 30.0
@@ -176,7 +176,12 @@ class _Trainer:
         if not weight or not isinstance(model, EquilibriumModel):
             return None
         numbers = self._random("penalty")
-        return lambda result: weight * model.jacobian_penalty(y, self.run.operator, result, numbers)
+
+        def penalty(result: Reconstruction) -> Tensor:
+            stage = int(torch.randint(len(result.stages), (), generator=numbers))
+            return weight * model.jacobian_penalty(y, self.run.operator, result, stage=stage, generator=numbers)
+
+        return penalty
 
     def _random(self, purpose: Purpose) -> torch.Generator:
         return random_numbers(self.run.seed, self.log.step, purpose, self.fabric.global_rank)

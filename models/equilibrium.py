@@ -49,9 +49,15 @@ class EquilibriumModel(ReconstructionModel):
         """Return a stage of a finished reconstruction, its image inputs without a graph."""
 
     def jacobian_penalty(
-        self, y: Tensor, operator: ForwardOperator, result: Reconstruction, generator: torch.Generator
+        self,
+        y: Tensor,
+        operator: ForwardOperator,
+        result: Reconstruction,
+        *,
+        stage: int,
+        generator: torch.Generator | None = None,
     ) -> Tensor:
-        """Estimate |J|_F^2 / N of the map of one random stage, at the batch's first sample, to be added to the loss.
+        """Estimate |J|_F^2 / N of the map of one stage, at the batch's first sample, to be added to the loss.
 
         A small Jacobian makes both solves short. Gradients reach the weights, not the images before the stage. The
         map is differentiated twice, and of one sample that costs the same memory whatever the batch.
@@ -60,14 +66,14 @@ class EquilibriumModel(ReconstructionModel):
             y: measurements, (B, *operator.data_shape).
             operator: A.
             result: what the model made of ``y``.
-            generator: of the stage and the probe, on the CPU.
+            stage: number of the stage, from 0; training draws one for each step.
+            generator: of the probe, on the CPU; None takes PyTorch's own.
 
         Returns:
             A scalar with a graph.
 
         Source: Bai, Koltun and Kolter 2021.
         """
-        index = int(torch.randint(len(result.stages), (), generator=generator))
         first = Reconstruction(result.image[:1], tuple(image[:1] for image in result.stages))
-        problem, inputs = self._stage(index, y[:1], operator, first)
-        return jacobian_penalty(problem, inputs, first.stages[index].detach(), generator)
+        problem, inputs = self._stage(stage, y[:1], operator, first)
+        return jacobian_penalty(problem, inputs, first.stages[stage].detach(), generator)

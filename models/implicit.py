@@ -76,7 +76,7 @@ def implicit_fixed_point(
 
 
 def jacobian_penalty(
-    problem: FixedPointProblem, inputs: tuple[Tensor, ...], output: Tensor, generator: torch.Generator
+    problem: FixedPointProblem, inputs: tuple[Tensor, ...], output: Tensor, generator: torch.Generator | None = None
 ) -> Tensor:
     """Estimate |J|_F^2 / N of the map at its fixed point, differentiable with respect to ``inputs``.
 
@@ -84,7 +84,7 @@ def jacobian_penalty(
         problem: the map.
         inputs: as for ``implicit_fixed_point``.
         output: what it returned, (B, ...); taken as constant.
-        generator: of the one Gaussian probe e in |J^T e|^2, on the CPU.
+        generator: of the one Gaussian probe e in |J^T e|^2, on the CPU; None takes PyTorch's own.
 
     Returns:
         A scalar: the mean over samples and their N entries.

@@ -14,7 +14,7 @@ import torch
 from bench.train import fit
 from bench.training.checkpoint import CheckpointError, read_checkpoint
 from bench.training.validation import Validation, validate
-from models import MODELS
+from models import MODELS, EquilibriumModel
 from tests.bench.brightness import Brightness
 from tests.bench.small_runs import OPERATOR, SHAPE, TASK, flat, luser, recipe, run_of, split, trained
 
@@ -88,6 +88,19 @@ def test_the_jacobian_penalty_changes_the_training_of_models_with_fixed_points_o
     assert all(math.isfinite(loss) for loss in log.losses)
     gains = [trained(recipe(jacobian_weight=weight), Brightness())[0].gain.item() for weight in (0.0, 1e3)]
     assert gains[0] == gains[1]
+
+
+def test_the_jacobian_penalty_draws_a_stage_for_every_step(monkeypatch):
+    drawn = []
+
+    def penalty(self, y, operator, result, *, stage, generator):
+        drawn.append(stage)
+        return result.image.sum() * 0.0
+
+    monkeypatch.setattr(EquilibriumModel, "jacobian_penalty", penalty)
+    trained(recipe(steps=30, batch=1, jacobian_weight=1.0), MODELS["luser-dw"](channels=3, num_stages=3))
+    assert len(drawn) == 30
+    assert set(drawn) == {0, 1, 2}
 
 
 def test_the_best_weights_by_validation_are_kept():

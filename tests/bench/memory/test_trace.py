@@ -11,7 +11,6 @@ from bench.memory.replay import replay
 from bench.memory.trace import ShapeOperator, TraceError, trace_training
 from bench.training.step import Objective
 from models import MODELS, POLICIES, Reconstruction, ReconstructionModel
-from models.implicit import jacobian_penalty
 
 SHAPE = (3, 24, 20)
 OPERATOR = ShapeOperator(SHAPE, SHAPE, torch.float32)
@@ -82,11 +81,8 @@ def test_recompute_keeps_a_fifth_at_most():
 
 
 def penalised_step(model, optimizer, operator, y, truth, loss, precision):
-    def penalty(result):
-        first = Reconstruction(result.image[:1], tuple(image[:1] for image in result.stages))
-        return jacobian_penalty(*model._stage(1, y[:1], operator, first), first.image.detach(), None)
-
-    Objective(model, loss, precision)(y, operator, truth, penalty).backward()
+    objective = Objective(model, loss, precision)
+    objective(y, operator, truth, lambda result: model.jacobian_penalty(y, operator, result, stage=1)).backward()
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
 
