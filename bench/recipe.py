@@ -27,6 +27,7 @@ class Recipe(Frozen):
     batch: int = Field(ge=1, description="images a step, over all processes")
     optimizer: Literal["adam", "adamw"] = "adam"
     learning_rate: float = Field(gt=0, description="the highest")
+    step_size_rate: float = Field(default=1.0, gt=0, description="of the models' step size, in learning rates")
     weight_decay: float = Field(default=0.0, ge=0, description="of adamw")
     warmup: float = Field(default=0.0, ge=0, le=1, description="share of the run in which the rate rises linearly")
     final_rate: float = Field(default=0.0, ge=0, le=1, description="share of the highest rate where the cosine ends")

@@ -26,7 +26,7 @@ from bench.training.checkpoint import (
 )
 from bench.training.log import TrainingLog, falls_due
 from bench.training.processes import make_fabric
-from bench.training.step import Objective, Penalty, StepReport, clip_gradients, optimizer_of
+from bench.training.step import Objective, Penalty, StepReport, clip_gradients, optimizer_of, set_rate
 from bench.training.validation import Validation, validate
 from bench.values import ValidationPoint
 from models import EquilibriumModel, Reconstruction, ReconstructionModel
@@ -101,7 +101,7 @@ class _Trainer:
         self.run, self.recipe = run, run.recipe
         self.fabric = run.fabric or make_fabric(run.operator.device)
         self.inner = Objective(run.model, run.loss, run.precision)
-        optimizer = optimizer_of(run.recipe, self.inner)
+        optimizer = optimizer_of(run.recipe, run.model)
         self.objective, self.optimizer = self.fabric.setup(self.inner, optimizer)
         self.average = weight_average(run.model, run.recipe.ema_decay) if run.recipe.ema_decay else None
         self.best: dict[str, Tensor] = {}
@@ -148,8 +148,7 @@ class _Trainer:
         started = time.monotonic()
         images = read()
         waited = time.monotonic() - started
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.recipe.rate_at(done)
+        set_rate(self.optimizer, self.recipe, done)
         report = self._gradients(images)
         if not report.finite:
             self.optimizer.zero_grad(set_to_none=True)  # without gradients nothing moves
