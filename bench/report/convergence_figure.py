@@ -1,5 +1,6 @@
 """How fast the networks converge: training loss and validation PSNR, against step and against training time."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,7 +19,8 @@ from bench.report.style import colors, logarithmic, quiet_axis
 CAPTION = (
     "Training with the final loss, one line a model and seed: the loss (running mean over a twentieth of the training) "
     "and the PSNR of validation images, against optimiser steps and against training time, which validation does not "
-    "count towards. Hollow dot: whose weights were graded. The paper says that LUSER converges in fewer steps than "
+    "count towards. Hollow dot: whose weights were graded; the axes hold every run up to there, and what diverges "
+    "afterwards leaves them. The paper says that LUSER converges in fewer steps than "
     "LU-DnCNN and in about the same time (Sec. 4.2). The runs of Table 2."
 )
 
@@ -74,6 +76,11 @@ class Course:
         """Return when steps were done."""
         return steps.astype(float) if clock == "step" else self.minutes[steps]
 
+    def graded(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return ``loss`` and ``psnr_db`` up to the weights that were graded."""
+        last = len(self.points) - 1 if self.chosen is None else self.chosen
+        return self.loss[: self.points[last]], self.psnr_db[: last + 1]
+
 
 def convergence_figure(study: Study, paper: Paper) -> Figure | None:
     """Draw a row a task, loss left and validation PSNR right; None where no run was validated.
@@ -96,10 +103,12 @@ def convergence_figure(study: Study, paper: Paper) -> Figure | None:
                 _draw(axis, course, quantity, clock, shades[course.model])
             _tidy(axis, quantity, clock, last=number == len(rows))
         line[0].set_title(paper.task_title(task), loc="left")
-        for first, second in ((line[0], line[1]), (line[2], line[3])):
-            second.set_ylim(first.get_ylim())
-            second.tick_params(labelleft=False)
-            second.set_ylabel("")
+        graded = [course.graded() for course in found]
+        _limit(line[:2], [loss for loss, _ in graded])
+        _limit(line[2:], [psnr_db for _, psnr_db in graded])
+        for axis in line[1::2]:
+            axis.tick_params(labelleft=False)
+            axis.set_ylabel("")
     shown = [model for model in models if any(course.model == model for found in rows.values() for course in found)]
     handles = [Line2D([], [], color=shades[model], lw=2, label=paper.model_title(model)) for model in shown]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
@@ -125,6 +134,14 @@ def _draw(axis: Axes, course: Course, quantity: str, clock: Clock, color: str) -
     axis.plot(x, course.psnr_db, color=color, lw=1.3, marker=".", ms=3.5)
     if course.chosen is not None:
         axis.plot(x[course.chosen], course.psnr_db[course.chosen], marker="o", ms=5.5, mfc="white", mec=color, mew=1.3)
+
+
+def _limit(axes: Iterable[Axes], held: list[NDArray[np.float64]]) -> None:
+    """Give axes the range of some values rather than of all that is drawn, with the usual margins."""
+    values = np.concatenate(held)
+    for axis in axes:
+        axis.dataLim.intervaly = np.nanmin(values), np.nanmax(values)
+        axis.autoscale_view(scalex=False)
 
 
 def _tidy(axis: Axes, quantity: str, clock: Clock, *, last: bool) -> None:

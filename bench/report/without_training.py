@@ -15,8 +15,8 @@ TUNED = {
 
 BELOW = "below TV by"
 EXPLAINED = (
-    "Below TV: mean difference in dB (its 95 % interval; how validation changed in the last quarter of the training, "
-    "which was too short where it still rose)."
+    "Below TV: mean difference in dB (its 95 % interval; how far the best validation rose in the last quarter of the "
+    "training, which was too short where it did, and past its best where it did not)."
 )
 
 
@@ -83,11 +83,12 @@ def _bracket(gain: Difference, rise_db: float | None) -> str:
 
 
 def _late_rise_db(cell: Sequence[AccuracyEntry]) -> float | None:
-    """Return by how much validation still rose in the last quarter of the training: whether it was too short."""
+    """Return by how much the best validation rose in the last quarter of the training: whether it was too short."""
     rises = []
     for entry in cell:
         trace = entry.values.validation_trace if entry.values else ()
-        late = [point.psnr_db for point in trace if 4 * point.step >= 3 * trace[-1].step]
-        if len(late) > 1:
-            rises.append(late[-1] - late[0])
+        scores = [point.psnr_db for point in trace]
+        late = sum(4 * point.step >= 3 * trace[-1].step for point in trace)
+        if late > 1:
+            rises.append(max(scores) - max(scores[: 1 - late]))
     return sum(rises) / len(rises) if rises else None
