@@ -20,7 +20,14 @@ from tests.bench.small_runs import OPERATOR, SHAPE, TASK, flat, luser, recipe, r
 
 ROOT = Path(__file__).parents[2]
 
-FULL = {"optimizer": "adamw", "weight_decay": 1e-4, "warmup": 0.2, "ema_decay": 0.9, "augmentation": ("flip",)}
+FULL = {
+    "optimizer": "adamw",
+    "step_size_rate": 20.0,
+    "weight_decay": 1e-4,
+    "warmup": 0.2,
+    "ema_decay": 0.9,
+    "augmentation": ("flip",),
+}
 
 
 def test_the_same_seed_gives_the_same_weights_bit_for_bit():
