@@ -1,6 +1,7 @@
 """What Table 2's notes say of methods without training, and of the spread between seeds."""
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 from bench.paper import Paper
 from bench.report.bootstrap import Difference, difference
@@ -87,8 +88,8 @@ def _late_rise_db(cell: Sequence[AccuracyEntry]) -> float | None:
     rises = []
     for entry in cell:
         trace = entry.values.validation_trace if entry.values else ()
-        scores = [point.psnr_db for point in trace]
-        late = sum(4 * point.step >= 3 * trace[-1].step for point in trace)
-        if late > 1:
-            rises.append(max(scores) - max(scores[: 1 - late]))
+        best = accumulate((point.psnr_db for point in trace), max)
+        late = [score for point, score in zip(trace, best, strict=True) if 4 * point.step >= 3 * trace[-1].step]
+        if len(late) > 1:
+            rises.append(late[-1] - late[0])
     return sum(rises) / len(rises) if rises else None

@@ -178,14 +178,18 @@ def test_convergence_has_steps_and_minutes_of_the_final_loss(samples):
     assert figure.axes[2].lines[0].get_ydata().max() == pytest.approx(25.2)
 
 
+def change(entry, **values):
+    """Replace values of a frozen entry."""
+    object.__setattr__(entry, "values", entry.values.model_copy(update=values))
+
+
 def with_validations(entry, *psnr_db):
     points = (
         point.model_copy(update={"psnr_db": score})
         for point, score in zip(entry.values.validation_trace, psnr_db, strict=True)
     )
     chosen = entry.values.validation_trace[psnr_db.index(max(psnr_db))].step
-    values = entry.values.model_copy(update={"validation_trace": tuple(points), "chosen_step": chosen})
-    object.__setattr__(entry, "values", values)
+    change(entry, validation_trace=tuple(points), chosen_step=chosen)
 
 
 def test_a_training_that_is_best_early_was_not_too_short(samples):
@@ -201,8 +205,7 @@ def test_the_axes_of_convergence_hold_what_was_graded_not_what_diverged_later(sa
     study = headline(samples)
     entry = study.cells["ct", "luser-dw", "final"][0]
     with_validations(entry, 24, 25, 24.5, 4, 1, 2, 5, 20)
-    values = entry.values.model_copy(update={"loss_trace": (0.02,) * 10 + (1e6,) * 30})
-    object.__setattr__(entry, "values", values)
+    change(entry, loss_trace=(0.02,) * 10 + (1e6,) * 30)
     loss, _, psnr, _ = convergence_figure(study, PAPER).axes
     low, high = psnr.get_ylim()
     assert 23 < low < 24 < 25 < high < 26
@@ -213,5 +216,5 @@ def test_convergence_without_validation_is_left_out(samples):
     samples.accuracy("ct", "luser-dw")
     study = headline(samples)
     (entry,) = study.cells["ct", "luser-dw", "final"]
-    object.__setattr__(entry, "values", entry.values.model_copy(update={"validation_trace": ()}))
+    change(entry, validation_trace=())
     assert convergence_figure(study, PAPER) is None
