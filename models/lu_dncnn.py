@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from models.base import (
@@ -16,8 +16,6 @@ from models.base import (
 )
 from models.networks import DnCNN
 from operators import ForwardOperator, phase
-
-BATCH_NORM_MOMENTUM = 0.1
 
 
 class LuDnCNN(ReconstructionModel):
@@ -35,24 +33,24 @@ class LuDnCNN(ReconstructionModel):
         super().__init__(channels, policy)
         self.num_stages = num_stages
         # A near-identity start, as LUSER and DEQ4IP have by theirs, for a fair race.
-        self.network = DnCNN(channels, last_scale=0.01)
-        # K passes an optimiser step move the statistics as far as one pass of an ordinary network does.
-        for norm in _batch_norms(self.network):
-            norm.momentum = 1 - (1 - BATCH_NORM_MOMENTUM) ** (1 / num_stages)
+        self.network = DnCNN(channels, last_scale=0.01, stages=num_stages)
 
     def forward(self, y: Tensor, operator: ForwardOperator) -> Reconstruction:
         """Reconstruct a batch; see ``ReconstructionModel.forward``."""
 
-        def stage(x: Tensor) -> Tensor:
-            return self.denoise(gradient_step(x, y, operator, self.step_size))
+        def stage(x: Tensor, index: int) -> Tensor:
+            d = gradient_step(x, y, operator, self.step_size)
+            return d + self.network(d, index)
 
         x = starting_image(y, operator)
         images: list[Tensor] = []
-        for _ in range(self.num_stages):
+        for index in range(self.num_stages):
             if self.policy == "recompute" and self.training:
-                x = checkpoint(stage, x, use_reentrant=False, preserve_rng_state=False, context_fn=self._contexts)
+                x = checkpoint(
+                    stage, x, index, use_reentrant=False, preserve_rng_state=False, context_fn=self._contexts
+                )
             else:
-                x = stage(x)
+                x = stage(x, index)
             images.append(x)
         return Reconstruction(x, tuple(images))
 
@@ -60,24 +58,30 @@ class LuDnCNN(ReconstructionModel):
         """Apply the network alone, as a denoiser of images (B, C, H, W): what pre-training trains."""
         return noisy + self.network(noisy)
 
+    def end_pretraining(self) -> None:
+        """Let every stage begin with the statistics of the first, which the denoiser used."""
+        for norm in self.network.norms:
+            for statistics in (norm.running_mean, norm.running_var):
+                statistics.copy_(statistics[:1].expand_as(statistics))
+
+    def freeze_statistics(self) -> None:
+        """Normalise by the running statistics from now on, in training as in evaluation."""
+        for norm in self.network.norms:
+            norm.frozen = True
+
     def _contexts(self) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
         return nullcontext(), _rebuilding(self.network)
 
 
 @contextmanager
-def _rebuilding(network: nn.Module) -> Iterator[None]:
+def _rebuilding(network: DnCNN) -> Iterator[None]:
     """A stage is rebuilt in the backward pass: BatchNorm must not move its statistics a second time."""
-    norms = _batch_norms(network)
-    kept = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
-    for norm in norms:
-        norm.momentum, norm.num_batches_tracked = 0.0, None
+    kept = [norm.momentum for norm in network.norms]
+    for norm in network.norms:
+        norm.momentum = 0.0
     try:
         with phase("backward"):
             yield
     finally:
-        for norm, (momentum, tracked) in zip(norms, kept, strict=True):
-            norm.momentum, norm.num_batches_tracked = momentum, tracked
-
-
-def _batch_norms(network: nn.Module) -> list[nn.BatchNorm2d]:
-    return [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+        for norm, momentum in zip(network.norms, kept, strict=True):
+            norm.momentum = momentum

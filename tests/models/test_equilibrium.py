@@ -32,7 +32,7 @@ def contractive(name, **options):
         for block in getattr(model, "blocks", ()):
             block.mix[-3].weight.fill_(0.02)
         if name == "deq4ip":
-            model.network.last_norm.weight.fill_(0.02)
+            model.network.norms[-1].weight.fill_(0.02)
             model.step_size.fill_(0.9)
     return model
 
@@ -202,9 +202,9 @@ def test_after_pre_training_statistics_stay_while_the_weights_learn(operator):
 def test_a_denoiser_moves_its_statistics_in_training_only(operator):
     model = make("deq4ip")
     noisy = images(2)
-    before = model.network.last_norm.running_mean.clone()
+    before = model.network.norms[-1].running_mean.clone()
     model.eval().denoise(noisy)
-    assert torch.equal(model.network.last_norm.running_mean, before)
+    assert torch.equal(model.network.norms[-1].running_mean, before)
     model.train().denoise(noisy).sum().backward()
-    assert not torch.equal(model.network.last_norm.running_mean, before)
+    assert not torch.equal(model.network.norms[-1].running_mean, before)
     assert not model.network.training  # every solve sees running statistics
