@@ -1,12 +1,11 @@
 """What one measurement is: what was asked, what came out, and where it ran. Never imports torch."""
 
-import hashlib
-import json
 from enum import Enum
 from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, Field, model_validator
 
+from bench.identity import asked, digest
 from bench.recipe import Recipe
 from bench.values import Frozen, Values
 
@@ -165,7 +164,8 @@ class Provenance(Frozen):
     @property
     def env_id(self) -> str:
         """Hash of what decides speed and rounding: device, torch, platform, threads, flags."""
-        return _digest(self.model_dump(mode="json", include={"device", "torch", "platform", "threads", "options"}))
+        apart = {"created", "commit", "dirty", "python"}
+        return digest({name: value for name, value in asked(self).items() if name not in apart})
 
 
 Spec = Annotated[
@@ -201,10 +201,5 @@ class Measurement(Frozen):
 
 
 def cell_id(spec: BaseModel) -> str:
-    """Return the SHA-256 of the canonical JSON of what was asked, as 64 hexadecimal digits."""
-    return _digest(spec.model_dump(mode="json"))
-
-
-def _digest(content: dict[str, Any]) -> str:
-    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()
+    """Return the SHA-256 of the canonical JSON of what was asked, as 64 hexadecimal digits; see ``bench.identity``."""
+    return digest(asked(spec))
