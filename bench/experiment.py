@@ -12,7 +12,7 @@ from lightning_fabric import Fabric
 from bench.cli import resolve_model
 from bench.data import ImageSplit, Split, source_label
 from bench.environment import provenance
-from bench.evaluate import evaluate
+from bench.evaluate import NotFiniteError, QualityError, evaluate
 from bench.progress import Reporter
 from bench.recipe import Recipe, recipe_for
 from bench.record import AccuracySpec, Loss, Policy, Precision, Provenance, Spec, Status
@@ -136,9 +136,12 @@ def _cell(spec: AccuracySpec, training: Training, where: Provenance) -> Cell:
             return Outcome(Status.OK, None)
         task, shape = TASKS[spec.task], spec.image_shape
         test = training.load_split(spec, "test", shape, spec.test_images)
-        grades = evaluate(
-            model, task.operator_at(shape, training.fabric.device), task, test, training.examples.get(spec.task)
-        )
+        operator = task.operator_at(shape, training.fabric.device)
+        try:
+            grades = evaluate(model, operator, task, test, training.examples.get(spec.task))
+        except QualityError as error:
+            status = Status.DIVERGED if isinstance(error, NotFiniteError) else Status.FAILED
+            return Outcome(status, None, str(error))
         values = AccuracyValues(
             items=grades.items,
             loss_trace=tuple(log.losses),

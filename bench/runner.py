@@ -103,8 +103,11 @@ def run_cells(
 
 
 def all_answered(records: Sequence[Measurement]) -> bool:
-    """Whether every cell ended in an answer or in a finding, none in a crash."""
-    return all(record.status.finished for record in records)
+    """Whether every cell ended in an answer or in a finding: none in a crash, none in a network without a quality."""
+    return all(
+        record.status.finished and not (record.status is Status.DIVERGED and record.values is None)
+        for record in records
+    )
 
 
 def _measure(cell: Cell, reporter: Reporter) -> Outcome:

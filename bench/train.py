@@ -1,5 +1,6 @@
 """Trains a model: resumable at every step, on one device or on several."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -194,7 +195,7 @@ class _Trainer:
     def _validate(self) -> None:
         assert self.run.validation is not None
         psnr_db, ssim = validate(self._weights(), self.run.task, self.run.validation)
-        if psnr_db > self.log.best_psnr_db:
+        if self.log.best_psnr_db < psnr_db < math.inf:
             self.best = {name: tensor.detach().clone() for name, tensor in self._weights().state_dict().items()}
             self.log.chosen_step = self.log.step
         point = ValidationPoint(step=self.log.step, train_s=self.log.train_s, psnr_db=psnr_db, ssim=ssim)

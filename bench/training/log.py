@@ -1,5 +1,6 @@
 """The course of a training run, which a checkpoint takes along."""
 
+import math
 from collections.abc import Sequence
 from statistics import median
 
@@ -61,8 +62,9 @@ class TrainingLog(BaseModel):
 
     @property
     def best_psnr_db(self) -> float:
-        """Of the validations so far; minus infinity before the first."""
-        return max((point.psnr_db for point in self.validation_trace), default=float("-inf"))
+        """Of the validations so far; minus infinity before the first. A figure that is not finite is none."""
+        figures = (point.psnr_db for point in self.validation_trace)
+        return max(filter(math.isfinite, figures), default=-math.inf)
 
     def summary(self, done: float) -> str:
         """Say on one line how it goes, for a progress display.
