@@ -13,11 +13,13 @@ from bench.cli import resolve_model
 from bench.data import ImageSplit, Split, source_label
 from bench.environment import provenance
 from bench.evaluate import NotFiniteError, QualityError, evaluate
+from bench.own_code import code_of
 from bench.progress import Reporter
 from bench.recipe import Recipe, recipe_for
 from bench.record import AccuracySpec, Loss, Policy, Precision, Provenance, Spec, Status
 from bench.runner import Cell, Outcome
 from bench.scales import Scale
+from bench.sources import files_of
 from bench.store import ResultStore
 from bench.tasks import TASKS
 from bench.train import CHECKPOINT_S, Run, fit
@@ -112,20 +114,25 @@ def checkpoint_of(spec: Spec, where: Provenance, store: ResultStore) -> Path:
 
 
 def _spec(training: Training, task: str, model: str, loss: Loss, policy: Policy, seed: int) -> AccuracySpec:
-    scale = training.scale
+    scale, source, recipe = training.scale, training.sources.get(task), training.recipe(task, model)
+    validated = recipe.validation_images if recipe.validations else 0
+    used: dict[Split, int] = {"train": scale.train_images, "validation": validated, "test": scale.test_images}
     return AccuracySpec(
         task=task,
         model=model,
+        code=code_of(model),
         image_shape=scale.image_shape(task),
         loss=loss,
         scale=scale.name,
-        data=source_label(training.sources.get(task)),
+        data=source_label(source),
         policy=policy,
         precision=training.precision,
-        recipe=training.recipe(task, model),
+        recipe=recipe,
         train_images=scale.train_images,
         test_images=scale.test_images,
         seed=seed,
+        processes=training.fabric.world_size,
+        files=files_of(task, source, used),
     )
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, Field, model_validator
 
-from bench.identity import asked, digest
+from bench.identity import ADDED, asked, digest
 from bench.recipe import Recipe
 from bench.values import Frozen, Values
 
@@ -40,6 +40,9 @@ class _Spec(Frozen):
     task: str
     model: str
     image_shape: tuple[int, int] = Field(description="height and width in pixels")
+    code: str | None = Field(
+        default=None, description="digest of a user's own model, see bench.own_code", json_schema_extra=ADDED
+    )
     protocol: int = 2
 
     @property
@@ -62,6 +65,14 @@ class MemorySpec(_Spec):
     )
 
 
+class Files(Frozen):
+    """Digests of a data set's files, see bench.data.fingerprint; None for a split that the question does not use."""
+
+    train: str | None = None
+    validation: str | None = None
+    test: str | None = None
+
+
 class AccuracySpec(_Spec):
     """How well one model trained with one loss reconstructs held-out images."""
 
@@ -75,6 +86,12 @@ class AccuracySpec(_Spec):
     train_images: int
     test_images: int
     seed: int
+    processes: int = Field(
+        default=1,
+        description="that shared every batch: each draws its own noise and normalises its own images",
+        json_schema_extra=ADDED,
+    )
+    files: Files | None = Field(default=None, description="of real images; None: not known", json_schema_extra=ADDED)
     protocol: int = 4
 
 
@@ -88,6 +105,7 @@ class ReferenceSpec(Frozen):
     data: str = Field(description="as of AccuracySpec")
     validation_images: int = Field(description="on which the method's setting is tuned")
     test_images: int
+    files: Files | None = Field(default=None, description="as of AccuracySpec", json_schema_extra=ADDED)
     protocol: int = 1
 
     @property
