@@ -11,12 +11,12 @@ from lightning_fabric import Fabric
 
 from bench.cli import resolve_model
 from bench.data import ImageSplit, Split, source_label
-from bench.environment import provenance
+from bench.environment import bf16_on_amx, number_flags, provenance
 from bench.evaluate import NotFiniteError, QualityError, evaluate
 from bench.own_code import code_of
 from bench.progress import Reporter
 from bench.recipe import Recipe, recipe_for
-from bench.record import AccuracySpec, Loss, Policy, Precision, Provenance, Spec, Status
+from bench.record import AccuracySpec, Loss, Measurement, Policy, Precision, Provenance, Spec, Status
 from bench.runner import Cell, Outcome
 from bench.scales import Scale
 from bench.sources import files_of
@@ -162,6 +162,8 @@ def _cell(spec: AccuracySpec, training: Training, where: Provenance) -> Cell:
             train_s=log.train_s,
             data_s=log.data_s,
             step_s=log.median_step_s,
+            amx=bf16_on_amx(training.fabric.device) if spec.precision == "bf16" else None,
+            flags=number_flags(),
             weights=_store_weights(spec, training, where, model),
             example=training.store.add_example(spec, where, **grades.example),
         )
@@ -170,7 +172,13 @@ def _cell(spec: AccuracySpec, training: Training, where: Provenance) -> Cell:
             return Outcome(Status.DIVERGED, values, message)
         return Outcome(Status.OK, values, summary=_gain(values))
 
-    return Cell(spec, where, measure, f"{spec.loss} loss, seed {spec.seed}")
+    def lacks(stored: Measurement) -> str:
+        kept = stored.values.weights if isinstance(stored.values, AccuracyValues) else None
+        if not training.keep_weights or (kept is not None and (training.store.root / kept).is_file()):
+            return ""
+        return "but without weights: --force trains it again and keeps them"
+
+    return Cell(spec, where, measure, f"{spec.loss} loss, seed {spec.seed}", lacks)
 
 
 def _store_weights(spec: AccuracySpec, training: Training, where: Provenance, model: ReconstructionModel) -> str | None:
