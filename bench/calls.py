@@ -18,6 +18,7 @@ from bench.cli import (
     selection_options,
 )
 from bench.environment import pick_device, provenance
+from bench.own_code import code_of
 from bench.progress import Reporter
 from bench.recipe import Recipe
 from bench.record import CallsSpec, Measurement, Policy, Provenance, Status
@@ -85,6 +86,7 @@ def call_cells(
                 task=task,
                 model=model,
                 image_shape=COUNTED_SHAPE,
+                code=code_of(model),
                 policy=policy,
                 batch=1,
                 training_steps=TRAINING_STEPS,

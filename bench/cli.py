@@ -18,7 +18,7 @@ EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 
 EXIT_CODES = (
-    "Exit codes: 0 every cell has an answer; 1 a cell failed (its record says why); "
+    "Exit codes: 0 every cell has an answer; 1 a cell failed or has no finite quality (its record says why); "
     "2 bad input; 130 interrupted, everything finished so far is stored."
 )
 

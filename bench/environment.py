@@ -1,8 +1,11 @@
 """Where a measurement runs: the device asked for, and the provenance that goes into its record."""
 
+import os
 import platform
+import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,11 @@ from bench.record import Provenance
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULT_FOLDERS = ("results", "reports")
+FLAGS = (
+    *("MALLOC_", "LD_PRELOAD", "OMP_", "GOMP_", "KMP_", "MKL_", "ONEDNN_", "DNNL_", "ATEN_"),
+    *("PYTORCH_", "TORCH_ALLOW_", "NVIDIA_TF32_", "CUBLAS_", "CUDNN_"),
+)
+"""How the names of environment variables begin that can move a number or a speed."""
 
 
 def pick_device(name: str) -> torch.device:
@@ -60,16 +68,47 @@ def provenance(device: torch.device | None, **options: Any) -> Provenance:
     )
 
 
+def number_flags(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the environment variables that can move a number or a speed, sorted by name.
+
+    Args:
+        environment: name -> value. Of a list of files, such as ``LD_PRELOAD``, the names are kept and no folder.
+    """
+    found = {name: value for name, value in sorted(environment.items()) if name.startswith(FLAGS)}
+    return {name: re.sub(r"[^\s:;,=]*/", "", value) for name, value in found.items()}
+
+
+def bf16_on_amx(device: torch.device) -> bool | None:
+    """Tell whether bfloat16 convolutions run on the processor's AMX units, from its and oneDNN's settings.
+
+    Args:
+        device: where they run; never on AMX on a GPU.
+
+    Returns:
+        None where the processor does not say what it has.
+    """
+    if device.type != "cpu":
+        return False
+    words = next((line for line in _processor_lines() if line.startswith("flags")), "").split()
+    if not words:
+        return None
+    limit = os.environ.get("ONEDNN_MAX_CPU_ISA", os.environ.get("DNNL_MAX_CPU_ISA", "ALL")).upper()
+    return "amx_bf16" in words and (limit in ("ALL", "DEFAULT") or "AMX" in limit)
+
+
 def device_name(device: torch.device) -> str:
     """Return the GPU's or the processor's name as its maker gives it."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
+    for line in _processor_lines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
+
+
+def _processor_lines() -> list[str]:
+    info = Path("/proc/cpuinfo")
+    return info.read_text().splitlines() if info.exists() else []
 
 
 def _git_state() -> tuple[str | None, bool]:

@@ -1,5 +1,6 @@
 """Grades reconstructions of held-out images: the same images and the same noise for whatever reconstructs them."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -21,6 +22,14 @@ NOISE_SEED = 2_000_003
 """Held-out measurements have the same noise for every model, loss and seed."""
 
 MAIN_METRICS = ("psnr_db", "ssim")
+
+
+class QualityError(ValueError):
+    """An image without a quality that means anything; the message is one line that names it."""
+
+
+class NotFiniteError(QualityError):
+    """A reconstruction that holds values which are not finite numbers."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +69,7 @@ def evaluate(
         example: pattern of the name of the image to show, as in ``find_example``.
 
     Raises:
+        QualityError: if an image has no finite quality.
         ValueError: if no image's name fits the pattern.
     """
     shown_at = find_example(images, example)
@@ -75,7 +85,7 @@ def evaluate(
         shown = Shown(task, starting_image(y, operator), result.image, truth)
         if len(items) == shown_at:
             arrays = shown.arrays()
-        items.append(shown.score(labelled))
+        items.append(shown.grade(labelled))
         steps.append(_solver_steps(result))
         warm_steps.append(_warm_solver_steps(model, y, operator))
         residuals.append([solve.forward.mean_residual for solve in result.solves])
@@ -125,6 +135,9 @@ def find_example(images: ImageSplit[Any], pattern: str | None) -> int:
 class Shown:
     """One image as its task displays it, (1 or 3, H, W) in [0, 1] on the CPU.
 
+    Attributes:
+        finite: whether the reconstruction is, before it is displayed: clipping would make infinity white.
+
     Args:
         task: displays and grades.
         start: x_0, (1, C, H, W).
@@ -134,6 +147,7 @@ class Shown:
 
     def __init__(self, task: Task, start: Tensor, reconstruction: Tensor, truth: Tensor) -> None:
         self.task = task
+        self.finite = bool(torch.isfinite(reconstruction).all())
         self.start, self.reconstruction, self.truth = (
             task.display(batch[0].float().cpu()) for batch in (start, reconstruction, truth)
         )
@@ -142,9 +156,28 @@ class Shown:
         """Return Figure 2's arrays, as ``ResultStore.add_example`` wants them."""
         return {"start": self.start.numpy(), "reconstruction": self.reconstruction.numpy(), "truth": self.truth.numpy()}
 
+    def grade(self, labelled: LabelledImage) -> ImageScore:
+        """Grade the start and the reconstruction by every convention of the task.
+
+        Raises:
+            NotFiniteError: if the reconstruction is not finite everywhere.
+            QualityError: if a figure is not finite, as that of a start that equals the truth.
+        """
+        score = self.score(labelled)
+        if not self.finite:
+            raise NotFiniteError(f"image {score.name}: its reconstruction holds values that are not finite numbers")
+        figures = score.model_dump(include={"start_psnr_db", "start_ssim", *MAIN_METRICS}) | score.more
+        for name, figure in figures.items():
+            if not math.isfinite(figure):
+                raise QualityError(f"image {score.name}: {name} is {figure}, which no mean can hold")
+        return score
+
     def score(self, labelled: LabelledImage) -> ImageScore:
-        """Grade the start and the reconstruction by every convention of the task."""
-        scores = {name: metric(self.reconstruction, self.truth) for name, metric in self.task.metrics.items()}
+        """Say what ``grade`` does where something is not finite, too: the reconstruction's figures may be nan."""
+        scores = {
+            name: metric(self.reconstruction, self.truth) if self.finite else math.nan
+            for name, metric in self.task.metrics.items()
+        }
         start = {name: self.task.metrics[name](self.start, self.truth) for name in MAIN_METRICS}
         return ImageScore(
             name=labelled.name,

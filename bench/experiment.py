@@ -11,13 +11,15 @@ from lightning_fabric import Fabric
 
 from bench.cli import resolve_model
 from bench.data import ImageSplit, Split, source_label
-from bench.environment import provenance
-from bench.evaluate import evaluate
+from bench.environment import bf16_on_amx, number_flags, provenance
+from bench.evaluate import NotFiniteError, QualityError, evaluate
+from bench.own_code import code_of
 from bench.progress import Reporter
 from bench.recipe import Recipe, recipe_for
-from bench.record import AccuracySpec, Loss, Policy, Precision, Provenance, Spec, Status
+from bench.record import AccuracySpec, Loss, Measurement, Policy, Precision, Provenance, Spec, Status
 from bench.runner import Cell, Outcome
 from bench.scales import Scale
+from bench.sources import files_of
 from bench.store import ResultStore
 from bench.tasks import TASKS
 from bench.train import CHECKPOINT_S, Run, fit
@@ -112,20 +114,25 @@ def checkpoint_of(spec: Spec, where: Provenance, store: ResultStore) -> Path:
 
 
 def _spec(training: Training, task: str, model: str, loss: Loss, policy: Policy, seed: int) -> AccuracySpec:
-    scale = training.scale
+    scale, source, recipe = training.scale, training.sources.get(task), training.recipe(task, model)
+    validated = recipe.validation_images if recipe.validations else 0
+    used: dict[Split, int] = {"train": scale.train_images, "validation": validated, "test": scale.test_images}
     return AccuracySpec(
         task=task,
         model=model,
+        code=code_of(model),
         image_shape=scale.image_shape(task),
         loss=loss,
         scale=scale.name,
-        data=source_label(training.sources.get(task)),
+        data=source_label(source),
         policy=policy,
         precision=training.precision,
-        recipe=training.recipe(task, model),
+        recipe=recipe,
         train_images=scale.train_images,
         test_images=scale.test_images,
         seed=seed,
+        processes=training.fabric.world_size,
+        files=files_of(task, source, used),
     )
 
 
@@ -136,9 +143,12 @@ def _cell(spec: AccuracySpec, training: Training, where: Provenance) -> Cell:
             return Outcome(Status.OK, None)
         task, shape = TASKS[spec.task], spec.image_shape
         test = training.load_split(spec, "test", shape, spec.test_images)
-        grades = evaluate(
-            model, task.operator_at(shape, training.fabric.device), task, test, training.examples.get(spec.task)
-        )
+        operator = task.operator_at(shape, training.fabric.device)
+        try:
+            grades = evaluate(model, operator, task, test, training.examples.get(spec.task))
+        except QualityError as error:
+            status = Status.DIVERGED if isinstance(error, NotFiniteError) else Status.FAILED
+            return Outcome(status, None, str(error))
         values = AccuracyValues(
             items=grades.items,
             loss_trace=tuple(log.losses),
@@ -152,6 +162,8 @@ def _cell(spec: AccuracySpec, training: Training, where: Provenance) -> Cell:
             train_s=log.train_s,
             data_s=log.data_s,
             step_s=log.median_step_s,
+            amx=bf16_on_amx(training.fabric.device) if spec.precision == "bf16" else None,
+            flags=number_flags(),
             weights=_store_weights(spec, training, where, model),
             example=training.store.add_example(spec, where, **grades.example),
         )
@@ -160,7 +172,13 @@ def _cell(spec: AccuracySpec, training: Training, where: Provenance) -> Cell:
             return Outcome(Status.DIVERGED, values, message)
         return Outcome(Status.OK, values, summary=_gain(values))
 
-    return Cell(spec, where, measure, f"{spec.loss} loss, seed {spec.seed}")
+    def lacks(stored: Measurement) -> str:
+        kept = stored.values.weights if isinstance(stored.values, AccuracyValues) else None
+        if not training.keep_weights or (kept is not None and (training.store.root / kept).is_file()):
+            return ""
+        return "but without weights: --force trains it again and keeps them"
+
+    return Cell(spec, where, measure, f"{spec.loss} loss, seed {spec.seed}", lacks)
 
 
 def _store_weights(spec: AccuracySpec, training: Training, where: Provenance, model: ReconstructionModel) -> str | None:

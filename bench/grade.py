@@ -11,7 +11,7 @@ from rich.table import Table
 from bench.cli import resolve_model, run
 from bench.data import DataError, source_label
 from bench.environment import pick_device
-from bench.evaluate import Grades, evaluate
+from bench.evaluate import Grades, QualityError, evaluate
 from bench.record import AccuracySpec
 from bench.report.bootstrap import Estimate, estimate
 from bench.sources import data_options, data_sources
@@ -29,7 +29,8 @@ Examples:
   python -m bench.grade results/weights/ct-luser-dw-*.safetensors --data ct=LODOPAB
   python -m bench.grade MINE.safetensors --test-images 100
 
-Exit codes: 0 graded; 2 bad input, such as a file that holds no weights of ours; 130 interrupted.
+Exit codes: 0 graded; 2 bad input, such as a file that holds no weights of ours, or weights that reconstruct an image
+without a finite quality, which is named; 130 interrupted.
 """
 
 
@@ -60,7 +61,7 @@ def grade_files(
         A row a file: means with 95 % intervals.
 
     Raises:
-        click.ClickException: if a file or a folder cannot be used.
+        click.ClickException: if a file or a folder cannot be used, or an image has no finite quality.
     """
     table = Table(title="Held-out images: mean PSNR in dB and SSIM, 95 % intervals")
     for name in ("task", "model", "loss", "trained on", "graded on", "start", "PSNR", "SSIM"):
@@ -72,6 +73,8 @@ def grade_files(
             grades = grade_weights(model.to(device), spec, source, test_images=test_images)
         except (WeightsError, DataError) as error:
             raise click.ClickException(str(error)) from error
+        except QualityError as error:
+            raise click.ClickException(f"{path}: {error}") from error
         scores = [_text(estimate(grades.items, name)) for name in ("start_psnr_db", "psnr_db")]
         ssim = _text(estimate(grades.items, "ssim"), digits=3)
         table.add_row(spec.task, spec.model, spec.loss, spec.data, source_label(source), *scores, ssim)
@@ -125,6 +128,7 @@ def grade_weights(
 
     Raises:
         DataError: if the folder cannot be used.
+        QualityError: if an image has no finite quality.
         ValueError: if no image's name fits ``example``.
     """
     task, device = TASKS[spec.task], next(model.parameters()).device

@@ -1,12 +1,11 @@
 """What one measurement is: what was asked, what came out, and where it ran. Never imports torch."""
 
-import hashlib
-import json
 from enum import Enum
 from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, Field, model_validator
 
+from bench.identity import ADDED, asked, digest
 from bench.recipe import Recipe
 from bench.values import Frozen, Values
 
@@ -41,6 +40,9 @@ class _Spec(Frozen):
     task: str
     model: str
     image_shape: tuple[int, int] = Field(description="height and width in pixels")
+    code: str | None = Field(
+        default=None, description="digest of a user's own model, see bench.own_code", json_schema_extra=ADDED
+    )
     protocol: int = 2
 
     @property
@@ -63,6 +65,14 @@ class MemorySpec(_Spec):
     )
 
 
+class Files(Frozen):
+    """Digests of a data set's files, see bench.data.fingerprint; None for a split that the question does not use."""
+
+    train: str | None = None
+    validation: str | None = None
+    test: str | None = None
+
+
 class AccuracySpec(_Spec):
     """How well one model trained with one loss reconstructs held-out images."""
 
@@ -76,6 +86,12 @@ class AccuracySpec(_Spec):
     train_images: int
     test_images: int
     seed: int
+    processes: int = Field(
+        default=1,
+        description="that shared every batch: each draws its own noise and normalises its own images",
+        json_schema_extra=ADDED,
+    )
+    files: Files | None = Field(default=None, description="of real images; None: not known", json_schema_extra=ADDED)
     protocol: int = 4
 
 
@@ -89,6 +105,7 @@ class ReferenceSpec(Frozen):
     data: str = Field(description="as of AccuracySpec")
     validation_images: int = Field(description="on which the method's setting is tuned")
     test_images: int
+    files: Files | None = Field(default=None, description="as of AccuracySpec", json_schema_extra=ADDED)
     protocol: int = 1
 
     @property
@@ -165,7 +182,8 @@ class Provenance(Frozen):
     @property
     def env_id(self) -> str:
         """Hash of what decides speed and rounding: device, torch, platform, threads, flags."""
-        return _digest(self.model_dump(mode="json", include={"device", "torch", "platform", "threads", "options"}))
+        apart = {"created", "commit", "dirty", "python"}
+        return digest({name: value for name, value in asked(self).items() if name not in apart})
 
 
 Spec = Annotated[
@@ -201,10 +219,5 @@ class Measurement(Frozen):
 
 
 def cell_id(spec: BaseModel) -> str:
-    """Return the SHA-256 of the canonical JSON of what was asked, as 64 hexadecimal digits."""
-    return _digest(spec.model_dump(mode="json"))
-
-
-def _digest(content: dict[str, Any]) -> str:
-    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()
+    """Return the SHA-256 of the canonical JSON of what was asked, as 64 hexadecimal digits; see ``bench.identity``."""
+    return digest(asked(spec))

@@ -88,6 +88,9 @@ def grade(
         task: displays and grades.
         operator: A.
         split: what to reconstruct.
+
+    Raises:
+        QualityError: if an image has no finite quality.
     """
     items = []
     for first in range(0, len(split.y), CHUNK):
@@ -96,7 +99,7 @@ def grade(
         starts = starting_image(split.y[chunk], operator)
         for labelled, *one in zip(split.labelled[chunk], starts, images, split.truth[chunk], strict=True):
             start, image, truth = (tensor[None] for tensor in one)
-            items.append(Shown(task, start, image, truth).score(labelled))
+            items.append(Shown(task, start, image, truth).grade(labelled))
     return tuple(items)
 
 

@@ -18,7 +18,7 @@ from bench.record import Measurement, Provenance, ReferenceSpec, Status
 from bench.reference_methods import REFERENCES, MeasuredSplit, grade, tune
 from bench.runner import Cell, Outcome, all_answered, run_cells
 from bench.scales import SCALES, Scale
-from bench.sources import check_sources, data_options, data_sources
+from bench.sources import check_sources, data_options, data_sources, files_of
 from bench.store import ResultStore
 from bench.tasks import PAPER_TASKS, TASKS
 from bench.training.validation import NOISE_SEED as VALIDATION_NOISE_SEED
@@ -78,6 +78,7 @@ def reference_cells(
         device: where to run.
     """
     where = provenance(device)
+    used: dict[Split, int] = {"validation": VALIDATION_IMAGES, "test": scale.test_images}
     cells = []
     for task in tasks:
         operator = TASKS[task].operator_at(scale.image_shape(task), device)
@@ -90,6 +91,7 @@ def reference_cells(
                     data=source_label(sources.get(task)),
                     validation_images=VALIDATION_IMAGES,
                     test_images=scale.test_images,
+                    files=files_of(task, sources.get(task), used),
                 )
                 cells.append(_cell(spec, sources.get(task), where, device))
     return cells

@@ -44,12 +44,14 @@ class Cell:
         provenance: where it is asked.
         measure: answers it; told where to report progress.
         variant: what progress lines add to the kind and subject of ``spec``.
+        lacks: says what a stored record has not that is asked for now, and how to get it; empty where it has all.
     """
 
     spec: Spec
     provenance: Provenance
     measure: Callable[[Reporter], Outcome]
     variant: str
+    lacks: Callable[[Measurement], str] = lambda stored: ""
 
     @property
     def label(self) -> str:
@@ -82,7 +84,7 @@ def run_cells(
             reporter.start(cell.label)
             stored = None if force else store.finished(cell.spec, cell.provenance)
             if stored is not None:
-                reporter.finish("stored already")
+                reporter.finish(", ".join(filter(None, ("stored already", cell.lacks(stored)))))
                 records.append(stored)
                 continue
             started = time.monotonic()
@@ -103,8 +105,11 @@ def run_cells(
 
 
 def all_answered(records: Sequence[Measurement]) -> bool:
-    """Whether every cell ended in an answer or in a finding, none in a crash."""
-    return all(record.status.finished for record in records)
+    """Whether every cell ended in an answer or in a finding: none in a crash, none in a network without a quality."""
+    return all(
+        record.status.finished and not (record.status is Status.DIVERGED and record.values is None)
+        for record in records
+    )
 
 
 def _measure(cell: Cell, reporter: Reporter) -> Outcome:

@@ -1,6 +1,7 @@
 """Where a run's images come from: the options that name folders, checked before anything is measured."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -8,7 +9,9 @@ import click
 
 from bench.cli import TASK
 from bench.data import DataError, Split
+from bench.data.fingerprint import fingerprint
 from bench.evaluate import find_example
+from bench.record import Files
 from bench.scales import Scale
 from bench.tasks import TASKS
 
@@ -88,6 +91,32 @@ def check_sources(
                 TASKS[task].load_split(sources.get(task), split, image_shape=scale.image_shape(task), count=1, seed=0)
             except DataError as error:
                 raise click.ClickException(f"task {task}: {error}") from error
+
+
+def files_of(task: str, source: Path | None, counts: Mapping[Split, int]) -> Files | None:
+    """Tell one data set from another that has the same name: digests of the files that a question reads.
+
+    Args:
+        task: key of ``TASKS``.
+        source: folder of real images; None for generated ones, which have no files.
+        counts: split -> how many of its images are used, 0 for none; each process looks once.
+
+    Raises:
+        click.ClickException: if the folder cannot be used; the message names the file.
+    """
+    if source is None:
+        return None
+    found = {split: _digest(task, source.absolute(), split, count) for split, count in counts.items() if count}
+    return Files(**found) if any(found.values()) else None
+
+
+@lru_cache(maxsize=256)
+def _digest(task: str, source: Path, split: Split, count: int) -> str | None:
+    try:
+        shape = TASKS[task].image_shape  # any: it chooses no image
+        return fingerprint(TASKS[task].load_split(source, split, image_shape=shape, count=count, seed=0), source)
+    except DataError as error:
+        raise click.ClickException(f"task {task}: {error}") from error
 
 
 def check_examples(

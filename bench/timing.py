@@ -25,6 +25,7 @@ from bench.cli import (
 from bench.environment import pick_device, provenance
 from bench.memory.questions import memory_specs
 from bench.memory.simulate import simulated_batch
+from bench.own_code import code_of
 from bench.progress import Reporter
 from bench.record import Measurement, Policy, Provenance, Status, TimingSpec
 from bench.runner import Cell, Outcome, all_answered, run_cells
@@ -138,6 +139,7 @@ def timing_cells(
             task=task,
             model=model,
             image_shape=scale.timed_shape(task),
+            code=code_of(model),
             policy=policy,
             batch=batch,
             batch_rule="common",

@@ -1,5 +1,6 @@
 """Trains a model: resumable at every step, on one device or on several."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from bench.training.checkpoint import (
     write_checkpoint,
 )
 from bench.training.log import TrainingLog, falls_due
-from bench.training.processes import make_fabric
+from bench.training.processes import make_fabric, mean_over_processes
 from bench.training.step import Objective, Penalty, StepReport, clip_gradients, optimizer_of, set_rate
 from bench.training.validation import Validation, validate
 from bench.values import ValidationPoint
@@ -168,7 +169,7 @@ class _Trainer:
         y = run.task.measure(run.operator, truth, self._random("noise"))
         self.fabric.backward(self.objective(y, run.operator, truth, self._penalty(y)))
         norm = clip_gradients(self.objective, self.recipe.clip_norm)
-        return StepReport(self.inner.value, norm, self.inner.solves)
+        return StepReport(mean_over_processes(self.inner.value, self.fabric), norm, self.inner.solves)
 
     def _penalty(self, y: Tensor) -> Penalty | None:
         model, weight = self.run.model, self.recipe.jacobian_weight
@@ -194,7 +195,7 @@ class _Trainer:
     def _validate(self) -> None:
         assert self.run.validation is not None
         psnr_db, ssim = validate(self._weights(), self.run.task, self.run.validation)
-        if psnr_db > self.log.best_psnr_db:
+        if self.log.best_psnr_db < psnr_db < math.inf:
             self.best = {name: tensor.detach().clone() for name, tensor in self._weights().state_dict().items()}
             self.log.chosen_step = self.log.step
         point = ValidationPoint(step=self.log.step, train_s=self.log.train_s, psnr_db=psnr_db, ssim=ssim)

@@ -49,7 +49,12 @@ def training_options(function: _F) -> _F:
             help="Name of the held-out image that Figure 2 shows, such as 'deblur=produce/*'; repeatable. Default: the "
             "first image.",
         ),
-        click.option("--keep-weights", is_flag=True, help="Store the trained weights, in results/weights."),
+        click.option(
+            "--keep-weights",
+            is_flag=True,
+            help="Store the trained weights, in results/weights. A cell that is finished without them is not trained "
+            "again: a line says so, and --force does.",
+        ),
         click.option(
             "--checkpoint-seconds",
             "checkpoint_s",

@@ -103,6 +103,12 @@ class AccuracyValues(Frozen):
     train_s: float = Field(description="of training, without validation")
     data_s: float = Field(default=0.0, description="of train_s: waiting for images")
     step_s: float | None = Field(default=None, description="median of a training step")
+    amx: bool | None = Field(
+        default=None, description="whether bfloat16 ran on a processor's AMX units; None: not known, or no bfloat16"
+    )
+    flags: dict[str, str] = Field(
+        default_factory=dict, description="environment variables that can move a number or a speed, such as MALLOC_*"
+    )
     weights: str | None = Field(default=None, description="file of the weights, relative to the results folder")
     example: str | None = Field(
         default=None, description="file of Figure 2's arrays, relative to the results folder; see bench.store"

@@ -38,12 +38,16 @@ def write_photo():
 
 @pytest.fixture
 def write_slices():
-    """Write LoDoPaB-CT's layout: N slices of 362 x 362 under 'data', each constant at its own level."""
+    """Write LoDoPaB-CT's layout: N slices of 362 x 362 under 'data', stripes about a level of their own.
+
+    A slice at level 0 is blank.
+    """
 
     def write(path, number=2, size=362, key="data", dtype="f4", first=0.1):
         path.parent.mkdir(parents=True, exist_ok=True)
         levels = first + 0.01 * np.arange(number)
-        data = np.broadcast_to(levels[:, None, None], (number, size, size)).astype(dtype)
+        stripes = 1 + 0.1 * (-1) ** np.arange(size)
+        data = np.broadcast_to(levels[:, None, None] * stripes, (number, size, size)).astype(dtype)
         with h5py.File(path, "w") as file:
             file.create_dataset(key, data=data, chunks=(1, size, size), compression="gzip")
 

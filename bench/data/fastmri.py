@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from bench.data.base import DataError, ImageSplit, LabelledImage, Split, spread
+from bench.data.blank import blank_slices
 from bench.data.folder import natural_key, split_folder
 from bench.data.hdf5 import open_hdf5, stack_in
 from bench.data.phase import reference_phase
@@ -64,7 +65,8 @@ def open_fastmri(source: Path, split: Split, *, image_shape: tuple[int, int], co
             ``val/``, ``test/``; what is hidden or not ``.h5`` in them is skipped with a logged warning.
         split: which of them to read.
         image_shape: (H, W) in pixels; (320, 320) hands out fastMRI's own crop.
-        count: how many slices to use, evenly spread over the volumes.
+        count: how many slices to use, evenly spread over the volumes' slices; blank ones are left out, and a logged
+            warning names them.
         seed: moves the selection.
 
     Returns:
@@ -73,7 +75,7 @@ def open_fastmri(source: Path, split: Split, *, image_shape: tuple[int, int], co
         volumes' ``patient_id``, or their names where they have none.
 
     Raises:
-        DataError: if a folder is missing or has no volume, or a volume is broken or undersampled.
+        DataError: if a folder is missing or has no volume, a volume is broken or undersampled, or all slices are blank.
 
     Source: Zbontar et al. 2018, "fastMRI: an open dataset and benchmarks for accelerated MRI".
     """
@@ -83,7 +85,13 @@ def open_fastmri(source: Path, split: Split, *, image_shape: tuple[int, int], co
 def select_slices(source: Path, split: Split, count: int, seed: int) -> list[tuple[Volume, int]]:
     """Choose slices evenly over a split's volumes; arguments and errors as in ``open_fastmri``."""
     volumes = _volumes_of(source, split)
-    slices = [(volume, position) for volume in volumes for position in range(volume.slices)]
+    slices = [
+        (volume, position)
+        for volume in volumes
+        for position in sorted(set(range(volume.slices)) - blank_slices(volume.path, "kspace"))
+    ]
+    if not slices:
+        raise DataError.about(source, f"every {split} slice is blank")
     return [slices[i] for i in spread(len(slices), count, seed)]
 
 

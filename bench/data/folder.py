@@ -124,7 +124,8 @@ def read_rgb(path: Path) -> NDArray[np.float32]:
         (3, H, W) float32 in [0, 1].
 
     Raises:
-        DataError: if the file is missing, truncated, or no image (a saved HTML page is called one).
+        DataError: if the file is missing, truncated, or no image (a saved HTML page is called one), or if its pixels
+            are 32-bit numbers.
     """
     try:
         with path.open("rb") as stream:
@@ -145,13 +146,17 @@ def decode_rgb(stream: BinaryIO, path: Path) -> NDArray[np.float32]:
     stream.seek(0)
     try:
         with Image.open(stream) as photo:
-            return _to_rgb(ImageOps.exif_transpose(photo))
+            return _to_rgb(ImageOps.exif_transpose(photo), photo.format)
     except _PILLOW_ERRORS as error:
         raise DataError.about(path, f"cannot be read as an image ({error})") from error
 
 
-def _to_rgb(photo: Image.Image) -> NDArray[np.float32]:
-    if photo.mode.startswith("I"):  # 16-bit grey: Pillow's own conversion to RGB would clip it at 255
+def _to_rgb(photo: Image.Image, file_type: str | None) -> NDArray[np.float32]:
+    # PNG has 16 bits at most, which some versions of Pillow hand out in 32.
+    sixteen_bits = photo.mode.startswith("I;16") or (photo.mode == "I" and file_type == "PNG")
+    if photo.mode in ("I", "F") and not sixteen_bits:
+        raise ValueError(f"its pixels are 32-bit numbers, mode {photo.mode}, of which nothing says how bright white is")
+    if sixteen_bits:  # grey; Pillow's own conversion to RGB would clip it at 255
         grey = np.asarray(photo, dtype=np.float32) / np.float32(65535)
         return np.repeat(grey[None], 3, axis=0)
     pixels = np.asarray(photo.convert("RGB"), dtype=np.float32) / np.float32(255)

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from bench.data.base import DataError, ImageSplit, LabelledImage, Split, spread
+from bench.data.blank import blank_slices
 from bench.data.folder import natural_key
 from bench.data.hdf5 import open_hdf5, stack_in
 from bench.data.resample import resize
@@ -47,13 +48,14 @@ def open_lodopab(source: Path, split: Split, *, image_shape: tuple[int, int], co
 
     A folder with as many files as LoDoPaB-CT has in this split is taken for the genuine set, and no file is
     opened: slice n is row n % 128 of file n // 128, and the number of slices is the published one, because
-    the last file may be padded with zeros. In any other folder the rows of every file are counted.
+    the last file may be padded with zeros. In any other folder the rows of every file are counted, but for blank
+    ones, which a logged warning names.
 
     Args:
         source: folder with ``ground_truth_<split>_<number>.hdf5``.
         split: which of the three parts.
         image_shape: (H, W) in pixels; (362, 362) hands out the original pixels.
-        count: how many slices to use, evenly spread over the files.
+        count: how many slices to use, evenly spread over those that are not blank.
         seed: moves the selection.
 
     Returns:
@@ -62,8 +64,8 @@ def open_lodopab(source: Path, split: Split, *, image_shape: tuple[int, int], co
         ``patient_ids_rand_<split>.csv`` is beside the slices, else files.
 
     Raises:
-        DataError: if there is no file of this split, one is broken or not in this layout, or the list of
-            patients has another length than the split.
+        DataError: if there is no file of this split, one is broken or not in this layout, all slices are blank, or
+            the list of patients has another length than the split, blank slices included.
 
     Source: Leuschner et al. 2021, "LoDoPaB-CT, a benchmark dataset for low-dose computed tomography
     reconstruction".
@@ -73,10 +75,19 @@ def open_lodopab(source: Path, split: Split, *, image_shape: tuple[int, int], co
 
 def select_slices(source: Path, split: Split, count: int, seed: int) -> list[CTSlice]:
     """Choose slices evenly over a split's files; arguments and errors as in ``open_lodopab``."""
+    slices = list_slices(source, split)
+    if not is_genuine(ground_truth_files(source, split), split):  # whose published count has no padding
+        slices = [one for one in slices if one.row not in blank_slices(one.path, KEY)]
+    if not slices:
+        raise DataError.about(source, f"every {split} slice is blank")
+    return [slices[n] for n in spread(len(slices), count, seed)]
+
+
+def list_slices(source: Path, split: Split) -> list[CTSlice]:
+    """List every slice of a split, blank ones of a set that is not the genuine one included."""
     rows = _rows(ground_truth_files(source, split), split)
     patients = _patients(source, split, len(rows))
-    selected = spread(len(rows), count, seed)
-    return [CTSlice(*rows[n], group=patients[n] if patients else rows[n][0].stem) for n in selected]
+    return [CTSlice(*row, group=patients[n] if patients else row[0].stem) for n, row in enumerate(rows)]
 
 
 def ground_truth_files(source: Path, split: Split) -> list[Path]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Literal
 
+from bench.own_code import code_of
 from bench.record import MemorySpec, Policy, Precision
 from bench.tasks import TASKS
 
@@ -51,6 +52,7 @@ def memory_specs(
         MemorySpec(
             task=task,
             model=model,
+            code=code_of(model),
             image_shape=question.image_shape or TASKS[task].image_shape,
             policy=policy,
             precision=precision,

@@ -1,7 +1,6 @@
 """Traces of models on tasks: made once and kept on disk."""
 
 import hashlib
-import inspect
 import json
 from functools import cache, lru_cache
 from pathlib import Path
@@ -12,9 +11,10 @@ import torch
 
 from bench.cli import resolve_model
 from bench.memory.trace import Affine, Request, ShapeOperator, Trace, trace_training
+from bench.own_code import code_of
 from bench.record import Policy, Precision
 from bench.tasks import TASKS
-from models import MODELS, parameter_counts
+from models import parameter_counts
 from operators.disk_cache import Arrays, cached_arrays
 
 SMALL = (48, 48)
@@ -67,11 +67,7 @@ def count_parameters(task: str, model: str, image_shape: tuple[int, int]) -> tup
 
 
 def _digest(key: TraceKey) -> str:
-    digest = hashlib.sha256(repr((key, torch.__version__, _code())).encode())
-    if key.model not in MODELS:
-        source = inspect.getsourcefile(resolve_model(key.model))
-        digest.update(Path(source).read_bytes() if source else b"")
-    return digest.hexdigest()
+    return hashlib.sha256(repr((key, torch.__version__, _code(), code_of(key.model))).encode()).hexdigest()
 
 
 @cache

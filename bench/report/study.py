@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from bench.paper import Metric, Paper
-from bench.recipe import Recipe
 from bench.report.bootstrap import Estimate, StartMetric, estimate
 from bench.report.choice import AccuracyEntry, ReferenceEntry, dominant, newest
 from bench.values import ImageScore
@@ -137,10 +136,11 @@ def _with_references(study: Study, references: list[ReferenceEntry]) -> Study:
     return replace(study, references=found)
 
 
-def _grading(entry: AccuracyEntry | ReferenceEntry) -> tuple[str, tuple[int, int], int]:
-    return entry.spec.data, entry.spec.image_shape, entry.spec.test_images
-
-
-def _training(entry: AccuracyEntry) -> tuple[str, str, Recipe, int]:
+def _grading(entry: AccuracyEntry | ReferenceEntry) -> tuple[str, tuple[int, int], int, str | None]:
     spec = entry.spec
-    return spec.policy, spec.precision, spec.recipe, spec.train_images
+    return spec.data, spec.image_shape, spec.test_images, spec.files.test if spec.files else None
+
+
+def _training(entry: AccuracyEntry) -> tuple[object, ...]:
+    spec = entry.spec
+    return spec.policy, spec.precision, spec.recipe, spec.train_images, spec.code, spec.files, spec.processes

@@ -1,5 +1,6 @@
 """The course of a training run, which a checkpoint takes along."""
 
+import math
 from collections.abc import Sequence
 from statistics import median
 
@@ -22,10 +23,10 @@ class TrainingLog(BaseModel):
     """The course of a training run.
 
     Attributes:
-        losses: training loss of every step, nan where it was not finite.
+        losses: training loss of every step, the mean over all processes; nan where it was not finite.
         skipped: steps whose loss or gradient was not finite; the weights did not move.
         diverged: whether more than a tenth of the planned steps were skipped, which ended the run.
-        solver_trace: how the fixed points were solved, at up to 100 steps.
+        solver_trace: how the fixed points were solved, at up to 100 steps, on the first process's images.
         validation_trace: how good the weights were, as often as the recipe says.
         chosen_step: after which step the best weights were; None where nothing chose.
         step_s: seconds of every step, waiting for images included.
@@ -61,8 +62,9 @@ class TrainingLog(BaseModel):
 
     @property
     def best_psnr_db(self) -> float:
-        """Of the validations so far; minus infinity before the first."""
-        return max((point.psnr_db for point in self.validation_trace), default=float("-inf"))
+        """Of the validations so far; minus infinity before the first. A figure that is not finite is none."""
+        figures = (point.psnr_db for point in self.validation_trace)
+        return max(filter(math.isfinite, figures), default=-math.inf)
 
     def summary(self, done: float) -> str:
         """Say on one line how it goes, for a progress display.

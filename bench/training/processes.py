@@ -3,6 +3,7 @@
 import os
 from datetime import timedelta
 from pathlib import Path
+from typing import cast
 
 import click
 import torch
@@ -10,6 +11,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.loggers.logger import Logger
 from lightning_fabric.loggers.tensorboard import TensorBoardLogger
 from lightning_fabric.strategies.ddp import DDPStrategy
+from torch import Tensor
 
 WAIT = timedelta(hours=12)
 """How long processes wait for the first one, which grades thousands of images alone."""
@@ -17,6 +19,11 @@ WAIT = timedelta(hours=12)
 
 def make_fabric(device: torch.device, loggers: list[Logger] | None = None) -> Fabric:
     """Return what places a model, alone or with the other processes that torchrun started.
+
+    Several processes share every batch, and gradients are the mean of theirs. Statistics are not shared: BatchNorm
+    normalises each process's own images alone, and running statistics are the first process's, which every other takes
+    over at each forward pass. So a network with BatchNorm (LU-DnCNN, DEQ4IP) learns from another normalisation than a
+    single process gives it, and noise is drawn by each process: the number of processes is part of a cell's question.
 
     Mixed precision is not Fabric's: autocast is part of the objective, as memory and timing measure it.
 
@@ -35,6 +42,16 @@ def make_fabric(device: torch.device, loggers: list[Logger] | None = None) -> Fa
         fabric = Fabric(accelerator=accelerator, devices=here, num_nodes=nodes, strategy=strategy, loggers=loggers)
     fabric.launch()
     return fabric
+
+
+def mean_over_processes(value: Tensor, fabric: Fabric) -> Tensor:
+    """Return the mean of what every process found on its part of a batch; all of them have to ask.
+
+    Args:
+        value: without a graph; it is left as it is.
+        fabric: the processes.
+    """
+    return cast(Tensor, fabric.all_reduce(value.clone(), reduce_op="mean"))
 
 
 def loggers(folder: Path | None) -> list[Logger]:

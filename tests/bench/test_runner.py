@@ -1,5 +1,7 @@
 """The runner: every cell ends in a record, finished ones are skipped, an interrupt loses nothing."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -53,6 +55,13 @@ def test_finished_cells_are_skipped_unless_forced(tmp_path):
     assert len(calls) == 1
     run_cells([make_cell("a", measure)], store, force=True)
     assert len(calls) == 2
+
+
+def test_a_finished_cell_says_what_it_lacks(tmp_path, capsys):
+    store = ResultStore(tmp_path)
+    run_cells([make_cell("a", answer)], store)
+    run_cells([replace(make_cell("a", raises(AssertionError)), lacks=lambda stored: "but green")], store)
+    assert "stored already, but green" in capsys.readouterr().err
 
 
 def test_failed_cells_are_tried_again(tmp_path):

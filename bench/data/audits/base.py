@@ -102,7 +102,7 @@ def finite_range(
 
     Returns:
         Smallest and largest finite value (nan where there is none), and a problem for each image that holds
-        other values or zeros alone.
+        other values or one value alone.
     """
     low, high, problems = np.inf, -np.inf, []
     for position, array in enumerate(arrays):
@@ -110,8 +110,9 @@ def finite_range(
         if not np.isfinite(smallest + largest):
             problems.append(told(where, f"{unit} {position} holds values that are not finite numbers"))
             continue
-        if smallest == largest == 0:
-            problems.append(told(where, f"{unit} {position} is zero everywhere (padding?)"))
+        if smallest == largest:
+            value = f"{smallest:g}" if smallest else "zero"
+            problems.append(told(where, f"{unit} {position} is blank: it is {value} everywhere (padding?)"))
         low, high = min(low, smallest), max(high, largest)
     return (low, high, tuple(problems)) if low <= high else (np.nan, np.nan, tuple(problems))
 

@@ -27,18 +27,19 @@ def examine_photo(photo: Photo, image_shape: tuple[int, int] | None = None) -> C
     """
     pixels = photo.read()
     shape = (pixels.shape[1], pixels.shape[2])
-    problems: tuple[str, ...] = ()
+    problems = []
     if image_shape is not None and shape != image_shape:
-        problems = (
-            told(photo.path, f"is {shape[0]} pixels high and {shape[1]} wide, not {'x'.join(map(str, image_shape))}"),
-        )
+        wanted = "x".join(map(str, image_shape))
+        problems.append(told(photo.path, f"is {shape[0]} pixels high and {shape[1]} wide, not {wanted}"))
+    if (pixels == pixels[:, :1, :1]).all():
+        problems.append(told(photo.path, "is blank: it has one colour everywhere"))
     return Contents(
         images=1,
         shape=shape,
         stored_as=photo.path.suffix.lower().lstrip("."),
         low=float(pixels.min()),
         high=float(pixels.max()),
-        problems=problems,
+        problems=tuple(problems),
     )
 
 

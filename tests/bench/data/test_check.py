@@ -4,6 +4,7 @@ import zipfile
 
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from bench.data.__main__ import main
 from bench.progress import Reporter
@@ -74,6 +75,11 @@ def test_celeba_must_have_its_size_and_all_that_is_listed(celeba, write_photo, p
     assert "0.jpg: is 178 pixels high and 218 wide, not 218x178" in found[0]
     assert "1.jpg: listed in list_eval_partition.txt, but missing" in found[1]
     assert len(found) == 2
+
+
+def test_a_photograph_of_one_colour_is_named(photos, problems):
+    Image.new("RGB", (30, 40), (9, 120, 200)).save(photos / "val" / "a.png")
+    assert problems(photos) == [f"{photos / 'val' / 'a.png'}: is blank: it has one colour everywhere"]
 
 
 def test_a_quota_page_in_place_of_the_archive_or_the_list_is_the_problem(celeba, problems):

@@ -26,7 +26,8 @@ def truncate(path):
     [
         ("ground_truth_test_000", truncate, "cannot be read as HDF5"),
         ("ground_truth_test_000", lambda p: rewrite(p, np.ones((2, 362, 362), "f4"), "image"), "no array 'data'"),
-        ("ground_truth_test_000", lambda p: edit(p, 1, 0), "slice 1 is zero everywhere"),
+        ("ground_truth_test_000", lambda p: edit(p, 1, 0), "slice 1 is blank: it is zero everywhere"),
+        ("ground_truth_test_000", lambda p: edit(p, 1, 0.5), "slice 1 is blank: it is 0.5 everywhere"),
         ("ground_truth_test_000", lambda p: edit(p, 1, np.nan), "slice 1 holds values that are not finite"),
         ("ground_truth_test_000", lambda p: edit(p, 1, 1.5), r"\[0, 1\], they lie in \[0, 1.5\]"),
         ("observation_test_000", truncate, "cannot be read as HDF5"),
@@ -117,6 +118,7 @@ def restate(path):
         (replaced("reconstruction_esc", lambda data: data[:1]), r"must be float32 \(2, 320, 320\)"),
         (replaced("reconstruction_esc", lambda data: data * np.nan), "not finite"),
         (restate, "attribute 'max'"),
+        (replaced("reconstruction_esc", lambda data: data * 0), "slice 1 is blank: it is zero everywhere"),
     ],
 )
 def test_a_broken_volume_is_named(fastmri, damage, word, problems):

@@ -55,6 +55,22 @@ def test_count_spreads_over_the_volumes(tmp_path, write_volume):
     assert [volume.path.stem for volume, _ in opened(tmp_path, count=3).references] == ["v0", "v1", "v2"]
 
 
+def test_blank_slices_are_left_out_by_name(tmp_path, write_volume, caplog):
+    for number in range(2):
+        write_volume(tmp_path / "train" / f"v{number}.h5", 4, 320, 320)
+    path = tmp_path / "train" / "v1.h5"
+    with h5py.File(path, "a") as file:
+        file["kspace"][1:3] = 0
+        file["kspace"][0, 160] = 0  # a line that was not measured leaves an image
+    assert [item.name for item in opened(tmp_path)] == ["v0/0", "v0/1", "v0/2", "v0/3", "v1/0", "v1/3"]
+    assert f"{path}: blank, so left out: slice 1-2" in caplog.text
+    with h5py.File(path, "a") as file:
+        file["kspace"][:] = 0
+    (tmp_path / "train" / "v0.h5").unlink()
+    with pytest.raises(DataError, match=rf"^{tmp_path}: every train slice is blank"):
+        opened(tmp_path)
+
+
 def test_stray_files_are_skipped_with_a_warning(tmp_path, write_volume, caplog):
     write_volume(tmp_path / "train" / "a.h5", 1, 320, 320)
     for name in ("notes.txt", ".a.h5", "a.h5.part"):

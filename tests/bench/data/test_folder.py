@@ -65,6 +65,14 @@ def test_every_kind_of_pixel_becomes_rgb_in_the_unit_range(tmp_path, mode, value
     np.testing.assert_allclose(read_rgb(tmp_path / "a.png"), np.full((3, 4, 5), expected), atol=1e-6)
 
 
+@pytest.mark.parametrize(("mode", "value"), [("I", 70_000), ("F", 0.5)])
+def test_pixels_of_32_bits_are_refused_by_name(tmp_path, mode, value):
+    path = tmp_path / "a.png"
+    Image.new(mode, (5, 4), value).save(path, format="tiff")
+    with pytest.raises(DataError, match=rf"^{path}: .*32-bit numbers, mode {mode}"):
+        read_rgb(path)
+
+
 def test_a_photograph_taken_sideways_is_turned_upright(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6

@@ -42,6 +42,35 @@ def test_the_genuine_set_is_known_by_its_number_of_files_and_its_padding_left_ou
     assert split.references[300].row == 300 - 256
 
 
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_blank_slices_are_left_out_by_name_wherever_they_stand(tmp_path, write_slices, caplog, split):
+    for number, blank in enumerate((slice(1, 2), slice(6, 16), slice(0, 0))):
+        path = tmp_path / f"ground_truth_{split}_{number:03d}.hdf5"
+        write_slices(path, number=16, first=0.1 + 0.2 * number)
+        with h5py.File(path, "a") as file:
+            file["data"][blank] = 0.25 * number
+    (tmp_path / f"index_{split}.csv").write_text("patient\n" + "".join(f"P{n}\n" for n in range(48)))
+    whole = opened(tmp_path, split)
+    left = [n for n in range(48) if n != 1 and not 22 <= n < 32]
+    assert [reference.group for reference in whole.references] == [f"P{n}" for n in left]
+    messages = [record.getMessage() for record in caplog.records]
+    assert messages == [
+        f"{tmp_path / f'ground_truth_{split}_00{number}.hdf5'}: blank, so left out: slice {rows}"
+        for number, rows in ((0, "1"), (1, "6-15"))
+    ]
+    few = [left.index(int(reference.group[1:])) for reference in opened(tmp_path, split, count=9).references]
+    assert set(np.diff(few)) == {4, 5}  # 37 slices, evenly
+    assert len(caplog.records) == 2  # told once
+
+
+def test_a_split_of_blank_slices_is_refused(tmp_path, write_slices):
+    write_slices(tmp_path / "ground_truth_test_000.hdf5", number=2, first=-0.01)
+    with h5py.File(tmp_path / "ground_truth_test_000.hdf5", "a") as file:
+        file["data"][:] = 0
+    with pytest.raises(DataError, match=rf"^{tmp_path}: every test slice is blank"):
+        opened(tmp_path, "test")
+
+
 def test_patients_of_the_genuine_set_are_its_groups(tmp_path):
     for number in range(28):
         (tmp_path / f"ground_truth_test_{number:03d}.hdf5").touch()

@@ -42,6 +42,13 @@ def test_observations_padded_with_zeros_leave_the_number_of_slices_to_the_ground
     assert len(opened(tmp_path)) == 2
 
 
+def test_a_blank_slice_is_left_out_with_its_observation(tmp_path, write_observations):
+    write_observations(tmp_path, number=3)
+    with h5py.File(tmp_path / "ground_truth_train_000.hdf5", "a") as file:
+        file["data"][1] = 0
+    assert [item.name[-2:] for item in opened(tmp_path)] == ["/0", "/2"]
+
+
 def test_a_missing_observation_file_is_named_at_once(tmp_path, write_observations):
     write_observations(tmp_path)
     (tmp_path / "observation_train_000.hdf5").unlink()

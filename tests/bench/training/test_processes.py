@@ -30,9 +30,10 @@ def torchrun(folder, processes):
 def test_two_processes_share_a_batch(tmp_path):
     answer = torchrun(tmp_path, 2)
     assert answer.returncode == 0, answer.stderr
-    (first, losses), (second, _) = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
+    (first, losses), (second, others) = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
     assert torch.equal(first, second)
-    alone, _ = trained(RECIPE, task=SILENT)
+    alone, log = trained(RECIPE, task=SILENT)
+    assert losses == others == pytest.approx(log.losses, rel=1e-4)  # of the whole batch, not of a part
     start = flat(luser())
     moved, difference = flat(alone) - start, first - flat(alone)
     assert torch.linalg.vector_norm(difference) < 1e-2 * torch.linalg.vector_norm(moved)

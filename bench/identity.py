@@ -1,0 +1,48 @@
+"""What a hash of identity covers: all that was asked, but nothing that older questions could not ask yet.
+
+A field that is added to a question later, or to the recipe inside it, changes no identity where it has its default:
+
+    accumulate: int = Field(default=1, ge=1, description="...", json_schema_extra=ADDED)
+
+The default has to mean what happened before the field was there. Never imports torch.
+"""
+
+import hashlib
+import json
+from typing import Any, Final
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+ADDED: Final[dict[str, Any]] = {"added": True}
+"""Marks a field that is younger than stored records; it must have a default."""
+
+
+def asked(question: BaseModel) -> dict[str, Any]:
+    """Return a question as JSON values, without fields marked ``ADDED`` that have their default.
+
+    Args:
+        question: its fields, and those of questions inside it, may be marked.
+    """
+    return question.model_dump(mode="json", exclude=_unasked(question))
+
+
+def digest(content: dict[str, Any]) -> str:
+    """Return the SHA-256 of the canonical JSON of some values, as 64 hexadecimal digits."""
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _unasked(question: BaseModel) -> dict[str, Any]:
+    left_out: dict[str, Any] = {}
+    for name, field in type(question).model_fields.items():
+        value = getattr(question, name)
+        if _is_added(field) and value == field.get_default(call_default_factory=True):
+            left_out[name] = True
+        elif isinstance(value, BaseModel) and (inside := _unasked(value)):
+            left_out[name] = inside
+    return left_out
+
+
+def _is_added(field: FieldInfo) -> bool:
+    return isinstance(field.json_schema_extra, dict) and bool(field.json_schema_extra.get("added"))

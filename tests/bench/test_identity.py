@@ -1,0 +1,56 @@
+"""A question's identity: fields that came later leave that of older records alone."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import Field
+
+from bench.identity import ADDED, asked
+from bench.record import Provenance, cell_id
+from bench.store import ResultStore
+from bench.values import Frozen
+from tests.records import make_provenance
+
+RESULTS = Path(__file__).parents[2] / "results"
+
+
+class OldRecipe(Frozen):
+    steps: int = 3
+
+
+class OldQuestion(Frozen):
+    recipe: OldRecipe = OldRecipe()
+
+
+class Recipe(Frozen):
+    steps: int = 3
+    accumulate: int = Field(default=1, json_schema_extra=ADDED)
+
+
+class Question(Frozen):
+    recipe: Recipe = Recipe()
+    peers: tuple[str, ...] = Field(default_factory=tuple, json_schema_extra=ADDED)
+
+
+def test_every_stored_record_has_the_name_that_its_question_has_today():
+    store, files = ResultStore(RESULTS), sorted(RESULTS.glob("*/*.json"))
+    assert len(files) > 200
+    assert [store.path_of(record.spec, record.provenance) for record in store.records()] == files
+
+
+def test_a_field_that_came_later_changes_nothing_at_its_default():
+    assert asked(Question()) == {"recipe": {"steps": 3}}
+    assert cell_id(Question()) == cell_id(OldQuestion())
+
+
+@pytest.mark.parametrize("asked_for", [{"peers": ("astra",)}, {"recipe": Recipe(accumulate=2)}])
+def test_and_asks_another_question_elsewhere(asked_for):
+    assert cell_id(Question(**asked_for)) != cell_id(Question())
+
+
+def test_so_it_is_with_environments():
+    class Later(Provenance):
+        governor: str = Field(default="unknown", json_schema_extra=ADDED)
+
+    fields = make_provenance().model_dump()
+    assert Later(**fields).env_id == make_provenance().env_id != Later(**fields, governor="powersave").env_id
