@@ -20,7 +20,7 @@ from bench.cli import (
 )
 from bench.data import Split
 from bench.environment import pick_device
-from bench.experiment import LOSSES, Training, accuracy_cells, discard_checkpoints, mean_psnr_db
+from bench.experiment import LOSSES, accuracy_cells, discard_checkpoints, mean_psnr_db
 from bench.grade import grade_files
 from bench.record import AccuracySpec, Loss, Measurement, Policy, Precision
 from bench.runner import all_answered, run_cells
@@ -29,6 +29,7 @@ from bench.sources import by_task, check_examples, check_sources, data_options, 
 from bench.store import ResultStore
 from bench.tasks import PAPER_TASKS, TASKS
 from bench.training.processes import loggers, make_fabric
+from bench.training.sweep import Training
 from bench.training_options import given, recipe_options, training_options
 from bench.values import AccuracyValues
 from models import MODELS

@@ -8,7 +8,7 @@ import click
 from bench.calls import call_cells
 from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, common_options, output_option, run, scale_option
 from bench.environment import pick_device
-from bench.experiment import Training, accuracy_cells
+from bench.experiment import accuracy_cells
 from bench.memory.cells import TABLE3_CAPS_BYTES, TABLE3_TASKS, memory_cells, simulate_ahead
 from bench.record import Measurement
 from bench.references import reference_cells
@@ -20,6 +20,7 @@ from bench.store import ResultStore
 from bench.tasks import PAPER_TASKS
 from bench.timing import TIMED_TASKS, timing_cells
 from bench.training.processes import make_fabric
+from bench.training.sweep import Training
 from models import MODELS, POLICIES
 
 HELP = f"""Measure everything the paper's Tables 2-4 and Figure 2 need, then render them.

@@ -26,6 +26,7 @@ from bench.runner import Cell, Outcome, all_answered, run_cells
 from bench.store import ResultStore
 from bench.tasks import PAPER_TASKS, TASKS
 from bench.train import Run, fit
+from bench.training.processes import make_fabric
 from bench.training.step import compute_gradients
 from bench.values import CallsValues
 from models import MODELS
@@ -124,7 +125,8 @@ def count_calls(spec: CallsSpec, device: torch.device) -> CallsValues:
     train = task.load_split(None, "train", image_shape=spec.image_shape, count=8, seed=0)
     held_out = task.load_split(None, "test", image_shape=spec.image_shape, count=1, seed=0)
     recipe = Recipe(steps=spec.training_steps, batch=spec.batch, learning_rate=1e-3)
-    fit(Run(model=model, operator=operator, task=task, images=train, recipe=recipe))
+    shape, fabric = spec.image_shape, make_fabric(device)
+    fit(Run(model=model, task=task, images=train, image_shape=shape, recipe=recipe, fabric=fabric))
     truth = held_out[0].image[None].to(device)
     y = task.measure(operator, truth, torch.Generator().manual_seed(0))
     operator.norm()  # known before the count begins

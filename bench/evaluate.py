@@ -85,10 +85,11 @@ def evaluate(
         shown = Shown(task, starting_image(y, operator), result.image, truth)
         if len(items) == shown_at:
             arrays = shown.arrays()
-        items.append(shown.grade(labelled))
+        found = [solve.forward.mean_residual for solve in result.solves]
+        items.append(shown.grade(labelled).model_copy(update={"residual": max(found, default=None)}))
         steps.append(_solver_steps(result))
         warm_steps.append(_warm_solver_steps(model, y, operator))
-        residuals.append([solve.forward.mean_residual for solve in result.solves])
+        residuals.append(found)
     return Grades(tuple(items), _means(steps), _means(warm_steps), _means(residuals), arrays)
 
 

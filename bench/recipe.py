@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from bench.identity import ADDED
 from bench.values import Frozen
 
 if sys.version_info >= (3, 11):
@@ -18,6 +19,13 @@ else:
 Augmentation = Literal["flip", "quarter-turn", "crop"]
 LAYERS = ("common", "tasks", "scales", "models")
 _FILE = Path(__file__).parent / "recipes.toml"
+
+
+class Window(Frozen):
+    """What a step sees of an image, up to a point of the run."""
+
+    until: float = Field(gt=0, le=1, description="share of the run")
+    side: int | None = Field(default=None, ge=1, description="in pixels; None: whole images")
 
 
 class Recipe(Frozen):
@@ -40,16 +48,49 @@ class Recipe(Frozen):
     jacobian_weight: float = Field(default=0.0, ge=0, description="of the penalty on maps with fixed points")
     pretrain_steps: int = Field(default=0, ge=0, description="of training as a denoiser before")
     minutes: float | None = Field(default=None, gt=0, description="a budget of time, which replaces that of steps")
+    windows: tuple[Window, ...] = Field(
+        default=(), description="in pixels, one after the other; in place of 'window'", json_schema_extra=ADDED
+    )
+    pretrain_window: int | None = Field(
+        default=None, ge=1, description="side in pixels of what a denoiser sees", json_schema_extra=ADDED
+    )
+    pretrain_batch: int | None = Field(
+        default=None, ge=1, description="images a step as a denoiser; None: as 'batch'", json_schema_extra=ADDED
+    )
+    tolerance: float | None = Field(
+        default=None, gt=0, description="of the solves in training; None: the model's own", json_schema_extra=ADDED
+    )
+    backward_tolerance: float | None = Field(
+        default=None, gt=0, description="of the gradient's solves; None: as 'tolerance'", json_schema_extra=ADDED
+    )
+    solver_steps: int | None = Field(
+        default=None, ge=1, description="bound of a solve in training; None: the model's own", json_schema_extra=ADDED
+    )
+    frozen_statistics: float = Field(
+        default=1.0, ge=0, le=1, description="share of the run after which BatchNorm's stand", json_schema_extra=ADDED
+    )
 
     @model_validator(mode="after")
-    def _window_is_cropped(self) -> "Recipe":
+    def _windows_fit(self) -> "Recipe":
         if self.window < 1 and "crop" not in self.augmentation:
             raise ValueError("a window smaller than the image needs the augmentation 'crop'")
+        ends = [window.until for window in self.windows]
+        if ends != sorted(set(ends)) or (ends and ends[-1] != 1):
+            raise ValueError("windows must be in order, the last until 1")
+        if self.windows and (self.window < 1 or "crop" in self.augmentation):
+            raise ValueError("windows in pixels stand in place of 'window' and of the augmentation 'crop'")
         return self
 
-    def view_shape(self, image_shape: tuple[int, int]) -> tuple[int, int]:
-        """Return the (H, W) that a training step sees of images that are wanted at (H, W)."""
-        return round(self.window * image_shape[0]), round(self.window * image_shape[1])
+    def view_shape(self, image_shape: tuple[int, int], done: float = 0.0) -> tuple[int, int]:
+        """Return the (H, W) that a training step sees of images that are wanted at (H, W), at a share of the run."""
+        if not self.windows:
+            return round(self.window * image_shape[0]), round(self.window * image_shape[1])
+        side = next((window.side for window in self.windows if done < window.until), self.windows[-1].side)
+        return _within(side, image_shape)
+
+    def pretrain_shape(self, image_shape: tuple[int, int]) -> tuple[int, int]:
+        """Return the (H, W) that a step as a denoiser sees of images that are wanted at (H, W)."""
+        return _within(self.pretrain_window, image_shape)
 
     def course(self, done: float) -> float:
         """Return the share of the highest rate at a share of the run: a linear rise, then half a cosine."""
@@ -62,6 +103,11 @@ class Recipe(Frozen):
     def rate_at(self, done: float) -> float:
         """Return the learning rate at a share of the run."""
         return self.learning_rate * self.course(done)
+
+
+def _within(side: int | None, image_shape: tuple[int, int]) -> tuple[int, int]:
+    height, width = image_shape
+    return (height, width) if side is None else (min(side, height), min(side, width))
 
 
 def recipe_for(task: str, scale: str, model: str, **changes: Any) -> Recipe:

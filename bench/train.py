@@ -15,9 +15,11 @@ from bench.data import ImageSplit
 from bench.recipe import Recipe
 from bench.record import Loss, Precision
 from bench.tasks.base import Task
+from bench.tasks.windows import Windows
 from bench.training.average import weight_average
 from bench.training.batches import BatchOrder, Purpose, augment, batches, random_numbers
 from bench.training.checkpoint import (
+    joined,
     load_module,
     load_optimizer,
     optimizer_tensors,
@@ -27,7 +29,17 @@ from bench.training.checkpoint import (
 )
 from bench.training.log import TrainingLog, falls_due
 from bench.training.processes import make_fabric, mean_over_processes
-from bench.training.step import Objective, Penalty, StepReport, clip_gradients, optimizer_of, set_rate
+from bench.training.step import (
+    Objective,
+    Penalty,
+    StepReport,
+    buffers_of,
+    clip_gradients,
+    optimizer_of,
+    restore_buffers,
+    set_rate,
+    use_solvers_of,
+)
 from bench.training.validation import Validation, validate
 from bench.values import ValidationPoint
 from models import EquilibriumModel, Reconstruction, ReconstructionModel
@@ -42,9 +54,9 @@ class Run:
 
     Attributes:
         model: changed in place; ends with the weights that were chosen.
-        operator: A at the size of the recipe's views of the images.
         task: measures the images, with its noise.
         images: the training split, at ``reading_shape``.
+        image_shape: (H, W) in pixels of the images that are graded; the recipe says what a step sees of them.
         recipe: how long and how fast.
         loss: ``final`` or ``aux``.
         seed: of image order, views and noise.
@@ -53,13 +65,13 @@ class Run:
         checkpoint: file to go on from and to keep up to date, at most ``checkpoint_s`` seconds behind.
         checkpoint_s: see there.
         workers: processes that read images ahead.
-        fabric: where to train; the operator's device where it is None.
+        fabric: where to train; the CPU where it is None.
     """
 
     model: ReconstructionModel
-    operator: ForwardOperator
     task: Task
     images: ImageSplit[Any]
+    image_shape: tuple[int, int]
     recipe: Recipe
     loss: Loss = "final"
     seed: int = 0
@@ -100,13 +112,16 @@ class _Trainer:
         if run.recipe.validations and run.validation is None:
             raise ValueError("the recipe validates, but there are no validation images")
         self.run, self.recipe = run, run.recipe
-        self.fabric = run.fabric or make_fabric(run.operator.device)
+        self.fabric = run.fabric or make_fabric(torch.device("cpu"))
+        self.own_solvers = use_solvers_of(run.recipe, run.model)
         self.inner = Objective(run.model, run.loss, run.precision)
         optimizer = optimizer_of(run.recipe, run.model)
         self.objective, self.optimizer = self.fabric.setup(self.inner, optimizer)
         self.average = weight_average(run.model, run.recipe.ema_decay) if run.recipe.ema_decay else None
         self.best: dict[str, Tensor] = {}
         self.log = TrainingLog()
+        self.windows: Windows
+        self.window_shape: tuple[int, int] | None = None
 
     def train(self, watch: Watch) -> TrainingLog:
         self._resume()
@@ -125,6 +140,7 @@ class _Trainer:
                 saved = time.monotonic()
         self._save()
         load_module(self.run.model, self.best or self._weights().state_dict())
+        self.own_solvers()
         return self.log
 
     def _done(self) -> float:
@@ -133,7 +149,7 @@ class _Trainer:
             return min(1.0, self.log.step / self.recipe.steps)
         return min(1.0, self.fabric.broadcast(self.log.train_s) / (60 * self.recipe.minutes))
 
-    def _reader(self) -> Callable[[], Tensor]:
+    def _reader(self) -> Callable[[], list[Tensor]]:
         order = BatchOrder(
             len(self.run.images),
             self.recipe.batch,
@@ -145,14 +161,18 @@ class _Trainer:
         endless = batches(self.run.images, order, self.run.workers)
         return lambda: next(endless)
 
-    def _step(self, read: Callable[[], Tensor], done: float) -> StepReport:
+    def _step(self, read: Callable[[], list[Tensor]], done: float) -> StepReport:
         started = time.monotonic()
         images = read()
         waited = time.monotonic() - started
         set_rate(self.optimizer, self.recipe, done)
-        report = self._gradients(images)
+        if done >= self.recipe.frozen_statistics:
+            self.run.model.freeze_statistics()
+        before = buffers_of(self.run.model)
+        report = self._gradients(images, self._windows_at(done))
         if not report.finite:
-            self.optimizer.zero_grad(set_to_none=True)  # without gradients nothing moves
+            self.optimizer.zero_grad(set_to_none=True)  # without gradients no weight moves
+            restore_buffers(self.run.model, before)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         if self.average is not None:
@@ -161,17 +181,23 @@ class _Trainer:
         self.fabric.log("loss", self.log.losses[-1], self.log.step)
         return report
 
-    def _gradients(self, images: Tensor) -> StepReport:
-        run = self.run
-        height, width = run.operator.image_shape[-2:]
-        views = augment(images, (height, width), self.recipe.augmentation, self._random("views"))
-        truth = views.to(self.fabric.device)
-        y = run.task.measure(run.operator, truth, self._random("noise"))
-        self.fabric.backward(self.objective(y, run.operator, truth, self._penalty(y)))
+    def _windows_at(self, done: float) -> Windows:
+        """What a step sees at a share of the run; the operator is built anew where its size changes."""
+        shape = self.recipe.view_shape(self.run.image_shape, done)
+        if shape != self.window_shape:
+            self.windows = self.run.task.windows_at(self.run.image_shape, shape, self.fabric.device)
+            self.window_shape = shape
+        return self.windows
+
+    def _gradients(self, images: list[Tensor], windows: Windows) -> StepReport:
+        views = self._random("views")
+        turned = [augment(image.to(self.fabric.device), self.recipe.augmentation, views) for image in images]
+        truth, y = windows.measure(turned, views, self._random("noise"))
+        self.fabric.backward(self.objective(y, windows.operator, truth, self._penalty(y, windows.operator)))
         norm = clip_gradients(self.objective, self.recipe.clip_norm)
         return StepReport(mean_over_processes(self.inner.value, self.fabric), norm, self.inner.solves)
 
-    def _penalty(self, y: Tensor) -> Penalty | None:
+    def _penalty(self, y: Tensor, operator: ForwardOperator) -> Penalty | None:
         model, weight = self.run.model, self.recipe.jacobian_weight
         if not weight or not isinstance(model, EquilibriumModel):
             return None
@@ -179,7 +205,7 @@ class _Trainer:
 
         def penalty(result: Reconstruction) -> Tensor:
             stage = int(torch.randint(len(result.stages), (), generator=numbers))
-            return weight * model.jacobian_penalty(y, self.run.operator, result, stage=stage, generator=numbers)
+            return weight * model.jacobian_penalty(y, operator, result, stage=stage, generator=numbers)
 
         return penalty
 
@@ -194,7 +220,9 @@ class _Trainer:
 
     def _validate(self) -> None:
         assert self.run.validation is not None
-        psnr_db, ssim = validate(self._weights(), self.run.task, self.run.validation)
+        started = time.monotonic()
+        psnr_db, ssim = validate(self._weights(), self.run.task, self.run.validation, self.run.precision)
+        self.log.validation_s += time.monotonic() - started
         if self.log.best_psnr_db < psnr_db < math.inf:
             self.best = {name: tensor.detach().clone() for name, tensor in self._weights().state_dict().items()}
             self.log.chosen_step = self.log.step
@@ -212,8 +240,7 @@ class _Trainer:
         }
         if self.average is not None:
             parts["average"] = self.average.state_dict()
-        tensors = {f"{part}.{name}": t for part, named in parts.items() for name, t in named.items()}
-        write_checkpoint(self.run.checkpoint, tensors, self.log)
+        write_checkpoint(self.run.checkpoint, joined(parts), self.log)
 
     def _resume(self) -> None:
         if self.run.checkpoint is None or not self.run.checkpoint.exists():

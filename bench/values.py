@@ -59,6 +59,9 @@ class ImageScore(Frozen):
     start_ssim: float
     psnr_db: float
     ssim: float
+    residual: float | None = Field(
+        default=None, description="the largest relative residual of its fixed points; None without fixed points"
+    )
     more: dict[str, float] = Field(
         default_factory=dict, description="the reconstruction's by other conventions, keyed as in the task's metrics"
     )
@@ -101,6 +104,8 @@ class AccuracyValues(Frozen):
         default=None, description="whose weights were the best by validation; None: the last"
     )
     train_s: float = Field(description="of training, without validation")
+    pretrain_s: float = Field(default=0.0, description="of training as a denoiser before")
+    validation_s: float = Field(default=0.0, description="of validation")
     data_s: float = Field(default=0.0, description="of train_s: waiting for images")
     step_s: float | None = Field(default=None, description="median of a training step")
     amx: bool | None = Field(

@@ -77,6 +77,9 @@ class ReconstructionModel(nn.Module, ABC):
     def end_pretraining(self) -> None:
         """Turn a network that was trained alone, as a denoiser, into what training begins with; nothing by default."""
 
+    def freeze_statistics(self) -> None:
+        """Keep the statistics that normalise images as they are from now on; nothing by default."""
+
 
 def starting_image(y: Tensor, operator: ForwardOperator) -> Tensor:
     """Return x_0: y itself where it is an image (deblurring), else A^H y / ||A||^2.

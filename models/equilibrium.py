@@ -26,6 +26,9 @@ class EquilibriumModel(ReconstructionModel):
         policy: see ``ReconstructionModel``.
         solver: for the forward and the backward fixed points.
         gradient: gradient rule; None takes the exact one in the policy's memory.
+
+    Attributes:
+        backward_solver: for the backward fixed points alone; None takes ``solver``.
     """
 
     def __init__(
@@ -38,11 +41,14 @@ class EquilibriumModel(ReconstructionModel):
     ) -> None:
         super().__init__(channels, policy)
         self.solver = solver
+        self.backward_solver: FixedPointSolver | None = None
         self.gradient = gradient
 
     def _solve(self, stage: Stage, start: Tensor) -> FixedPointResult:
         gradient = self.gradient or POLICY_GRADIENTS[self.policy]
-        return implicit_fixed_point(*stage, start, solver=self.solver, gradient=gradient)
+        return implicit_fixed_point(
+            *stage, start, solver=self.solver, backward_solver=self.backward_solver, gradient=gradient
+        )
 
     @abstractmethod
     def _stage(self, index: int, y: Tensor, operator: ForwardOperator, result: Reconstruction) -> Stage:

@@ -130,6 +130,16 @@ class ForwardOperator(nn.Module, ABC):
                 self._norm = self._power_iteration()
         return self._norm
 
+    def assume_norm(self, norm: float) -> None:
+        """Let ``norm`` answer this, as for a part of a larger operator that stands for the whole.
+
+        Raises:
+            ValueError: if it is negative or not finite.
+        """
+        if not 0 <= norm < float("inf"):
+            raise ValueError(f"a norm is finite and not negative, got {norm}")
+        self._norm = norm
+
     @torch.no_grad()
     def _power_iteration(self) -> float:
         generator = torch.Generator().manual_seed(0)

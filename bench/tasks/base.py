@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from bench.data.base import ImageSplit, LabelledImage, MeasuredImage, Split
+from bench.tasks.windows import Windows
 from operators.base import ForwardOperator
 
 __all__ = ["LabelledImage", "MeasuredData", "Metric", "OpenSplit", "Split", "Task", "standard_normal"]
@@ -78,6 +79,8 @@ class Task:
         display: (C, H, W) image -> (1 or 3, H, W) in [0, 1], what is graded and shown (magnitude for MRI).
         metrics: name -> grade; ``psnr_db`` and ``ssim`` by the data set's usual convention, and the same by others.
         measured: the data set's own measurements; None where it has images alone.
+        windows: (operator of whole images, window_shape) -> what training sees of them; None where a window can be
+            measured as an image of its own.
     """
 
     name: str
@@ -91,6 +94,7 @@ class Task:
     display: Callable[[Tensor], Tensor]
     metrics: Mapping[str, Metric]
     measured: MeasuredData | None = None
+    windows: Callable[[Any, tuple[int, int]], Windows] | None = None
 
     def make_operator(self, device: torch.device | str = "cpu") -> ForwardOperator:
         """Build A at the paper's image size.
@@ -99,6 +103,18 @@ class Task:
             device: where its tables live.
         """
         return self.operator_at(self.image_shape, torch.device(device))
+
+    def windows_at(self, image_shape: tuple[int, int], window_shape: tuple[int, int], device: torch.device) -> Windows:
+        """Return how a training step sees and measures windows of images.
+
+        Args:
+            image_shape: (H, W) of a whole image.
+            window_shape: (h, w); whole images are measured as ever.
+            device: where the operator's tables live.
+        """
+        if self.windows is None or window_shape == image_shape:
+            return Windows(self.operator_at(window_shape, device), self.measure)
+        return self.windows(self.operator_at(image_shape, device), window_shape)
 
 
 def standard_normal(like: Tensor, generator: torch.Generator) -> Tensor:

@@ -14,6 +14,7 @@ from bench.data.observations import open_observations
 from bench.data.synthetic import GeneratedSplit
 from bench.metrics import psnr_db, ssim
 from bench.tasks.base import MeasuredData, Task
+from bench.tasks.ct_windows import ScanWindows
 from operators.base import ForwardOperator, LinearOperator
 from operators.radon import Radon
 
@@ -134,4 +135,5 @@ CT = Task(
         "ssim_span": partial(ssim, data_range="truth-span"),
     },
     measured=MeasuredData(load_split=open_observations, acquire=acquire),
+    windows=partial(ScanWindows, measure=measure),
 )

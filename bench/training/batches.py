@@ -67,15 +67,15 @@ class BatchOrder:
             step += 1
 
 
-def batches(images: ImageSplit[Any], order: BatchOrder, workers: int = 0) -> Iterator[Tensor]:
-    """Yield endless batches (B, C, H, W) as read.
+def batches(images: ImageSplit[Any], order: BatchOrder, workers: int = 0) -> Iterator[list[Tensor]]:
+    """Yield endless batches of images (C, H, W) as read, whose sizes may differ.
 
     Args:
         images: a split.
         order: which of them, step after step.
         workers: processes that read ahead; the batches are the same with any number.
     """
-    return iter(DataLoader(images, batch_sampler=order, num_workers=workers, collate_fn=_stack))
+    return iter(DataLoader(images, batch_sampler=order, num_workers=workers, collate_fn=_images))
 
 
 def reading_shape(image_shape: tuple[int, int], augmentation: Sequence[Augmentation]) -> tuple[int, int]:
@@ -85,38 +85,24 @@ def reading_shape(image_shape: tuple[int, int], augmentation: Sequence[Augmentat
     return round(CROP_MARGIN * image_shape[0]), round(CROP_MARGIN * image_shape[1])
 
 
-def augment(
-    images: Tensor, image_shape: tuple[int, int], augmentation: Sequence[Augmentation], generator: torch.Generator
-) -> Tensor:
-    """Turn images into other views of the same, pixel for pixel: nothing is interpolated.
+def augment(image: Tensor, augmentation: Sequence[Augmentation], generator: torch.Generator) -> Tensor:
+    """Turn an image into another view of the same, pixel for pixel: nothing is interpolated.
 
     Args:
-        images: (B, C, H', W') at ``reading_shape``.
-        image_shape: (H, W) wanted.
-        augmentation: ``crop`` takes a random window, ``flip`` mirrors left and right every other time,
-            ``quarter-turn`` turns square images by a multiple of 90 degrees, others by one of 180.
+        image: (C, H, W) at ``reading_shape``.
+        augmentation: ``flip`` mirrors left and right every other time, ``quarter-turn`` turns square images by a
+            multiple of 90 degrees, others by one of 180; ``crop`` is done where windows are cut.
         generator: on the CPU.
 
     Returns:
-        (B, C, H, W).
+        (C, H, W).
     """
-    return torch.stack([_view(image, image_shape, augmentation, generator) for image in images])
-
-
-def _view(
-    image: Tensor, image_shape: tuple[int, int], augmentation: Sequence[Augmentation], generator: torch.Generator
-) -> Tensor:
-    height, width = image_shape
     for kind in augmentation:
-        if kind == "crop":
-            top = _below(image.shape[-2] - height + 1, generator)
-            left = _below(image.shape[-1] - width + 1, generator)
-            image = image[..., top : top + height, left : left + width]
-        elif kind == "flip":
+        if kind == "flip":
             image = image.flip(-1) if _below(2, generator) else image
-        else:
-            turns = _below(4, generator) if height == width else 2 * _below(2, generator)
-            image = image.rot90(turns, (-2, -1))
+        elif kind == "quarter-turn":
+            square = image.shape[-2] == image.shape[-1]
+            image = image.rot90(_below(4, generator) if square else 2 * _below(2, generator), (-2, -1))
     return image
 
 
@@ -124,5 +110,5 @@ def _below(limit: int, generator: torch.Generator) -> int:
     return int(torch.randint(limit, (), generator=generator))
 
 
-def _stack(items: list[LabelledImage]) -> Tensor:
-    return torch.stack([item.image for item in items])
+def _images(items: list[LabelledImage]) -> list[Tensor]:
+    return [item.image for item in items]

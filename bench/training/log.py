@@ -12,6 +12,8 @@ from models import Solve
 
 TRACE_POINTS = 100
 DIVERGED_SHARE = 0.1
+LOST, LOST_STEPS = 1.0, 20
+"""A mean squared error above 1 is worse than an empty image's, whose values would be wrong by at most 1."""
 
 
 def falls_due(times: int, before: float, after: float) -> bool:
@@ -25,12 +27,14 @@ class TrainingLog(BaseModel):
     Attributes:
         losses: training loss of every step, the mean over all processes; nan where it was not finite.
         skipped: steps whose loss or gradient was not finite; the weights did not move.
-        diverged: whether more than a tenth of the planned steps were skipped, which ended the run.
+        diverged: whether the run ended because more than a tenth of the planned steps were skipped, or because
+            ``LOST_STEPS`` losses in a row were above ``LOST``.
         solver_trace: how the fixed points were solved, at up to 100 steps, on the first process's images.
         validation_trace: how good the weights were, as often as the recipe says.
         chosen_step: after which step the best weights were; None where nothing chose.
         step_s: seconds of every step, waiting for images included.
         data_s: seconds of waiting for images.
+        validation_s: seconds of validation.
     """
 
     # A skipped step's loss is nan, which JSON has not.
@@ -44,6 +48,7 @@ class TrainingLog(BaseModel):
     chosen_step: int | None = None
     step_s: list[float] = []
     data_s: float = 0.0
+    validation_s: float = 0.0
 
     @property
     def step(self) -> int:
@@ -65,6 +70,19 @@ class TrainingLog(BaseModel):
         """Of the validations so far; minus infinity before the first. A figure that is not finite is none."""
         figures = (point.psnr_db for point in self.validation_trace)
         return max(filter(math.isfinite, figures), default=-math.inf)
+
+    @property
+    def lost(self) -> bool:
+        """Whether the loss has grown out of all bounds and stays there; skipped steps count as such."""
+        last = self.losses[-LOST_STEPS:]
+        return len(last) == LOST_STEPS and not any(loss <= LOST for loss in last)
+
+    @property
+    def ending(self) -> str:
+        """Why a run that has diverged ended."""
+        if self.lost:
+            return f"the loss of the last {LOST_STEPS} steps was above {LOST:g}; training ended at step {self.step}"
+        return f"{self.skipped} of {self.step} steps were not finite; training ended there"
 
     def summary(self, done: float) -> str:
         """Say on one line how it goes, for a progress display.
@@ -99,7 +117,7 @@ class TrainingLog(BaseModel):
         """
         if report.solves and falls_due(TRACE_POINTS, before, after):
             self.solver_trace.append(_solver_point(self.step - 1, report.solves))
-        self.diverged = self.skipped > DIVERGED_SHARE * self.step / after
+        self.diverged = self.skipped > DIVERGED_SHARE * self.step / after or self.lost
 
 
 def _solver_point(step: int, solves: Sequence[Solve]) -> SolverPoint:

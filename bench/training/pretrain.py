@@ -1,6 +1,9 @@
 """Denoiser pre-training: a model's network first learns alone, at one stage's cost, to remove noise."""
 
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -9,8 +12,27 @@ from torch.nn import functional as F
 
 from bench.data import ImageSplit
 from bench.recipe import Recipe
+from bench.record import Precision
+from bench.tasks.windows import cut
 from bench.training.batches import BatchOrder, augment, batches, random_numbers
-from bench.training.step import clip_gradients, make_optimizer
+from bench.training.checkpoint import (
+    joined,
+    load_module,
+    load_optimizer,
+    optimizer_tensors,
+    read_checkpoint,
+    under,
+    write_checkpoint,
+)
+from bench.training.log import TrainingLog
+from bench.training.step import (
+    StepReport,
+    autocast,
+    buffers_of,
+    clip_gradients,
+    make_optimizer,
+    restore_buffers,
+)
 from models import ReconstructionModel
 
 NOISE_LEVEL = 0.1
@@ -28,46 +50,103 @@ class Denoiser(Protocol):
         """Return the denoised images, shaped like ``noisy``, (B, C, H, W)."""
 
 
-def pretrain(
-    model: ReconstructionModel,
-    images: ImageSplit[Any],
-    image_shape: tuple[int, int],
-    recipe: Recipe,
-    seed: int,
-    on_step: Callable[[int, float], None] = lambda step, loss: None,
-) -> None:
-    """Train a model's denoiser in place; the step size, which it does not use, stays as it is.
+@dataclass(frozen=True, kw_only=True)
+class Pretraining:
+    """What is trained as a denoiser, on what, and how.
+
+    Attributes:
+        model: a ``Denoiser``; changed in place. The step size, which it does not use, stays as it is.
+        images: the training split, at ``reading_shape``.
+        image_shape: (H, W) in pixels of the images that are graded; the recipe says what a step sees of them.
+        recipe: its fields ``pretrain_*``, augmentation, course of the rate and largest gradient.
+        seed: of image order, views and noise.
+        precision: ``fp32`` or ``bf16``.
+        checkpoint: file to resume from and to keep up to date, at most ``checkpoint_s`` seconds behind.
+        checkpoint_s: see there.
+        writes: whether this process keeps it up to date; all processes of a parallel run train the same denoiser.
+    """
+
+    model: ReconstructionModel
+    images: ImageSplit[Any]
+    image_shape: tuple[int, int]
+    recipe: Recipe
+    seed: int = 0
+    precision: Precision = "fp32"
+    checkpoint: Path | None = None
+    checkpoint_s: float = 30.0
+    writes: bool = True
+
+
+def pretrain(run: Pretraining, on_step: Callable[[TrainingLog], None] = lambda log: None) -> TrainingLog:
+    """Train a model's denoiser; resumes like ``bench.train.fit``, bit for bit on the CPU.
 
     Call the model's ``end_pretraining`` afterwards.
 
     Args:
-        model: a ``Denoiser``.
-        images: the training split, at ``reading_shape``.
-        image_shape: (H, W) of the views to denoise.
-        recipe: its ``pretrain_steps``, batch, augmentation, course of the rate and largest gradient.
-        seed: of image order, views and noise.
-        on_step: told (step, loss) after every step.
+        run: what to train.
+        on_step: told the log after every step.
+
+    Returns:
+        Losses and seconds.
 
     Raises:
         TypeError: if the model has no ``denoise``.
+        CheckpointError: if the checkpoint is broken or another model's.
 
     Source: Gilton, Ongie and Willett 2021, Sec. V.
     """
-    if not isinstance(model, Denoiser):
-        raise TypeError(f"{type(model).__name__} has no denoiser to pre-train")
-    model.train()
-    device = next(model.parameters()).device
-    optimizer = make_optimizer(model, LEARNING_RATE)
-    endless = batches(images, BatchOrder(len(images), recipe.batch, seed))
-    for step, whole in zip(range(recipe.pretrain_steps), endless, strict=False):
-        for group in optimizer.param_groups:
-            group["lr"] = LEARNING_RATE * recipe.course(step / recipe.pretrain_steps)
-        clean = augment(whole, image_shape, recipe.augmentation, random_numbers(seed, step, "views"))
-        noise = torch.randn(clean.shape, generator=random_numbers(seed, step, "noise"))
-        loss = F.mse_loss(model.denoise((clean + NOISE_LEVEL * noise).to(device)), clean.to(device))
-        loss.backward()
-        if not torch.isfinite(clip_gradients(model, recipe.clip_norm)):
-            optimizer.zero_grad(set_to_none=True)
-        optimizer.step()
+    if not isinstance(run.model, Denoiser):
+        raise TypeError(f"{type(run.model).__name__} has no denoiser to pre-train")
+    run.model.train()
+    optimizer = make_optimizer(run.model, LEARNING_RATE)
+    log, saved = _resume(run, optimizer), time.monotonic()
+    batch = run.recipe.pretrain_batch or run.recipe.batch
+    order = BatchOrder(len(run.images), batch, run.seed, first_step=log.step)
+    for images in batches(run.images, order):
+        if log.step >= run.recipe.pretrain_steps:
+            break
+        _step(run, optimizer, images, log)
+        on_step(log)
+        if time.monotonic() - saved > run.checkpoint_s:
+            _save(run, optimizer, log)
+            saved = time.monotonic()
+    _save(run, optimizer, log)
+    return log
+
+
+def _step(run: Pretraining, optimizer: torch.optim.Optimizer, images: list[Tensor], log: TrainingLog) -> None:
+    started, step, model = time.monotonic(), log.step, run.model
+    assert isinstance(model, Denoiser)
+    for group in optimizer.param_groups:
+        group["lr"] = LEARNING_RATE * run.recipe.course(step / run.recipe.pretrain_steps)
+    numbers = random_numbers(run.seed, step, "views")
+    shape = run.recipe.pretrain_shape(run.image_shape)
+    clean = torch.stack([cut(augment(image, run.recipe.augmentation, numbers), shape, numbers) for image in images])
+    noise = torch.randn(clean.shape, generator=random_numbers(run.seed, step, "noise"))
+    device, before = model.step_size.device, buffers_of(model)
+    with autocast(device, run.precision):
+        denoised = model.denoise((clean + NOISE_LEVEL * noise).to(device))
+        loss = F.mse_loss(denoised, clean.to(device))
+    loss.backward()
+    report = StepReport(loss.detach(), clip_gradients(model, run.recipe.clip_norm), ())
+    if not report.finite:
         optimizer.zero_grad(set_to_none=True)
-        on_step(step, loss.item())
+        restore_buffers(model, before)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    log.note(report, time.monotonic() - started, 0.0)
+
+
+def _save(run: Pretraining, optimizer: torch.optim.Optimizer, log: TrainingLog) -> None:
+    if run.checkpoint is not None and run.writes:
+        parts = {"model": run.model.state_dict(), "optimizer": optimizer_tensors(optimizer)}
+        write_checkpoint(run.checkpoint, joined(parts), log)
+
+
+def _resume(run: Pretraining, optimizer: torch.optim.Optimizer) -> TrainingLog:
+    if run.checkpoint is None or not run.checkpoint.exists():
+        return TrainingLog()
+    tensors, log = read_checkpoint(run.checkpoint)
+    load_module(run.model, under("model", tensors))
+    load_optimizer(optimizer, under("optimizer", tensors))
+    return log

@@ -1,7 +1,9 @@
 """One training step, which memory and timing measure too."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +11,7 @@ from torch.nn import functional as F
 
 from bench.recipe import Recipe
 from bench.record import Loss, Precision
-from models import Reconstruction, ReconstructionModel, Solve
+from models import EquilibriumModel, Reconstruction, ReconstructionModel, Solve
 from operators import ForwardOperator
 
 CLIP_NORM = 1.0
@@ -27,6 +29,17 @@ def reconstruction_loss(reconstruction: Reconstruction, truth: Tensor, loss: Los
     """
     images = reconstruction.stages if loss == "aux" else (reconstruction.image,)
     return torch.stack([F.mse_loss(image, truth) for image in images]).mean()
+
+
+def placed(model: ReconstructionModel, device: torch.device) -> ReconstructionModel:
+    """Return a model on its device, in the memory format in which that device's convolutions are fastest.
+
+    On CPUs channels last: a sixth faster in float32, two to four times in bfloat16.
+    """
+    model = model.to(device)
+    if device.type == "cpu":
+        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in its stub
+    return model
 
 
 def make_optimizer(model: nn.Module, learning_rate: float = 1e-3) -> torch.optim.Adam:
@@ -51,6 +64,41 @@ def set_rate(optimizer: torch.optim.Optimizer, recipe: Recipe, done: float) -> N
     weights, step_size = optimizer.param_groups
     weights["lr"] = recipe.rate_at(done)
     step_size["lr"] = recipe.rate_at(done) * recipe.step_size_rate
+
+
+def buffers_of(model: nn.Module) -> list[Tensor]:
+    """Return copies of a model's buffers: BatchNorm's statistics and spectral vectors, which a forward pass moves."""
+    return [buffer.clone() for buffer in model.buffers()]
+
+
+def restore_buffers(model: nn.Module, buffers: Sequence[Tensor]) -> None:
+    """Give a model the buffers back that ``buffers_of`` copied: a step that is skipped must leave no trace in them."""
+    for buffer, kept in zip(model.buffers(), buffers, strict=True):
+        buffer.copy_(kept)
+
+
+def use_solvers_of(recipe: Recipe, model: ReconstructionModel) -> Callable[[], None]:
+    """Let a model with fixed points solve them as the recipe trains it.
+
+    Returns:
+        What gives the model its own solvers back, with which it is graded.
+    """
+    if not isinstance(model, EquilibriumModel):
+        return lambda: None
+    own, own_backward = model.solver, model.backward_solver
+    forward, tighter = recipe.tolerance or own.tolerance, recipe.backward_tolerance
+    model.solver = replace(own, tolerance=forward, max_steps=recipe.solver_steps or own.max_steps)
+    model.backward_solver = None if tighter is None else replace(model.solver, tolerance=tighter)
+
+    def give_back() -> None:
+        model.solver, model.backward_solver = own, own_backward
+
+    return give_back
+
+
+def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[Any]:
+    """Return a context in which networks run in ``precision``; operators and solvers stay in float32."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
 
 
 Penalty = Callable[[Reconstruction], Tensor]
@@ -88,7 +136,7 @@ class Objective(nn.Module):
             truth: images, (B, C, H, W).
             penalty: added to the loss.
         """
-        with torch.autocast(truth.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+        with autocast(truth.device, self.precision):
             result = self.model(y, operator)
             loss = reconstruction_loss(result, truth, self.loss)
             self.value, self.solves = loss.detach(), result.solves

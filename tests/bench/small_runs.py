@@ -22,7 +22,7 @@ def recipe(**changes):
 
 def run_of(model, recipe, **options):
     return Run(
-        **{"model": model, "operator": OPERATOR, "task": TASK, "images": split("train"), "recipe": recipe} | options
+        **{"model": model, "task": TASK, "images": split("train"), "image_shape": SHAPE, "recipe": recipe} | options
     )
 
 

@@ -8,10 +8,11 @@ from click.testing import CliRunner
 
 from bench import accuracy
 from bench.environment import bf16_on_amx, number_flags
-from bench.experiment import Training, accuracy_cells
+from bench.experiment import accuracy_cells
 from bench.record import cell_id
 from bench.scales import Scale
 from bench.store import ResultStore
+from bench.training.sweep import Training
 
 CPU = torch.device("cpu")
 SCALE = Scale(name="quick", image_shapes={"deblur": (16, 16)}, train_images=2, test_images=2)

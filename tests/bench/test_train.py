@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -128,10 +129,89 @@ def test_the_best_weights_by_validation_are_kept():
 def test_a_window_is_trained_and_whole_images_validate():
     small = recipe(augmentation=("crop",), window=0.5, validations=1)
     whole = Validation(split("validation", 2), OPERATOR)
-    operator = TASK.operator_at(small.view_shape(SHAPE), torch.device("cpu"))
-    model, log = trained(small, operator=operator, validation=whole)
+    model, log = trained(small, validation=whole)
     assert small.view_shape(SHAPE) == (6, 6)
     assert log.best_psnr_db == validate(model, TASK, whole)[0]
+
+
+def test_windows_follow_one_another():
+    seen = []
+
+    class Seen(Brightness):
+        def forward(self, y, operator):
+            seen.append(tuple(y.shape[-2:]))
+            return super().forward(y, operator)
+
+    windows = ({"until": 0.5, "side": 4}, {"until": 0.75, "side": 8}, {"until": 1})
+    fit(run_of(Seen(), recipe(steps=4, windows=windows)))
+    assert seen == [(4, 4), (4, 4), (8, 8), SHAPE]
+
+
+def test_solvers_are_the_recipes_in_training_and_the_models_own_afterwards():
+    model = luser()
+    own, met = model.solver, []
+
+    def watch(log, done):
+        met.append((model.solver, model.backward_solver))
+
+    fit(run_of(model, recipe(steps=1, tolerance=0.02, backward_tolerance=0.005, solver_steps=3)), watch)
+    ((forward, backward),) = met
+    assert (forward.tolerance, forward.max_steps, backward.tolerance, backward.max_steps) == (0.02, 3, 0.005, 3)
+    assert model.solver is own
+    assert model.backward_solver is None
+
+
+def test_statistics_stand_from_the_share_that_the_recipe_names():
+    torch.manual_seed(0)
+    model = MODELS["lu-dncnn"](channels=3, num_stages=2)
+    found = []
+
+    def watch(log, done):
+        found.append(model.network.norms[0].running_mean.clone())
+
+    fit(run_of(model, recipe(steps=4, frozen_statistics=0.5)), watch)
+    first, second, third, fourth = found
+    assert not torch.equal(first, second)
+    assert torch.equal(second, third)
+    assert torch.equal(third, fourth)
+
+
+@pytest.mark.parametrize("policy", ["paper", "recompute"])
+@pytest.mark.parametrize("name", ["lu-dncnn", "deq4ip"])
+def test_a_skipped_step_leaves_no_trace(name, policy):
+    """One pixel of one batch is not a number: BatchNorm's statistics would never recover from it."""
+
+    def measure(operator, truth, generator):
+        y = TASK.measure(operator, truth, generator)
+        measure.calls += 1
+        if measure.calls == 2:
+            y[0, 0, 3, 3] = math.nan
+        return y
+
+    def after(steps):
+        measure.calls = 0
+        torch.manual_seed(0)
+        model = MODELS[name](channels=3, policy=policy)
+        log = fit(run_of(model, recipe(steps=steps), task=replace(TASK, measure=measure)))
+        return model, log
+
+    (first, _), (second, log) = after(1), after(2)
+    assert log.skipped == 1
+    for key, buffer in second.named_buffers():
+        assert torch.equal(buffer, dict(first.named_buffers())[key]), key
+    with torch.no_grad():
+        assert second.eval()(torch.rand(1, 3, *SHAPE), OPERATOR).image.isfinite().all()
+
+
+def test_a_loss_beyond_all_bounds_ends_the_run():
+    class Runaway(Brightness):
+        def forward(self, y, operator):
+            return super().forward(y + 100 * (self.step > 4), operator)
+
+    _, log = trained(recipe(steps=200, learning_rate=1e-6), Runaway())
+    assert log.diverged
+    assert log.step == 25
+    assert log.ending == "the loss of the last 20 steps was above 1; training ended at step 25"
 
 
 def test_a_recipe_that_validates_needs_images():

@@ -53,40 +53,33 @@ def test_random_numbers_differ_by_all_that_they_are_for():
     assert drawn[0] == torch.rand((), generator=random_numbers(*keys[0])).item()
 
 
-def views(images, shape, augmentation):
-    """Many views of one image, as a set of what its pixels can be."""
+def views(image, augmentation):
+    """Many views of one image, without repeats."""
     seen = {}
     for step in range(60):
-        view = augment(images, shape, augmentation, random_numbers(0, step, "views"))[0]
+        view = augment(image, augmentation, random_numbers(0, step, "views"))
         seen[tuple(view.flatten().tolist())] = view
     return list(seen.values())
 
 
 def test_flips_and_quarter_turns_give_the_eight_views_of_a_square():
-    image = torch.arange(9.0).view(1, 1, 3, 3)
-    found = views(image, (3, 3), ("flip", "quarter-turn"))
+    image = torch.arange(9.0).view(1, 3, 3)
+    found = views(image, ("flip", "quarter-turn"))
     assert len(found) == 8
     assert all(torch.equal(view.flatten().sort().values, image.flatten()) for view in found)
 
 
 def test_what_is_not_square_is_turned_upside_down_at_most():
-    image = torch.arange(6.0).view(1, 1, 2, 3)
-    found = views(image, (2, 3), ("quarter-turn",))
+    found = views(torch.arange(6.0).view(1, 2, 3), ("quarter-turn",))
     assert len(found) == 2
     assert all(view.shape == (1, 2, 3) for view in found)
 
 
-def test_crops_are_windows_of_the_image():
-    read = reading_shape((4, 8), ("crop",))
-    assert read == (5, 10)
-    rows, columns = torch.meshgrid(torch.arange(5.0), torch.arange(10.0), indexing="ij")
-    found = views((10 * rows + columns)[None, None], (4, 8), ("crop",))
-    assert len(found) == 2 * 3
-    for view in found:
-        assert torch.equal(view[0] - view[0, 0, 0], (10 * rows + columns)[:4, :8])
+def test_images_that_are_cropped_are_read_larger():
+    assert reading_shape((4, 8), ("crop",)) == (5, 10)
+    assert reading_shape((4, 8), ("flip",)) == (4, 8)
 
 
 def test_without_augmentation_nothing_changes():
-    images = torch.rand(2, 1, 4, 4)
-    assert reading_shape((4, 4), ()) == (4, 4)
-    assert torch.equal(augment(images, (4, 4), (), random_numbers(0, 0, "views")), images)
+    image = torch.rand(1, 4, 4)
+    assert torch.equal(augment(image, (), random_numbers(0, 0, "views")), image)

@@ -1,0 +1,139 @@
+"""How the cells of one sweep train, and the training of one: first as a denoiser, then whole."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+
+from bench.cli import resolve_model
+from bench.data import ImageSplit, Split
+from bench.progress import Reporter
+from bench.recipe import Recipe, recipe_for
+from bench.record import AccuracySpec, Precision
+from bench.scales import Scale
+from bench.store import ResultStore
+from bench.tasks import TASKS
+from bench.train import CHECKPOINT_S, Run, fit
+from bench.training.batches import reading_shape
+from bench.training.log import TrainingLog
+from bench.training.pretrain import Pretraining, pretrain
+from bench.training.step import placed
+from bench.training.validation import Validation
+from models import ReconstructionModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """How the cells of one sweep train: what is asked, and what leaves the weights as they are.
+
+    Attributes:
+        scale: image size and numbers of images.
+        sources: task -> folder of real images; generated images elsewhere.
+        store: where checkpoints, weights and Figure 2's arrays go.
+        fabric: where to train.
+        precision: ``fp32`` or ``bf16``.
+        changes: of the recipe.
+        workers: processes that read images ahead.
+        examples: task -> pattern of the name of the image that Figure 2 shows; elsewhere it is the first.
+        keep_weights: whether the trained weights are stored.
+        checkpoint_s: how many seconds a checkpoint may be behind.
+    """
+
+    scale: Scale
+    sources: Mapping[str, Path]
+    store: ResultStore
+    fabric: Fabric
+    precision: Precision = "fp32"
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    workers: int = 0
+    examples: Mapping[str, str] = field(default_factory=dict)
+    keep_weights: bool = False
+    checkpoint_s: float = CHECKPOINT_S
+
+    def recipe(self, task: str, model: str) -> Recipe:
+        """Return a task's recipe without what the model does not know: a Jacobian, a denoiser."""
+        made = resolve_model(model)
+        known = {"jacobian_weight": hasattr(made, "jacobian_penalty"), "pretrain_steps": hasattr(made, "denoise")}
+        recipe = recipe_for(task, self.scale.name, model, **self.changes)
+        return recipe.model_copy(update={name: 0 for name, applies in known.items() if not applies})
+
+    def load_split(self, spec: AccuracySpec, split: Split, shape: tuple[int, int], count: int) -> ImageSplit[Any]:
+        """Open one split of a cell's images."""
+        return TASKS[spec.task].load_split(self.sources.get(spec.task), split, image_shape=shape, count=count, seed=0)
+
+
+def train_model(
+    spec: AccuracySpec, training: Training, checkpoint: Path, reporter: Reporter
+) -> tuple[ReconstructionModel, TrainingLog, TrainingLog]:
+    """Train the model of one cell; resumes where an interrupted training of it stopped.
+
+    Args:
+        spec: the cell.
+        training: how its sweep trains.
+        checkpoint: of the training; that of the denoiser is beside it.
+        reporter: told how it goes.
+
+    Returns:
+        The model, and the courses of its training as a denoiser, which may be empty, and as a whole.
+    """
+    task, recipe, device = TASKS[spec.task], spec.recipe, training.fabric.device
+    torch.manual_seed(spec.seed)
+    model = placed(resolve_model(spec.model)(channels=task.channels), device)
+    model.policy = spec.policy
+    images = training.load_split(spec, "train", reading_shape(spec.image_shape, recipe.augmentation), spec.train_images)
+    denoiser = _become_denoiser(model, images, spec, training, checkpoint, reporter)
+    validation = None
+    if recipe.validations:
+        chosen_on = training.load_split(spec, "validation", spec.image_shape, recipe.validation_images)
+        validation = Validation(chosen_on, task.operator_at(spec.image_shape, device))
+    run = Run(
+        model=model,
+        task=task,
+        images=images,
+        image_shape=spec.image_shape,
+        recipe=recipe,
+        loss=spec.loss,
+        seed=spec.seed,
+        validation=validation,
+        precision=spec.precision,
+        checkpoint=checkpoint,
+        checkpoint_s=training.checkpoint_s,
+        workers=training.workers,
+        fabric=training.fabric,
+    )
+    return model, denoiser, fit(run, lambda log, done: reporter.detail(log.summary(done)))
+
+
+def denoiser_checkpoint(checkpoint: Path) -> Path:
+    """Return the file that an interrupted training as a denoiser resumes from, beside that of the training."""
+    return checkpoint.with_name(f"{checkpoint.stem}-denoiser{checkpoint.suffix}")
+
+
+def _become_denoiser(
+    model: ReconstructionModel,
+    images: ImageSplit[Any],
+    spec: AccuracySpec,
+    training: Training,
+    checkpoint: Path,
+    reporter: Reporter,
+) -> TrainingLog:
+    steps = spec.recipe.pretrain_steps
+    if not steps:
+        return TrainingLog()
+    run = Pretraining(
+        model=model,
+        images=images,
+        image_shape=spec.image_shape,
+        recipe=spec.recipe,
+        seed=spec.seed,
+        precision=spec.precision,
+        checkpoint=denoiser_checkpoint(checkpoint),
+        checkpoint_s=training.checkpoint_s,
+        writes=training.fabric.is_global_zero,
+    )
+    log = pretrain(run, lambda log: reporter.detail(f"denoiser, {log.summary(log.step / steps)}"))
+    model.end_pretraining()
+    return log
