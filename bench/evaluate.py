@@ -15,7 +15,6 @@ from bench.data import ImageSplit, LabelledImage
 from bench.tasks.base import Task
 from bench.values import ImageScore
 from models import Luser, Reconstruction, ReconstructionModel
-from models.base import starting_image
 from operators import ForwardOperator
 
 NOISE_SEED = 2_000_003
@@ -82,7 +81,7 @@ def evaluate(
     arrays: dict[str, NDArray[np.float32]] = {}
     for labelled, truth, y in measured(task, operator, images, NOISE_SEED, device):
         result = model(y, operator)
-        shown = Shown(task, starting_image(y, operator), result.image, truth)
+        shown = Shown(task, model.starting_image(y, operator), result.image, truth)
         if len(items) == shown_at:
             arrays = shown.arrays()
         found = [solve.forward.mean_residual for solve in result.solves]

@@ -14,6 +14,7 @@ from bench.environment import pick_device
 from bench.evaluate import Grades, QualityError, evaluate
 from bench.record import AccuracySpec
 from bench.report.bootstrap import Estimate, estimate
+from bench.scales import SCALES
 from bench.sources import data_options, data_sources
 from bench.tasks import TASKS
 from bench.weights import WeightsError, load_weights
@@ -105,6 +106,7 @@ def load_model(path: Path) -> tuple[AccuracySpec, ReconstructionModel]:
         first = f"{wrong[0]} is {found.get(wrong[0], 'absent')} in place of {expected.get(wrong[0], 'none')}"
         raise WeightsError(f"{path}: not weights of {spec.model} for {spec.task}: {len(wrong)} tensors differ, {first}")
     model.load_state_dict(tensors)
+    model.start = spec.start
     return spec, model.eval()
 
 
@@ -133,7 +135,8 @@ def grade_weights(
     """
     task, device = TASKS[spec.task], next(model.parameters()).device
     count = test_images or spec.test_images
-    images = task.load_split(source, "test", image_shape=spec.image_shape, count=count, seed=0)
+    native = spec.scale in SCALES and SCALES[spec.scale].native
+    images = task.load_split(source, "test", image_shape=spec.image_shape, count=count, seed=0, native=native)
     return evaluate(model, task.operator_at(spec.image_shape, device), task, images, example)
 
 

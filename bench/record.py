@@ -12,6 +12,7 @@ from bench.values import Frozen, Values
 Policy = Literal["paper", "recompute"]
 Loss = Literal["final", "aux"]
 Precision = Literal["fp32", "bf16"]
+Start = Literal["adjoint", "fbp"]
 
 
 class Status(str, Enum):
@@ -92,6 +93,9 @@ class AccuracySpec(_Spec):
         json_schema_extra=ADDED,
     )
     files: Files | None = Field(default=None, description="of real images; None: not known", json_schema_extra=ADDED)
+    start: Start = Field(
+        default="adjoint", description="image that the model starts from, see models.base", json_schema_extra=ADDED
+    )
     protocol: int = 4
 
 
@@ -103,6 +107,9 @@ class ReferenceSpec(Frozen):
     method: str = Field(description="key of bench.references.REFERENCES")
     image_shape: tuple[int, int] = Field(description="height and width in pixels")
     data: str = Field(description="as of AccuracySpec")
+    native: bool = Field(
+        default=False, description="whether images keep their pixels; else they are resized", json_schema_extra=ADDED
+    )
     validation_images: int = Field(description="on which the method's setting is tuned")
     test_images: int
     files: Files | None = Field(default=None, description="as of AccuracySpec", json_schema_extra=ADDED)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from bench.data import ImageSplit, LabelledImage
 from bench.evaluate import Shown, measured
-from bench.filtered_backprojection import filtered_backprojection
+from operators.filtered_backprojection import filtered_backprojection
 from bench.tasks.base import Task
 from bench.total_variation import total_variation
 from bench.values import ImageScore, Setting, TuningPoint

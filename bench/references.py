@@ -81,19 +81,22 @@ def reference_cells(
     used: dict[Split, int] = {"validation": VALIDATION_IMAGES, "test": scale.test_images}
     cells = []
     for task in tasks:
-        operator = TASKS[task].operator_at(scale.image_shape(task), device)
+        source = sources.get(task)
+        shape = scale.image_shape(task, source)
+        operator = TASKS[task].operator_at(shape, device)
         for name, method in REFERENCES.items():
             if method.applies(operator):
                 spec = ReferenceSpec(
                     task=task,
                     method=name,
-                    image_shape=scale.image_shape(task),
-                    data=source_label(sources.get(task)),
+                    image_shape=shape,
+                    data=source_label(source),
+                    native=scale.native,
                     validation_images=VALIDATION_IMAGES,
                     test_images=scale.test_images,
-                    files=files_of(task, sources.get(task), used),
+                    files=files_of(task, source, used),
                 )
-                cells.append(_cell(spec, sources.get(task), where, device))
+                cells.append(_cell(spec, source, where, device))
     return cells
 
 
@@ -111,7 +114,7 @@ def _measure(spec: ReferenceSpec, source: Path | None, device: torch.device, rep
     operator = task.operator_at(spec.image_shape, device)
 
     def split(name: Split, count: int, seed: int) -> MeasuredSplit:
-        images = task.load_split(source, name, image_shape=spec.image_shape, count=count, seed=0)
+        images = task.load_split(source, name, image_shape=spec.image_shape, count=count, seed=0, native=spec.native)
         return MeasuredSplit.of(task, operator, images, seed, device)
 
     def report(point: TuningPoint) -> None:

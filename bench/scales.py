@@ -1,6 +1,7 @@
 """How large a study is: image size and images."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from bench.tasks import TASKS
 
@@ -14,6 +15,7 @@ class Scale:
         image_shapes: task -> (H, W) in pixels; a task that is absent has the paper's.
         train_images: images of the training split in use.
         test_images: held-out images that are graded.
+        native: whether real images keep their pixels; else they are resized.
         timed_shapes: task -> (H, W) for timings alone, which need large batches; absent ones are as for training.
     """
 
@@ -21,11 +23,17 @@ class Scale:
     image_shapes: dict[str, tuple[int, int]] = field(default_factory=dict)
     train_images: int
     test_images: int
+    native: bool = False
     timed_shapes: dict[str, tuple[int, int]] = field(default_factory=dict)
 
-    def image_shape(self, task: str) -> tuple[int, int]:
-        """Return (H, W) in pixels of a task at this scale."""
-        return self.image_shapes.get(task, TASKS[task].image_shape)
+    def image_shape(self, task: str, source: Path | None = None) -> tuple[int, int]:
+        """Return (H, W) in pixels of a task at this scale, with the images of a folder or generated ones.
+
+        Raises:
+            DataError: if native images are wanted, and the folder cannot be read.
+        """
+        wanted = self.image_shapes.get(task, TASKS[task].image_shape)
+        return TASKS[task].shape_of(source, wanted, self.native)
 
     def timed_shape(self, task: str) -> tuple[int, int]:
         """Return (H, W) in pixels at which a task is timed at this scale."""
@@ -41,10 +49,12 @@ SCALES = {
     for scale in (
         Scale(name="quick", image_shapes=_square(48), train_images=64, test_images=8, timed_shapes=_square(32)),
         Scale(name="small", image_shapes=_square(64), train_images=512, test_images=32),
+        Scale(name="full", train_images=512, test_images=32, native=True),
         Scale(name="paper", train_images=40_000, test_images=4_000),
     )
 }
-"""``quick`` ends within minutes on two cores, ``small`` within hours, ``paper`` wants a GPU.
+"""``quick`` ends within minutes on two cores, ``small`` within hours; ``full`` has the paper's image sizes and takes up
+to an hour of one core per cell, ``paper`` has its lengths of training too and wants a GPU.
 
 How long and how fast each trains stands in ``recipes.toml``.
 """

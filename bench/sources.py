@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from bench.cli import TASK
-from bench.data import DataError, Split
+from bench.data import DataError, ImageSplit, Split
 from bench.data.fingerprint import fingerprint
 from bench.evaluate import find_example
 from bench.record import Files
@@ -88,7 +88,7 @@ def check_sources(
     for task in tasks:
         for split in splits:
             try:
-                TASKS[task].load_split(sources.get(task), split, image_shape=scale.image_shape(task), count=1, seed=0)
+                open_split(task, sources.get(task), split, scale, count=1)
             except DataError as error:
                 raise click.ClickException(f"task {task}: {error}") from error
 
@@ -119,6 +119,23 @@ def _digest(task: str, source: Path, split: Split, count: int) -> str | None:
         raise click.ClickException(f"task {task}: {error}") from error
 
 
+def open_split(task: str, source: Path | None, split: Split, scale: Scale, *, count: int) -> ImageSplit[Any]:
+    """Open a split at a scale's image size.
+
+    Args:
+        task: key of ``TASKS``.
+        source: folder of real images; None for generated ones.
+        split: which part of it.
+        scale: image size, and whether images are native.
+        count: how many images to use.
+
+    Raises:
+        DataError: if the folder cannot be used.
+    """
+    shape = scale.image_shape(task, source)
+    return TASKS[task].load_split(source, split, image_shape=shape, count=count, seed=0, native=scale.native)
+
+
 def check_examples(
     tasks: Sequence[str], sources: Mapping[str, Path], scale: Scale, patterns: Mapping[str, str]
 ) -> None:
@@ -134,8 +151,7 @@ def check_examples(
         click.ClickException: if no name fits.
     """
     for task in patterns.keys() & set(tasks):
-        shape, count = scale.image_shape(task), scale.test_images
-        images = TASKS[task].load_split(sources.get(task), "test", image_shape=shape, count=count, seed=0)
+        images = open_split(task, sources.get(task), "test", scale, count=scale.test_images)
         try:
             find_example(images, patterns[task])
         except ValueError as error:

@@ -8,13 +8,19 @@ import torch
 from torch import Tensor, nn
 
 from models.implicit import Solve
-from operators import ForwardOperator
+from operators import ForwardOperator, Radon
+from operators.filtered_backprojection import filtered_backprojection
 
 NUM_STAGES = 8
 """Unrolled stages K of the paper (Sec. 4.1)."""
 
 Policy = Literal["paper", "recompute"]
 POLICIES: tuple[Policy, ...] = get_args(Policy)
+
+Start = Literal["adjoint", "fbp"]
+STARTS: tuple[Start, ...] = get_args(Start)
+FBP_CUTOFF = 0.5
+"""Share of the detector's Nyquist frequency: the best of a Hann window's on the validation slices of CT."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,7 @@ class ReconstructionModel(nn.Module, ABC):
             results and gradients are the same.
 
     Attributes:
+        start: which image it starts from, see ``starting_image``; the paper's is ``adjoint``.
         supports_auxiliary_loss: whether there are intermediate stages to compare with the truth.
         counts_operator: whether the paper's parameter count of this model includes the operator's frozen
             kernel (243 values of the 9x9 blur on three channels; Table 3's deblurring row).
@@ -59,6 +66,7 @@ class ReconstructionModel(nn.Module, ABC):
             raise ValueError(f"unknown policy {policy!r}; known: {', '.join(POLICIES)}")
         self.channels = channels
         self.policy = policy
+        self.start: Start = "adjoint"
         # One step size shared by all stages: the '+1' in each of Table 3's parameter counts.
         self.step_size = nn.Parameter(torch.tensor(1.0))
 
@@ -74,6 +82,10 @@ class ReconstructionModel(nn.Module, ABC):
             Images (B, C, H, W) and every stage's output.
         """
 
+    def starting_image(self, y: Tensor, operator: ForwardOperator) -> Tensor:
+        """Return what this model starts from; see the function ``starting_image``."""
+        return starting_image(y, operator, self.start)
+
     def end_pretraining(self) -> None:
         """Turn a network that was trained alone, as a denoiser, into what training begins with; nothing by default."""
 
@@ -81,7 +93,7 @@ class ReconstructionModel(nn.Module, ABC):
         """Keep the statistics that normalise images as they are from now on; nothing by default."""
 
 
-def starting_image(y: Tensor, operator: ForwardOperator) -> Tensor:
+def starting_image(y: Tensor, operator: ForwardOperator, start: Start = "adjoint") -> Tensor:
     """Return x_0: y itself where it is an image (deblurring), else A^H y / ||A||^2.
 
     A non-linear A is linearised about the empty image, for which it measures nothing.
@@ -89,15 +101,22 @@ def starting_image(y: Tensor, operator: ForwardOperator) -> Tensor:
     Args:
         y: measurements, (B, *operator.data_shape).
         operator: A.
+        start: ``fbp`` starts a Radon transform's images from a filtered backprojection, without a graph.
 
     Returns:
         Images, (B, C, H, W).
 
     Raises:
-        ValueError: if A measures nothing.
+        ValueError: if A measures nothing, the start is unknown, or A has no filtered backprojection.
 
     Source: LUSER, Sec. 4.1.
     """
+    if start not in STARTS:
+        raise ValueError(f"unknown start {start!r}; known: {', '.join(STARTS)}")
+    if start == "fbp":
+        if not isinstance(operator, Radon):
+            raise ValueError(f"start 'fbp': {type(operator).__name__} has no filtered backprojection")
+        return filtered_backprojection(y, operator, window="hann", cutoff=FBP_CUTOFF)
     if operator.data_shape == operator.image_shape:
         return y
     return operator.adjoint(y) / _squared_norm(operator)

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from models.anderson import Anderson
-from models.base import Policy, Reconstruction, gradient_step, starting_image
+from models.base import Policy, Reconstruction, gradient_step
 from models.equilibrium import EquilibriumModel, Stage
 from models.fixed_point import FixedPointSolver
 from models.gradients import GradientRule, Unrolled
@@ -80,7 +80,7 @@ class DEQ4IP(EquilibriumModel):
         if self.training:
             self.norm.update(self.network)
         weights = self.norm.weights(self.network)
-        image, _, solve = self._solve(self._problem(y, operator, weights), starting_image(y, operator))
+        image, _, solve = self._solve(self._problem(y, operator, weights), self.starting_image(y, operator))
         if self.training and self._statistics_move:
             self._update_statistics(image.detach(), y, operator, weights)
         return Reconstruction(image, (image,), (solve,))

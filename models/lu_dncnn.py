@@ -12,7 +12,6 @@ from models.base import (
     Reconstruction,
     ReconstructionModel,
     gradient_step,
-    starting_image,
 )
 from models.networks import DnCNN
 from operators import ForwardOperator, phase
@@ -42,7 +41,7 @@ class LuDnCNN(ReconstructionModel):
             d = gradient_step(x, y, operator, self.step_size)
             return d + self.network(d, index)
 
-        x = starting_image(y, operator)
+        x = self.starting_image(y, operator)
         images: list[Tensor] = []
         for index in range(self.num_stages):
             if self.policy == "recompute" and self.training:

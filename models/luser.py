@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from models.anderson import Anderson
-from models.base import NUM_STAGES, Policy, Reconstruction, gradient_step, starting_image
+from models.base import NUM_STAGES, Policy, Reconstruction, gradient_step
 from models.equilibrium import EquilibriumModel, Stage
 from models.fixed_point import FixedPointSolver
 from models.gradients import GradientRule, Unrolled
@@ -104,7 +104,7 @@ class Luser(EquilibriumModel):
             for index in range(len(self.blocks)):
                 self._norm(index).update(self.blocks[index])
         weights = [self._weights(index) for index in range(len(self.blocks))]
-        x = starting_image(y, operator)
+        x = self.starting_image(y, operator)
         z = torch.zeros_like(x)
         images: list[Tensor] = []
         solves: list[Solve] = []
@@ -139,7 +139,7 @@ class Luser(EquilibriumModel):
         return self._problem(k, x, y, operator, self._weights(k % len(self.blocks)))
 
     def _stage(self, index: int, y: Tensor, operator: ForwardOperator, result: Reconstruction) -> Stage:
-        x = result.stages[index - 1] if index else starting_image(y, operator)
+        x = result.stages[index - 1] if index else self.starting_image(y, operator)
         return self.stage(index, x.detach(), y, operator)
 
     def _weights(self, index: int) -> dict[str, Tensor]:

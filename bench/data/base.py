@@ -12,6 +12,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 Split = Literal["train", "validation", "test"]
+Fit = Literal["resize", "whole", "centre"]
+"""How images come to be handed out: resized, at their own size, or as the centre of that."""
 Ref = TypeVar("Ref")
 
 
@@ -67,18 +69,20 @@ class ImageSplit(Dataset[LabelledImage], ABC, Generic[Ref]):
 
     Args:
         references: what ``_read`` needs to find each image, in order.
-        image_shape: (H, W) in pixels of every image handed out.
+        image_shape: (H, W) in pixels of every image handed out; of what is cut out of them where ``fit`` is ``whole``.
+        fit: ``resize`` brings images to that size, ``whole`` leaves them as they are, ``centre`` cuts out their centre.
     """
 
-    def __init__(self, references: Sequence[Ref], image_shape: tuple[int, int]) -> None:
+    def __init__(self, references: Sequence[Ref], image_shape: tuple[int, int], fit: Fit = "resize") -> None:
         if min(image_shape) < 1:
             raise ValueError(f"image_shape must be positive, got {image_shape}")
         self.references = references
         self.image_shape = image_shape
+        self.fit = fit
 
     @abstractmethod
     def _read(self, reference: Ref) -> LabelledImage:
-        """Read one image at ``image_shape``."""
+        """Read one image, fitted to ``image_shape``."""
 
     def __len__(self) -> int:
         return len(self.references)
@@ -119,6 +123,13 @@ def spread(total: int, count: int, seed: int) -> list[int]:
         return list(range(total))
     offset = np.random.default_rng(seed).random()
     return [int((position + offset) * total / count) for position in range(count)]
+
+
+def fit_of(split: Split, native: bool) -> Fit:
+    """Return how images of a split are fitted: native ones are cut, in training at random places, and never resized."""
+    if not native:
+        return "resize"
+    return "whole" if split == "train" else "centre"
 
 
 def source_label(source: Path | None) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bench.data.archive import Member, is_html, list_members
 from bench.data.base import DataError, Split, spread
-from bench.data.folder import Photo, PhotoSplit
+from bench.data.folder import Photo, PhotoSplit, photo_split
 
 IMAGES = "img_align_celeba"
 ARCHIVE = f"{IMAGES}.zip"
@@ -21,7 +21,9 @@ def is_celeba(source: Path) -> bool:
     return any((source / name).exists() for name in (IMAGES, ARCHIVE, PARTITION))
 
 
-def open_celeba(source: Path, split: Split, *, image_shape: tuple[int, int], count: int, seed: int) -> PhotoSplit:
+def open_celeba(
+    source: Path, split: Split, *, image_shape: tuple[int, int], count: int, seed: int, native: bool = False
+) -> PhotoSplit:
     """Open one split of CelebA as its authors divided it.
 
     Args:
@@ -31,6 +33,7 @@ def open_celeba(source: Path, split: Split, *, image_shape: tuple[int, int], cou
         image_shape: (H, W) in pixels; (218, 178) hands out the original pixels.
         count: how many photographs to use, evenly spread over the list.
         seed: moves the selection.
+        native: see ``OpenSplit``.
 
     Returns:
         RGB images, (3, H, W) float32 in [0, 1]. Every photograph is its own group: who is on it is said in
@@ -48,7 +51,7 @@ def open_celeba(source: Path, split: Split, *, image_shape: tuple[int, int], cou
     photos, missing = find_photos(source, [names[i] for i in spread(len(names), count, seed)])
     if missing:
         raise missing[0]
-    return PhotoSplit(photos, image_shape)
+    return photo_split(photos, split, image_shape, native)
 
 
 def find_photos(source: Path, names: list[str]) -> tuple[list[Photo], list[DataError]]:

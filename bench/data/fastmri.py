@@ -4,6 +4,7 @@ import logging
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import get_args
 
 import h5py
 import numpy as np
@@ -15,7 +16,7 @@ from bench.data.blank import blank_slices
 from bench.data.folder import natural_key, split_folder
 from bench.data.hdf5 import open_hdf5, stack_in
 from bench.data.phase import reference_phase
-from bench.data.resample import crop_centre, resize
+from bench.data.resample import crop_centre, fitted
 
 SIZE = 320
 FOLDERS: dict[Split, tuple[str, ...]] = {
@@ -47,13 +48,15 @@ class FastMRISplit(ImageSplit[tuple[Volume, int]]):
         magnitude = require_scale(image, volume.path, position)
         channels = reference_phase(image) / np.float32(max(magnitude, 1))
         return LabelledImage(
-            image=torch.from_numpy(resize(channels, self.image_shape)),
+            image=torch.from_numpy(fitted(channels, self.image_shape, self.fit)),
             name=f"{volume.path.stem}/{position}",
             group=volume.group,
         )
 
 
-def open_fastmri(source: Path, split: Split, *, image_shape: tuple[int, int], count: int, seed: int) -> FastMRISplit:
+def open_fastmri(
+    source: Path, split: Split, *, image_shape: tuple[int, int], count: int, seed: int, native: bool = False
+) -> FastMRISplit:
     """Open one split of single-coil volumes in fastMRI's layout.
 
     The genuine set's test volumes are undersampled and have no reference. Where the test folder is missing
@@ -68,6 +71,7 @@ def open_fastmri(source: Path, split: Split, *, image_shape: tuple[int, int], co
         count: how many slices to use, evenly spread over the volumes' slices; blank ones are left out, and a logged
             warning names them.
         seed: moves the selection.
+        native: whether images are cut, in every split, and not resized; ``native_shape`` leaves padding out.
 
     Returns:
         Real and imaginary part, (2, H, W) float32, divided by the volume's maximum magnitude and turned to a
@@ -79,7 +83,7 @@ def open_fastmri(source: Path, split: Split, *, image_shape: tuple[int, int], co
 
     Source: Zbontar et al. 2018, "fastMRI: an open dataset and benchmarks for accelerated MRI".
     """
-    return FastMRISplit(select_slices(source, split, count, seed), image_shape)
+    return FastMRISplit(select_slices(source, split, count, seed), image_shape, "centre" if native else "resize")
 
 
 def select_slices(source: Path, split: Split, count: int, seed: int) -> list[tuple[Volume, int]]:
@@ -93,6 +97,52 @@ def select_slices(source: Path, split: Split, count: int, seed: int) -> list[tup
     if not slices:
         raise DataError.about(source, f"every {split} slice is blank")
     return [slices[i] for i in spread(len(slices), count, seed)]
+
+
+@lru_cache(maxsize=4096)
+def field_of_view(path: Path) -> tuple[int, int]:
+    """Find how much of the 320 x 320 crop a volume fills; remembered by each process.
+
+    A frame of exact zeros around every slice of ``reconstruction_esc`` is padding: images of 256 x 256 pixels are
+    padded in this layout. What a scanner measured has noise there. A volume without that stack fills all of it.
+
+    Args:
+        path: the volume.
+
+    Returns:
+        (H, W) in pixels of the smallest centred box that holds all that is not zero.
+
+    Raises:
+        DataError: if the volume cannot be read.
+    """
+    with open_hdf5(path) as file:
+        if "reconstruction_esc" not in file:
+            return SIZE, SIZE
+        stack = stack_in(file, "reconstruction_esc", kind="f", path=path)
+        filled = _filled(stack[stack.shape[0] // 2])
+        for position in range(stack.shape[0]):
+            if filled == stack.shape[1:]:  # as of every genuine volume: one slice is read of it
+                break
+            height, width = _filled(stack[position])
+            filled = max(filled[0], height), max(filled[1], width)
+    return filled
+
+
+def _filled(image: NDArray[np.float32]) -> tuple[int, int]:
+    """Return the (H, W) of the smallest centred box around all that is not zero."""
+    sides = []
+    for axis, size in ((1, image.shape[0]), (0, image.shape[1])):
+        rows = np.flatnonzero(np.any(image, axis=axis))
+        margin = min(rows[0], size - 1 - rows[-1]) if len(rows) else size // 2
+        sides.append(int(size - 2 * margin))
+    return sides[0], sides[1]
+
+
+def native_shape(source: Path, wanted: tuple[int, int]) -> tuple[int, int]:
+    """Return the (H, W), at most ``wanted``, that holds all of every volume of a folder; errors as of readers."""
+    paths = {volume.path for split in get_args(Split) for volume in _volumes_of(source, split)}
+    heights, widths = zip(*map(field_of_view, sorted(paths)), strict=True)
+    return min(wanted[0], max(heights)), min(wanted[1], max(widths))
 
 
 @lru_cache(maxsize=4096)

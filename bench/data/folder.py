@@ -1,5 +1,6 @@
 """Photographs in a folder: ``train/``, ``val/`` or ``validation/``, ``test/`` with JPEG or PNG files."""
 
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,11 +10,11 @@ from typing import BinaryIO
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from bench.data.archive import Member, is_html
-from bench.data.base import DataError, ImageSplit, LabelledImage, Split, spread
-from bench.data.resample import crop_to_aspect, resize
+from bench.data.base import DataError, ImageSplit, LabelledImage, Split, fit_of, spread
+from bench.data.resample import crop_to_aspect, fitted
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
 FOLDERS: dict[Split, tuple[str, ...]] = {
@@ -21,6 +22,7 @@ FOLDERS: dict[Split, tuple[str, ...]] = {
     "validation": ("val", "validation"),
     "test": ("test",),
 }
+_log = logging.getLogger(__name__)
 _PILLOW_ERRORS = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
 
 
@@ -45,21 +47,36 @@ class Photo:
         with self.member.open(self.name) as stream:
             return decode_rgb(stream, self.path)
 
+    def shape(self) -> tuple[int, int]:
+        """Return its (H, W) in pixels, upright, from the file's header; raises ``DataError`` as ``read_rgb`` does."""
+        try:
+            opened = self.path.open("rb") if self.member is None else self.member.open(self.name)
+            with opened as stream, Image.open(stream) as photo:
+                turned = photo.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+                return (photo.width, photo.height) if turned else (photo.height, photo.width)
+        except _PILLOW_ERRORS as error:
+            raise DataError.about(self.path, f"cannot be read as an image ({error})") from error
+
 
 class PhotoSplit(ImageSplit[Photo]):
-    """Photographs read one by one from disk, centre-cropped to the wanted aspect ratio, then resized.
+    """Photographs read one by one from disk; resized ones are first cut to the wanted aspect ratio.
 
-    Every photograph is its own group. One smaller than ``image_shape`` is enlarged linearly.
+    Every photograph is its own group. One smaller than ``image_shape`` is enlarged linearly where sizes may change.
     """
 
     def _read(self, reference: Photo) -> LabelledImage:
-        image = resize(crop_to_aspect(reference.read(), self.image_shape), self.image_shape)
+        image = reference.read()
+        if self.fit == "resize":
+            image = crop_to_aspect(image, self.image_shape)
+        image = fitted(image, self.image_shape, self.fit)
         return LabelledImage(
             image=torch.from_numpy(np.ascontiguousarray(image)), name=reference.name, group=reference.name
         )
 
 
-def open_folder(source: Path, split: Split, *, image_shape: tuple[int, int], count: int, seed: int) -> PhotoSplit:
+def open_folder(
+    source: Path, split: Split, *, image_shape: tuple[int, int], count: int, seed: int, native: bool = False
+) -> PhotoSplit:
     """Open one split of an image folder.
 
     Sub-folders are searched too; hidden files and other suffixes are ignored.
@@ -70,15 +87,34 @@ def open_folder(source: Path, split: Split, *, image_shape: tuple[int, int], cou
         image_shape: (H, W) in pixels of the images handed out.
         count: how many photographs to use, evenly spread over the naturally sorted files.
         seed: moves the selection.
+        native: see ``OpenSplit``.
 
     Returns:
         RGB images, (3, H, W) float32 in [0, 1].
 
     Raises:
-        DataError: if the folder of the split is missing or holds no photograph.
+        DataError: if the folder of the split is missing or holds no photograph, or none that is large enough.
     """
     photos = list_photos(source, split)
-    return PhotoSplit([photos[i] for i in spread(len(photos), count, seed)], image_shape)
+    return photo_split([photos[i] for i in spread(len(photos), count, seed)], split, image_shape, native)
+
+
+def photo_split(photos: list[Photo], split: Split, image_shape: tuple[int, int], native: bool) -> PhotoSplit:
+    """Put photographs together; native ones that are too small are left out, and a logged warning names them.
+
+    Raises:
+        DataError: if none is left.
+    """
+    if not native:
+        return PhotoSplit(photos, image_shape)
+    small = [photo.name for photo in photos if any(a < b for a, b in zip(photo.shape(), image_shape, strict=True))]
+    height, width = image_shape
+    for name in small:
+        _log.warning("%s: left out, smaller than %dx%d pixels", name, height, width)
+    large = [photo for photo in photos if photo.name not in small]
+    if not large:
+        raise DataError.about(photos[0].path.parent, f"no {split} photograph has {height}x{width} pixels or more")
+    return PhotoSplit(large, image_shape, fit_of(split, native))
 
 
 def list_photos(source: Path, split: Split) -> list[Photo]:

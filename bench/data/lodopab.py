@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bench.data.base import DataError, ImageSplit, LabelledImage, Split, spread
+from bench.data.base import DataError, ImageSplit, LabelledImage, Split, fit_of, spread
 from bench.data.blank import blank_slices
 from bench.data.folder import natural_key
 from bench.data.hdf5 import open_hdf5, stack_in
-from bench.data.resample import resize
+from bench.data.resample import fitted
 
 KEY = "data"
 SIZE = 362
@@ -35,7 +35,7 @@ class LoDoPaBSplit(ImageSplit[CTSlice]):
     """Slices read one by one, averaged over areas where ``image_shape`` is below 362 x 362."""
 
     def _read(self, reference: CTSlice) -> LabelledImage:
-        image = resize(read_slice(reference)[None], self.image_shape)
+        image = fitted(read_slice(reference)[None], self.image_shape, self.fit)
         return LabelledImage(
             image=torch.from_numpy(image),
             name=f"{reference.path.stem}/{reference.row}",
@@ -43,7 +43,9 @@ class LoDoPaBSplit(ImageSplit[CTSlice]):
         )
 
 
-def open_lodopab(source: Path, split: Split, *, image_shape: tuple[int, int], count: int, seed: int) -> LoDoPaBSplit:
+def open_lodopab(
+    source: Path, split: Split, *, image_shape: tuple[int, int], count: int, seed: int, native: bool = False
+) -> LoDoPaBSplit:
     """Open one split of LoDoPaB-CT, or of other slices in its layout.
 
     A folder with as many files as LoDoPaB-CT has in this split is taken for the genuine set, and no file is
@@ -57,6 +59,7 @@ def open_lodopab(source: Path, split: Split, *, image_shape: tuple[int, int], co
         image_shape: (H, W) in pixels; (362, 362) hands out the original pixels.
         count: how many slices to use, evenly spread over those that are not blank.
         seed: moves the selection.
+        native: see ``OpenSplit``.
 
     Returns:
         Attenuation divided by 81.35858 per metre (that of 3071 HU), (1, H, W) float32 in [0, 1]. Groups are
@@ -70,7 +73,7 @@ def open_lodopab(source: Path, split: Split, *, image_shape: tuple[int, int], co
     Source: Leuschner et al. 2021, "LoDoPaB-CT, a benchmark dataset for low-dose computed tomography
     reconstruction".
     """
-    return LoDoPaBSplit(select_slices(source, split, count, seed), image_shape)
+    return LoDoPaBSplit(select_slices(source, split, count, seed), image_shape, fit_of(split, native))
 
 
 def select_slices(source: Path, split: Split, count: int, seed: int) -> list[CTSlice]:

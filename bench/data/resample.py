@@ -5,6 +5,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.base import Fit
+
 Number = TypeVar("Number", bound=np.generic)
 
 
@@ -28,6 +30,24 @@ def resize(image: NDArray[np.float32], image_shape: tuple[int, int]) -> NDArray[
         resized = _resize_axis(resized, axis, wanted)
     # A mean can land one rounding step outside its input; readers promise [0, 1].
     return np.clip(resized, image.min(), image.max()).astype(np.float32)
+
+
+def fitted(image: NDArray[np.float32], image_shape: tuple[int, int], fit: Fit) -> NDArray[np.float32]:
+    """Bring an image to a size as ``fit`` says.
+
+    Args:
+        image: (C, H, W) float32.
+        image_shape: wanted (H, W) in pixels.
+        fit: as of ``ImageSplit``.
+
+    Raises:
+        ValueError: if an image that must not be resized is smaller than wanted.
+    """
+    if fit == "resize":
+        return resize(image, image_shape)
+    if image.shape[1] < image_shape[0] or image.shape[2] < image_shape[1]:
+        raise ValueError(f"{image.shape[1]}x{image.shape[2]} pixels are too few for {image_shape[0]}x{image_shape[1]}")
+    return image if fit == "whole" else np.ascontiguousarray(crop_centre(image, image_shape))
 
 
 def crop_to_aspect(image: NDArray[Number], image_shape: tuple[int, int]) -> NDArray[Number]:

@@ -19,7 +19,14 @@ class OpenSplit(Protocol):
     """How a task's images are found."""
 
     def __call__(
-        self, source: Path | None, split: Split, *, image_shape: tuple[int, int], count: int, seed: int
+        self,
+        source: Path | None,
+        split: Split,
+        *,
+        image_shape: tuple[int, int],
+        count: int,
+        seed: int,
+        native: bool = False,
     ) -> ImageSplit[Any]:
         """Open one split of a source at one image size.
 
@@ -29,6 +36,8 @@ class OpenSplit(Protocol):
             image_shape: (H, W) in pixels.
             count: how many images to use; a folder with fewer gives all it has, so ask for the length.
             seed: of the generated images, or of the selection.
+            native: whether images keep their pixels: those of the training split are handed out whole, whatever their
+                size, and of the others the centre. What is smaller than ``image_shape`` is left out.
 
         Raises:
             DataError: if the folder cannot be used.
@@ -79,6 +88,8 @@ class Task:
         display: (C, H, W) image -> (1 or 3, H, W) in [0, 1], what is graded and shown (magnitude for MRI).
         metrics: name -> grade; ``psnr_db`` and ``ssim`` by the data set's usual convention, and the same by others.
         measured: the data set's own measurements; None where it has images alone.
+        native_shape: (folder, wanted) -> the (H, W), at most ``wanted``, of the folder's native images;
+            None where smaller images are left out instead.
         windows: (operator of whole images, window_shape) -> what training sees of them; None where a window can be
             measured as an image of its own.
     """
@@ -94,6 +105,7 @@ class Task:
     display: Callable[[Tensor], Tensor]
     metrics: Mapping[str, Metric]
     measured: MeasuredData | None = None
+    native_shape: Callable[[Path, tuple[int, int]], tuple[int, int]] | None = None
     windows: Callable[[Any, tuple[int, int]], Windows] | None = None
 
     def make_operator(self, device: torch.device | str = "cpu") -> ForwardOperator:
@@ -103,6 +115,12 @@ class Task:
             device: where its tables live.
         """
         return self.operator_at(self.image_shape, torch.device(device))
+
+    def shape_of(self, source: Path | None, wanted: tuple[int, int], native: bool) -> tuple[int, int]:
+        """Return the (H, W) at which a source's images are used where ``wanted`` is asked for."""
+        if not native or source is None or self.native_shape is None:
+            return wanted
+        return self.native_shape(source, wanted)
 
     def windows_at(self, image_shape: tuple[int, int], window_shape: tuple[int, int], device: torch.device) -> Windows:
         """Return how a training step sees and measures windows of images.

@@ -75,7 +75,7 @@ def measure(operator: ForwardOperator, images: Tensor, generator: torch.Generato
 
 
 def load_split(
-    source: Path | None, split: Split, *, image_shape: tuple[int, int], count: int, seed: int
+    source: Path | None, split: Split, *, image_shape: tuple[int, int], count: int, seed: int, native: bool = False
 ) -> ImageSplit[Any]:
     """Open chest phantoms (``source=None``) or ground-truth slices in LoDoPaB-CT's layout.
 
@@ -85,13 +85,14 @@ def load_split(
         image_shape: (H, W) in pixels.
         count: how many slices to use.
         seed: of the phantoms, or of the selection.
+        native: see ``OpenSplit``.
 
     Raises:
         DataError: if the folder is not in this layout, or a file in it is missing or broken.
     """
     if source is None:
         return GeneratedSplit("chest", split, image_shape=image_shape, count=count, seed=seed)
-    return open_lodopab(source, split, image_shape=image_shape, count=count, seed=seed)
+    return open_lodopab(source, split, image_shape=image_shape, count=count, seed=seed, native=native)
 
 
 def acquire(item: MeasuredImage, device: torch.device) -> tuple[LinearOperator, Tensor]:

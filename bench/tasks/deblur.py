@@ -42,7 +42,7 @@ def measure(operator: ForwardOperator, images: Tensor, generator: torch.Generato
 
 
 def load_split(
-    source: Path | None, split: Split, *, image_shape: tuple[int, int], count: int, seed: int
+    source: Path | None, split: Split, *, image_shape: tuple[int, int], count: int, seed: int, native: bool = False
 ) -> ImageSplit[Any]:
     """Open dead leaves (``source=None``), CelebA where the folder looks like it, else any photographs.
 
@@ -52,6 +52,7 @@ def load_split(
         image_shape: (H, W) in pixels.
         count: how many images to use.
         seed: of the generated images, or of the selection.
+        native: see ``OpenSplit``.
 
     Raises:
         DataError: if the folder is in none of these layouts, or a file in it is missing or broken.
@@ -59,7 +60,7 @@ def load_split(
     if source is None:
         return GeneratedSplit("leaves", split, image_shape=image_shape, count=count, seed=seed)
     read = open_celeba if is_celeba(source) else open_folder
-    return read(source, split, image_shape=image_shape, count=count, seed=seed)
+    return read(source, split, image_shape=image_shape, count=count, seed=seed, native=native)
 
 
 def display(image: Tensor) -> Tensor:

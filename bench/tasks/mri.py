@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from bench.data.base import ImageSplit, MeasuredImage, Split
-from bench.data.fastmri import SIZE, open_fastmri
+from bench.data.fastmri import SIZE, native_shape, open_fastmri
 from bench.data.kspace import open_k_space
 from bench.data.synthetic import GeneratedSplit
 from bench.metrics import psnr_db, ssim
@@ -51,7 +51,7 @@ def measure(operator: ForwardOperator, images: Tensor, generator: torch.Generato
 
 
 def load_split(
-    source: Path | None, split: Split, *, image_shape: tuple[int, int], count: int, seed: int
+    source: Path | None, split: Split, *, image_shape: tuple[int, int], count: int, seed: int, native: bool = False
 ) -> ImageSplit[Any]:
     """Open complex phantoms (``source=None``) or single-coil volumes in fastMRI's layout.
 
@@ -61,13 +61,14 @@ def load_split(
         image_shape: (H, W) in pixels.
         count: how many slices to use.
         seed: of the phantoms, or of the selection.
+        native: see ``OpenSplit``.
 
     Raises:
         DataError: if the folder is not in this layout, or a file in it is missing or broken.
     """
     if source is None:
         return GeneratedSplit("scan", split, image_shape=image_shape, count=count, seed=seed)
-    return open_fastmri(source, split, image_shape=image_shape, count=count, seed=seed)
+    return open_fastmri(source, split, image_shape=image_shape, count=count, seed=seed, native=native)
 
 
 def acquire(item: MeasuredImage, device: torch.device, acceleration: int) -> tuple[LinearOperator, Tensor]:
@@ -120,5 +121,6 @@ def mri_task(acceleration: int) -> Task:
             "psnr_slice_db": partial(psnr_db, data_range="truth-maximum"),
             "ssim_slice": partial(ssim, data_range="truth-maximum"),
         },
+        native_shape=native_shape,
         measured=MeasuredData(load_split=open_k_space, acquire=partial(acquire, acceleration=acceleration)),
     )

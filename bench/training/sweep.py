@@ -12,7 +12,7 @@ from bench.cli import resolve_model
 from bench.data import ImageSplit, Split
 from bench.progress import Reporter
 from bench.recipe import Recipe, recipe_for
-from bench.record import AccuracySpec, Precision
+from bench.record import AccuracySpec, Precision, Start
 from bench.scales import Scale
 from bench.store import ResultStore
 from bench.tasks import TASKS
@@ -35,6 +35,7 @@ class Training:
         store: where checkpoints, weights and Figure 2's arrays go.
         fabric: where to train.
         precision: ``fp32`` or ``bf16``.
+        start: image that models start from where the operator has it; elsewhere it is the paper's.
         changes: of the recipe.
         workers: processes that read images ahead.
         examples: task -> pattern of the name of the image that Figure 2 shows; elsewhere it is the first.
@@ -47,6 +48,7 @@ class Training:
     store: ResultStore
     fabric: Fabric
     precision: Precision = "fp32"
+    start: Start = "adjoint"
     changes: Mapping[str, Any] = field(default_factory=dict)
     workers: int = 0
     examples: Mapping[str, str] = field(default_factory=dict)
@@ -62,7 +64,8 @@ class Training:
 
     def load_split(self, spec: AccuracySpec, split: Split, shape: tuple[int, int], count: int) -> ImageSplit[Any]:
         """Open one split of a cell's images."""
-        return TASKS[spec.task].load_split(self.sources.get(spec.task), split, image_shape=shape, count=count, seed=0)
+        source, native = self.sources.get(spec.task), self.scale.native
+        return TASKS[spec.task].load_split(source, split, image_shape=shape, count=count, seed=0, native=native)
 
 
 def train_model(
@@ -82,7 +85,7 @@ def train_model(
     task, recipe, device = TASKS[spec.task], spec.recipe, training.fabric.device
     torch.manual_seed(spec.seed)
     model = placed(resolve_model(spec.model)(channels=task.channels), device)
-    model.policy = spec.policy
+    model.policy, model.start = spec.policy, spec.start
     images = training.load_split(spec, "train", reading_shape(spec.image_shape, recipe.augmentation), spec.train_images)
     denoiser = _become_denoiser(model, images, spec, training, checkpoint, reporter)
     validation = None

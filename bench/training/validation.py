@@ -12,7 +12,6 @@ from bench.record import Precision
 from bench.tasks.base import Task
 from bench.training.step import autocast
 from models import ReconstructionModel
-from models.base import starting_image
 from operators import ForwardOperator
 
 NOISE_SEED = 1_000_003
@@ -51,7 +50,7 @@ def validate(
     for labelled, truth, y in measured(task, operator, validation.images, NOISE_SEED, device):
         with autocast(device, precision):
             image = model(y, operator).image
-        score = Shown(task, starting_image(y, operator), image, truth).score(labelled)
+        score = Shown(task, model.starting_image(y, operator), image, truth).score(labelled)
         scores.append((score.psnr_db, score.ssim))
     model.train(training)
     psnr_db, ssim = np.mean(scores, axis=0).tolist()

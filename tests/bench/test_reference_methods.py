@@ -12,7 +12,7 @@ from skimage.transform import iradon
 
 import bench.reference_methods as methods
 from bench.evaluate import NOISE_SEED, evaluate
-from bench.filtered_backprojection import filtered_backprojection
+from operators.filtered_backprojection import filtered_backprojection
 from bench.reference_methods import REFERENCES, MeasuredSplit, Reference, grade, tune
 from bench.references import reference_cells
 from bench.scales import Scale

@@ -1,4 +1,4 @@
-"""Filtered backprojection: CT's reference that needs no training."""
+"""Filtered backprojection: CT's reconstruction that needs no training."""
 
 import math
 from typing import Literal, get_args
