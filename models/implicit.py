@@ -6,12 +6,16 @@ from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from models.fixed_point import FixedPointSolver, Map, SolveStats, residuals
 from models.gradients import RECOMPUTE, GradientRule, Linearisation, Unrolled
+from models.once import differentiable_once
 from models.problem import Context, FixedPointProblem
 from operators import phase
+
+_ONCE = differentiable_once(
+    "the gradient of a fixed point (models/implicit.py) cannot be differentiated again; that of gradient=Unrolled() can"
+)
 
 
 @dataclass
@@ -163,7 +167,10 @@ def _leaves(inputs: tuple[Tensor, ...], needs: tuple[bool, ...]) -> tuple[Tensor
 
 
 class _KeepGraph(torch.autograd.Function):
-    """The linearisation lives from the forward pass to the backward pass."""
+    """The linearisation lives from the forward pass to the first backward pass, which uses it up.
+
+    A retained graph builds it again for every other one. What is saved for that, the linearisation holds too.
+    """
 
     @staticmethod
     def forward(ctx: Any, call: _Call, start: Tensor, *inputs: Tensor) -> Tensor:
@@ -173,13 +180,20 @@ class _KeepGraph(torch.autograd.Function):
         frozen = context.detach()
         z, _ = call.solve(start, frozen)
         ctx.call, ctx.point = call, Linearisation.at(call.problem, z, leaves, context)
+        ctx.save_for_backward(z, *inputs)
         return call.problem.finish(z, frozen).detach()
 
     @staticmethod
-    @once_differentiable
+    @_ONCE
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        z, *inputs = ctx.saved_tensors  # raises where the graph was not retained
         with phase("backward"), ctx.call.autocast():
             point, ctx.point = ctx.point, None
+            if point is None:
+                leaves = _leaves(tuple(inputs), ctx.needs_input_grad[2:])
+                with torch.enable_grad():
+                    context = ctx.call.problem.prepare(*leaves)
+                point = Linearisation.at(ctx.call.problem, z, leaves, context)
             return None, None, *ctx.call.cotangents(point, gradient)
 
 
@@ -195,7 +209,7 @@ class _Rebuild(torch.autograd.Function):
         return call.problem.finish(z, context)
 
     @staticmethod
-    @once_differentiable
+    @_ONCE
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         z, *inputs = ctx.saved_tensors
         with phase("backward"), ctx.call.autocast():

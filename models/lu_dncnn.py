@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
 
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
@@ -69,7 +70,21 @@ class LuDnCNN(ReconstructionModel):
             norm.frozen = True
 
     def _contexts(self) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-        return nullcontext(), _rebuilding(self.network)
+        return nullcontext(), _Rebuilding(self.network)
+
+
+class _Rebuilding(AbstractContextManager[None]):
+    """``_rebuilding``, entered once a backward pass: a retained graph has several."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self.network = network
+
+    def __enter__(self) -> None:
+        self._current = _rebuilding(self.network)
+        self._current.__enter__()
+
+    def __exit__(self, *error: Any) -> bool | None:
+        return self._current.__exit__(*error)
 
 
 @contextmanager
