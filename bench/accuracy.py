@@ -19,10 +19,10 @@ from bench.cli import (
     selection_options,
 )
 from bench.data import Split
-from bench.environment import pick_device
+from bench.environment import pick_device, precision_of
 from bench.experiment import LOSSES, accuracy_cells, discard_checkpoints, mean_psnr_db
 from bench.grade import grade_files
-from bench.record import AccuracySpec, Loss, Measurement, Policy, Precision
+from bench.record import AccuracySpec, Loss, Measurement, Policy, Precision, Start
 from bench.runner import all_answered, run_cells
 from bench.scales import SCALES
 from bench.sources import by_task, check_examples, check_sources, data_options, data_sources
@@ -87,7 +87,8 @@ def main(
     scale: str,
     data: Sequence[str],
     data_root: Path | None,
-    precision: Precision,
+    precision: Precision | None,
+    start: Start,
     seeds: Sequence[int],
     workers: int,
     checkpoint_s: float,
@@ -105,12 +106,14 @@ def main(
         return 0
     if not (everything or tasks or models or losses):
         raise click.ClickException("say what to train: --all, or --task, --model or --loss")
+    where = pick_device(device)
     training = Training(
         scale=SCALES[scale],
         sources=data_sources(data, data_root),
         store=ResultStore(results),
-        fabric=make_fabric(pick_device(device), loggers(tensorboard)),
-        precision=precision,
+        fabric=make_fabric(where, loggers(tensorboard)),
+        precision=precision or precision_of(SCALES[scale], where),
+        start=start,
         changes=given(changes),
         workers=workers,
         checkpoint_s=checkpoint_s,

@@ -13,7 +13,8 @@ from typing import Any
 import click
 import torch
 
-from bench.record import Provenance
+from bench.record import Precision, Provenance
+from bench.scales import Scale
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULT_FOLDERS = ("results", "reports")
@@ -76,6 +77,15 @@ def number_flags(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
     """
     found = {name: value for name, value in sorted(environment.items()) if name.startswith(FLAGS)}
     return {name: re.sub(r"[^\s:;,=]*/", "", value) for name, value in found.items()}
+
+
+def precision_of(scale: Scale, device: torch.device) -> Precision:
+    """Return the precision in which networks train at a scale, where nobody says otherwise.
+
+    Without AMX a processor is no faster in bfloat16 than in float32.
+    """
+    fast = device.type == "cuda" or bool(bf16_on_amx(device))
+    return "bf16" if scale.lower_precision and fast else "fp32"
 
 
 def bf16_on_amx(device: torch.device) -> bool | None:

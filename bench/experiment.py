@@ -15,7 +15,7 @@ from bench.runner import Cell, Outcome
 from bench.sources import files_of
 from bench.store import ResultStore
 from bench.tasks import TASKS
-from bench.training.sweep import Training, denoiser_checkpoint, train_model
+from bench.training.sweep import Training, denoiser_checkpoint, round_weights, train_model
 from bench.values import AccuracyValues
 from bench.weights import save_weights
 from models import ReconstructionModel
@@ -78,6 +78,7 @@ def _spec(training: Training, task: str, model: str, loss: Loss, policy: Policy,
         data=source_label(source),
         policy=policy,
         precision=training.precision,
+        start=training.start if training.start in TASKS[task].starts else "adjoint",
         recipe=recipe,
         train_images=scale.train_images,
         test_images=scale.test_images,
@@ -93,6 +94,7 @@ def _cell(spec: AccuracySpec, training: Training, where: Provenance) -> Cell:
         if not training.fabric.is_global_zero:
             return Outcome(Status.OK, None)
         task, shape = TASKS[spec.task], spec.image_shape
+        rounded = training.keep_weights and round_weights(spec, training, model)
         test = training.load_split(spec, "test", shape, spec.test_images)
         operator = task.operator_at(shape, training.fabric.device)
         try:
@@ -117,7 +119,7 @@ def _cell(spec: AccuracySpec, training: Training, where: Provenance) -> Cell:
             step_s=log.median_step_s,
             amx=bf16_on_amx(training.fabric.device) if spec.precision == "bf16" else None,
             flags=number_flags(),
-            weights=_store_weights(spec, training, where, model),
+            weights=_store_weights(spec, training, where, model, half=rounded),
             example=training.store.add_example(spec, where, **grades.example),
         )
         if log.diverged:
@@ -133,11 +135,13 @@ def _cell(spec: AccuracySpec, training: Training, where: Provenance) -> Cell:
     return Cell(spec, where, measure, f"{spec.loss} loss, seed {spec.seed}", lacks)
 
 
-def _store_weights(spec: AccuracySpec, training: Training, where: Provenance, model: ReconstructionModel) -> str | None:
+def _store_weights(
+    spec: AccuracySpec, training: Training, where: Provenance, model: ReconstructionModel, *, half: bool
+) -> str | None:
     if not training.keep_weights:
         return None
     relative = Path("weights") / training.store.path_of(spec, where).with_suffix(".safetensors").name
-    save_weights(training.store.root / relative, model, spec)
+    save_weights(training.store.root / relative, model, spec, half=half)
     return relative.as_posix()
 
 

@@ -96,7 +96,7 @@ class AccuracySpec(_Spec):
     start: Start = Field(
         default="adjoint", description="image that the model starts from, see models.base", json_schema_extra=ADDED
     )
-    protocol: int = 4
+    protocol: int = 5
 
 
 class ReferenceSpec(Frozen):

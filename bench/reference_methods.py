@@ -10,12 +10,12 @@ from torch import Tensor
 
 from bench.data import ImageSplit, LabelledImage
 from bench.evaluate import Shown, measured
-from operators.filtered_backprojection import filtered_backprojection
 from bench.tasks.base import Task
 from bench.total_variation import total_variation
 from bench.values import ImageScore, Setting, TuningPoint
 from models.base import starting_image
 from operators import ForwardOperator, Radon
+from operators.filtered_backprojection import filtered_backprojection
 
 CHUNK = 32
 """Images reconstructed at once; none depends on its batch-mates."""

@@ -15,6 +15,7 @@ class Scale:
         image_shapes: task -> (H, W) in pixels; a task that is absent has the paper's.
         train_images: images of the training split in use.
         test_images: held-out images that are graded.
+        lower_precision: whether networks train in bfloat16 where the machine is fast at it.
         native: whether real images keep their pixels; else they are resized.
         timed_shapes: task -> (H, W) for timings alone, which need large batches; absent ones are as for training.
     """
@@ -24,6 +25,7 @@ class Scale:
     train_images: int
     test_images: int
     native: bool = False
+    lower_precision: bool = False
     timed_shapes: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def image_shape(self, task: str, source: Path | None = None) -> tuple[int, int]:
@@ -49,7 +51,7 @@ SCALES = {
     for scale in (
         Scale(name="quick", image_shapes=_square(48), train_images=64, test_images=8, timed_shapes=_square(32)),
         Scale(name="small", image_shapes=_square(64), train_images=512, test_images=32),
-        Scale(name="full", train_images=512, test_images=32, native=True),
+        Scale(name="full", train_images=512, test_images=32, native=True, lower_precision=True),
         Scale(name="paper", train_images=40_000, test_images=4_000),
     )
 }

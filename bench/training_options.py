@@ -6,7 +6,7 @@ from typing import Any, TypeVar, get_args
 
 import click
 
-from bench.record import Precision
+from bench.record import Precision, Start
 from bench.train import CHECKPOINT_S
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -80,11 +80,17 @@ def training_options(function: _F) -> _F:
             help="Of initial weights, image order, views and noise; repeatable.",
         ),
         click.option(
+            "--start",
+            type=click.Choice(get_args(Start)),
+            default="adjoint",
+            show_default=True,
+            help="Image that models start from on CT: A^T y, as in the paper, or filtered backprojection.",
+        ),
+        click.option(
             "--precision",
             type=click.Choice(get_args(Precision)),
-            default="fp32",
-            show_default=True,
-            help="bf16 runs the networks under autocast; weights, operators and solvers stay in float32.",
+            help="bf16 runs the networks under autocast; weights, operators and solvers stay in float32. Default: "
+            "bf16 at the scale full on GPUs and on processors with AMX, else fp32.",
         ),
     ):
         function = option(function)

@@ -18,15 +18,18 @@ class WeightsError(ValueError):
     """A file that does not hold weights of ours; the message is one line that names it."""
 
 
-def save_weights(path: Path, model: nn.Module, spec: AccuracySpec) -> None:
+def save_weights(path: Path, model: nn.Module, spec: AccuracySpec, *, half: bool = False) -> None:
     """Store a model's weights and buffers.
 
     Args:
         path: the file; replaced if it is there.
         model: on any device.
         spec: what the model was trained for.
+        half: whether weights are stored in float16; buffers never are.
     """
     tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in model.state_dict().items()}
+    if half:
+        tensors |= {name: tensors[name].half() for name, _ in model.named_parameters()}
     write_atomically(path, save(tensors, {_SPEC: spec.model_dump_json()}))
 
 

@@ -1,7 +1,6 @@
 """LU-DnCNN: loop unrolling with a 17-layer DnCNN shared by all stages."""
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from torch import Tensor
@@ -74,28 +73,22 @@ class LuDnCNN(ReconstructionModel):
 
 
 class _Rebuilding(AbstractContextManager[None]):
-    """``_rebuilding``, entered once a backward pass: a retained graph has several."""
+    """A stage is rebuilt in the backward pass: BatchNorm must not move its statistics a second time.
 
-    def __init__(self, network: nn.Module) -> None:
-        self.network = network
+    It is entered once a backward pass, of which a retained graph has several.
+    """
+
+    def __init__(self, network: DnCNN) -> None:
+        self.norms = network.norms
 
     def __enter__(self) -> None:
-        self._current = _rebuilding(self.network)
-        self._current.__enter__()
+        self._phase = phase("backward")
+        self._phase.__enter__()
+        self._momenta = [norm.momentum for norm in self.norms]
+        for norm in self.norms:
+            norm.momentum = 0.0
 
-    def __exit__(self, *error: Any) -> bool | None:
-        return self._current.__exit__(*error)
-
-
-@contextmanager
-def _rebuilding(network: DnCNN) -> Iterator[None]:
-    """A stage is rebuilt in the backward pass: BatchNorm must not move its statistics a second time."""
-    kept = [norm.momentum for norm in network.norms]
-    for norm in network.norms:
-        norm.momentum = 0.0
-    try:
-        with phase("backward"):
-            yield
-    finally:
-        for norm, momentum in zip(network.norms, kept, strict=True):
+    def __exit__(self, *error: Any) -> None:
+        for norm, momentum in zip(self.norms, self._momenta, strict=True):
             norm.momentum = momentum
+        self._phase.__exit__(*error)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from bench.data.base import ImageSplit, LabelledImage, MeasuredImage, Split
 from bench.tasks.windows import Windows
+from models.base import Start
 from operators.base import ForwardOperator
 
 __all__ = ["LabelledImage", "MeasuredData", "Metric", "OpenSplit", "Split", "Task", "standard_normal"]
@@ -90,6 +91,7 @@ class Task:
         measured: the data set's own measurements; None where it has images alone.
         native_shape: (folder, wanted) -> the (H, W), at most ``wanted``, of the folder's native images;
             None where smaller images are left out instead.
+        starts: which starting images a model can be given, see ``models.base.starting_image``.
         windows: (operator of whole images, window_shape) -> what training sees of them; None where a window can be
             measured as an image of its own.
     """
@@ -106,6 +108,7 @@ class Task:
     metrics: Mapping[str, Metric]
     measured: MeasuredData | None = None
     native_shape: Callable[[Path, tuple[int, int]], tuple[int, int]] | None = None
+    starts: tuple[Start, ...] = ("adjoint",)
     windows: Callable[[Any, tuple[int, int]], Windows] | None = None
 
     def make_operator(self, device: torch.device | str = "cpu") -> ForwardOperator:

@@ -136,5 +136,6 @@ CT = Task(
         "ssim_span": partial(ssim, data_range="truth-span"),
     },
     measured=MeasuredData(load_split=open_observations, acquire=acquire),
+    starts=("adjoint", "fbp"),
     windows=partial(ScanWindows, measure=measure),
 )

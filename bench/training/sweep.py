@@ -21,8 +21,11 @@ from bench.training.batches import reading_shape
 from bench.training.log import TrainingLog
 from bench.training.pretrain import Pretraining, pretrain
 from bench.training.step import placed
-from bench.training.validation import Validation
+from bench.training.validation import Validation, validate
 from models import ReconstructionModel
+
+ROUNDING_DB = 0.01
+"""By how much float16 weights may move the quality on validation images, to be stored as such."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,10 +91,6 @@ def train_model(
     model.policy, model.start = spec.policy, spec.start
     images = training.load_split(spec, "train", reading_shape(spec.image_shape, recipe.augmentation), spec.train_images)
     denoiser = _become_denoiser(model, images, spec, training, checkpoint, reporter)
-    validation = None
-    if recipe.validations:
-        chosen_on = training.load_split(spec, "validation", spec.image_shape, recipe.validation_images)
-        validation = Validation(chosen_on, task.operator_at(spec.image_shape, device))
     run = Run(
         model=model,
         task=task,
@@ -100,7 +99,7 @@ def train_model(
         recipe=recipe,
         loss=spec.loss,
         seed=spec.seed,
-        validation=validation,
+        validation=_validation(spec, training),
         precision=spec.precision,
         checkpoint=checkpoint,
         checkpoint_s=training.checkpoint_s,
@@ -108,6 +107,35 @@ def train_model(
         fabric=training.fabric,
     )
     return model, denoiser, fit(run, lambda log, done: reporter.detail(log.summary(done)))
+
+
+@torch.no_grad()
+def round_weights(spec: AccuracySpec, training: Training, model: ReconstructionModel) -> bool:
+    """Round a model's weights to float16 in place, unless that moves its quality on validation images.
+
+    Returns:
+        Whether they are rounded now; never without validation images.
+    """
+    validation = _validation(spec, training)
+    if validation is None:
+        return False
+    exact = [parameter.clone() for parameter in model.parameters()]
+    before, _ = validate(model, TASKS[spec.task], validation)
+    for parameter in model.parameters():
+        parameter.copy_(parameter.half())
+    after, _ = validate(model, TASKS[spec.task], validation)
+    if abs(after - before) < ROUNDING_DB:
+        return True
+    for parameter, kept in zip(model.parameters(), exact, strict=True):
+        parameter.copy_(kept)
+    return False
+
+
+def _validation(spec: AccuracySpec, training: Training) -> Validation | None:
+    if not spec.recipe.validations:
+        return None
+    images = training.load_split(spec, "validation", spec.image_shape, spec.recipe.validation_images)
+    return Validation(images, TASKS[spec.task].operator_at(spec.image_shape, training.fabric.device))
 
 
 def denoiser_checkpoint(checkpoint: Path) -> Path:
