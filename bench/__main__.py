@@ -8,6 +8,7 @@ COMMANDS = {
     "bench.all": "measure everything and render it",
     "bench.memory": "largest batch that trains under a memory cap (Table 3)",
     "bench.accuracy": "train and grade on held-out images (Table 2, Figure 2)",
+    "bench.queue": "train Table 2 cell after cell, the most wanted first; resumes at any step",
     "bench.grade": "grade published weights on held-out images",
     "bench.references": "the same images without training: filtered backprojection, total variation (Table 2)",
     "bench.timing": "seconds per training step and per reconstruction (Table 4)",

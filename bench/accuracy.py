@@ -19,7 +19,7 @@ from bench.cli import (
     selection_options,
 )
 from bench.data import Split
-from bench.environment import pick_device, precision_of
+from bench.environment import keep_freed_memory, pick_device, precision_of
 from bench.experiment import LOSSES, accuracy_cells, discard_checkpoints, mean_psnr_db
 from bench.grade import grade_files
 from bench.record import AccuracySpec, Loss, Measurement, Policy, Precision, Start
@@ -106,6 +106,7 @@ def main(
         return 0
     if not (everything or tasks or models or losses):
         raise click.ClickException("say what to train: --all, or --task, --model or --loss")
+    keep_freed_memory()
     where = pick_device(device)
     training = Training(
         scale=SCALES[scale],

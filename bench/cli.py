@@ -176,7 +176,8 @@ scale_option = click.option(
     type=Name("scale", _scale_names),
     default="quick",
     show_default=True,
-    help="Image size and length of the training: quick (minutes on two cores), small (hours), paper (GPU).",
+    help="Image size and length of the training: quick (minutes on two cores), small (hours), full (the paper's "
+    "image sizes: up to an hour per cell on one core), paper (GPU).",
 )
 policy_option = click.option(
     "--policy",

@@ -1,10 +1,12 @@
 """Where a measurement runs: the device asked for, and the provenance that goes into its record."""
 
+import ctypes
 import os
 import platform
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
@@ -16,6 +18,7 @@ import torch
 from bench.record import Precision, Provenance
 from bench.scales import Scale
 
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # of glibc's malloc.h
 ROOT = Path(__file__).resolve().parent.parent
 RESULT_FOLDERS = ("results", "reports")
 FLAGS = (
@@ -77,6 +80,18 @@ def number_flags(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
     """
     found = {name: value for name, value in sorted(environment.items()) if name.startswith(FLAGS)}
     return {name: re.sub(r"[^\s:;,=]*/", "", value) for name, value in found.items()}
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep what is freed, for the next step asks for it again: no result changes.
+
+    By default it gives large blocks back to the system, which has to clear every page of them anew.
+    """
+    if sys.platform != "linux" or platform.libc_ver()[0] != "glibc":
+        return
+    library = ctypes.CDLL(None)
+    for parameter, value in ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, -1), (M_TOP_PAD, 2**26)):
+        library.mallopt(parameter, value)
 
 
 def precision_of(scale: Scale, device: torch.device) -> Precision:

@@ -108,7 +108,7 @@ class ResultStore:
         path = self.path_of(spec, provenance)
         if not path.exists():
             return None
-        record = _read(path)
+        record = self.read(path)
         return record if record.status.finished else None
 
     def records(self) -> Iterator[Measurement]:
@@ -118,7 +118,21 @@ class ResultStore:
             StoreError: if a file is not a valid record; the message names it.
         """
         for path in sorted(self.root.glob("*/*.json")):
-            yield _read(path)
+            yield self.read(path)
+
+    @staticmethod
+    def read(path: Path) -> Measurement:
+        """Read one record's file.
+
+        Raises:
+            StoreError: if it is not a valid record; the message names it.
+        """
+        try:
+            return Measurement.model_validate_json(path.read_bytes())
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"])) or "file"
+            raise StoreError(f"{path}: not a valid record: {where}: {first['msg']}") from error
 
     def select(self, **equals: Any) -> pd.DataFrame:
         """Return the records as a table, one row each: spec fields, status, device and the record itself.
@@ -144,12 +158,3 @@ class ResultStore:
         """Return the file that a cell measured in an environment is stored in."""
         name = "-".join((*spec.subject, cell_id(spec)[:8], provenance.env_id[:8])) + ".json"
         return self.root / spec.kind / name.replace(os.sep, "_").replace(":", "_")
-
-
-def _read(path: Path) -> Measurement:
-    try:
-        return Measurement.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "file"
-        raise StoreError(f"{path}: not a valid record: {where}: {first['msg']}") from error

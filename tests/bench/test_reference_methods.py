@@ -12,7 +12,6 @@ from skimage.transform import iradon
 
 import bench.reference_methods as methods
 from bench.evaluate import NOISE_SEED, evaluate
-from operators.filtered_backprojection import filtered_backprojection
 from bench.reference_methods import REFERENCES, MeasuredSplit, Reference, grade, tune
 from bench.references import reference_cells
 from bench.scales import Scale
@@ -20,6 +19,7 @@ from bench.tasks import PAPER_TASKS, TASKS
 from bench.total_variation import _differences, _differences_adjoint, total_variation
 from models import MODELS
 from operators import Diffraction, Radon, from_scipy
+from operators.filtered_backprojection import filtered_backprojection
 
 CPU = torch.device("cpu")
 SHAPE = (24, 24)

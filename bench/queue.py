@@ -1,0 +1,171 @@
+"""``python -m bench.queue``: train Table 2 cell after cell, the most wanted first; stops and resumes at any step."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, results_option, run, scale_option, selection_options
+from bench.data import Split
+from bench.environment import keep_freed_memory, pick_device, precision_of
+from bench.experiment import accuracy_cells, checkpoint_of, discard_checkpoints, mean_psnr_db
+from bench.record import AccuracySpec, Loss, Measurement
+from bench.runner import Cell, all_answered, run_cells
+from bench.scales import SCALES
+from bench.sources import by_task, check_examples, check_sources, data_options, data_sources
+from bench.store import ResultStore
+from bench.tasks import PAPER_TASKS
+from bench.training.checkpoint import read_checkpoint
+from bench.training.processes import make_fabric
+from bench.training.sweep import Training
+from bench.values import AccuracyValues
+from models import MODELS
+
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+FIRST_PAIR = ("lu-dncnn", "luser-dw")
+"""The models of the paper's main claim: their second seeds come first."""
+
+HELP = f"""Train the cells of Table 2 one after another, and keep their weights.
+
+The order: final loss with the first seed, task by task; the auxiliary loss; the second seed of the final loss, of
+LU-DnCNN and LUSER-DW first. A cell that is finished on any machine is skipped. Stop it when you like, as roughly as you
+like: the same command resumes at the step of its last checkpoint. Several of these commands may share a queue, one per
+core or GPU: each takes the first cell that no other one is at. What a finished cell leaves is in the results folder:
+its record, its weights, its example.
+
+\b
+Examples:
+  python -m bench.queue --scale full --data-root DATA
+  python -m bench.queue --scale full --data-root DATA --list
+  python -m bench.queue --scale full --task ct --data ct=LODOPAB --cells 1
+
+{EXIT_CODES}
+"""
+
+
+@click.command(help=HELP)
+@selection_options
+@scale_option
+@data_options
+@results_option
+@click.option("--example", "examples", metavar="[TASK=]PATTERN", multiple=True, help="As of bench.accuracy.")
+@click.option("--list", "only_list", is_flag=True, help="Say how far every cell is, and train nothing.")
+@click.option("--cells", "limit", type=click.IntRange(min=1), help="Stop after so many cells. Default: all.")
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, ...")
+def main(
+    tasks: Sequence[str],
+    models: Sequence[str],
+    scale: str,
+    data: Sequence[str],
+    data_root: Path | None,
+    results: Path,
+    examples: Sequence[str],
+    only_list: bool,
+    limit: int | None,
+    device: str,
+) -> int:
+    """Run the queue from the command line."""
+    keep_freed_memory()
+    where = pick_device(device)
+    training = Training(
+        scale=SCALES[scale],
+        sources=data_sources(data, data_root),
+        store=ResultStore(results),
+        fabric=make_fabric(where),
+        precision=precision_of(SCALES[scale], where),
+        keep_weights=True,
+        examples=by_task(examples),
+    )
+    chosen = tasks or PAPER_TASKS
+    check_sources(chosen, training.sources, training.scale, SPLITS)
+    check_examples(chosen, training.sources, training.scale, training.examples)
+    cells = queued_cells(training, chosen, models or tuple(MODELS))
+    if only_list:
+        Console().print(_table(cells, training.store))
+        return 0
+    records = _work(cells, training, limit)
+    return 0 if all_answered(records) else EXIT_FAILED_CELLS
+
+
+def queued_cells(training: Training, tasks: Sequence[str], models: Sequence[str]) -> list[Cell]:
+    """Return the cells of Table 2 in the order in which they are wanted.
+
+    Args:
+        training: what all of them share.
+        tasks: keys of ``TASKS``.
+        models: keys of ``MODELS`` or ``package.module:Model``.
+    """
+
+    def cells(models: Sequence[str], loss: Loss, seed: int) -> list[Cell]:
+        return accuracy_cells(training, tasks, models, [loss], seeds=[seed])
+
+    first, others = ([name for name in models if (name in FIRST_PAIR) is wanted] for wanted in (True, False))
+    return [*cells(models, "final", 0), *cells(models, "aux", 0), *cells(first, "final", 1), *cells(others, "final", 1)]
+
+
+def _work(cells: Sequence[Cell], training: Training, limit: int | None) -> list[Measurement]:
+    """Train every cell that is neither finished nor somebody else's."""
+    store, records = training.store, list[Measurement]()
+    for cell in cells:
+        if len(records) == limit:
+            break
+        with _claimed(checkpoint_of(cell.spec, cell.provenance, store).with_suffix(".lock")) as ours:
+            if ours and finished(cell, store) is None:
+                records += run_cells([cell], store)
+                discard_checkpoints([cell], training)
+    return records
+
+
+def finished(cell: Cell, store: ResultStore) -> Measurement | None:
+    """Return the finished record of a cell from any machine, if there is one: a queue may move between machines."""
+    here = store.path_of(cell.spec, cell.provenance)
+    question = here.stem.rpartition("-")[0]
+    found = (store.read(path) for path in sorted(here.parent.glob(f"{question}-*.json")))
+    return next((record for record in found if record.status.finished), None)
+
+
+@contextmanager
+def _claimed(path: Path) -> Iterator[bool]:
+    """Hold a lock file, which the system gives back however a process ends; false if another process holds it."""
+    import fcntl
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+
+
+def _table(cells: Sequence[Cell], store: ResultStore) -> Table:
+    table = Table(title="The queue")
+    for name in ("", "task", "model", "loss", "seed", "steps", "how far"):
+        table.add_column(name, justify="right" if name in ("", "seed", "steps") else "left")
+    for number, cell in enumerate(cells, start=1):
+        spec = cell.spec
+        assert isinstance(spec, AccuracySpec)
+        steps = str(spec.recipe.steps)
+        table.add_row(str(number), *spec.subject, spec.loss, str(spec.seed), steps, _progress(cell, store))
+    return table
+
+
+def _progress(cell: Cell, store: ResultStore) -> str:
+    record = finished(cell, store)
+    if record is not None and isinstance(record.values, AccuracyValues):
+        start, end = mean_psnr_db(record.values)
+        return f"{record.status.value}: {end:.2f} dB from {start:.2f} dB"
+    if record is not None:
+        return record.status.value
+    checkpoint = checkpoint_of(cell.spec, cell.provenance, store)
+    if checkpoint.exists():
+        return f"step {read_checkpoint(checkpoint)[1].step}"
+    return "waiting"
+
+
+if __name__ == "__main__":
+    run(main)
