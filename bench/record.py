@@ -113,7 +113,7 @@ class ReferenceSpec(Frozen):
     validation_images: int = Field(description="on which the method's setting is tuned")
     test_images: int
     files: Files | None = Field(default=None, description="as of AccuracySpec", json_schema_extra=ADDED)
-    protocol: int = 1
+    protocol: int = 2
 
     @property
     def subject(self) -> tuple[str, str]:

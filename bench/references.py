@@ -28,9 +28,9 @@ VALIDATION_IMAGES = 10
 
 HELP = f"""Reconstruct held-out images without any training: filtered backprojection (CT) and total variation.
 
-Their settings (window and cut-off; weight) are tuned on ten validation images, by PSNR, over a grid that the record
-keeps; test images and noise are those that bench.accuracy grades networks on. MRI's zero-filled image is the start
-of every network and stands in each of their records.
+Their settings (window and cut-off; weight) are tuned on ten validation images, by PSNR, over a grid, the weight to a
+quarter power of two; the record keeps all that was tried. Test images and noise are those that bench.accuracy grades
+networks on. MRI's zero-filled image is the start of every network and stands in each of their records.
 
 \b
 Examples:

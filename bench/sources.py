@@ -87,8 +87,10 @@ def check_sources(
     """
     for task in tasks:
         for split in splits:
+            # Native photographs may be too small: those that a run uses have to be looked at.
+            used = scale.train_images if split == "train" else scale.test_images
             try:
-                open_split(task, sources.get(task), split, scale, count=1)
+                open_split(task, sources.get(task), split, scale, count=used if scale.native else 1)
             except DataError as error:
                 raise click.ClickException(f"task {task}: {error}") from error
 

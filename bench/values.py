@@ -125,7 +125,7 @@ Setting = dict[str, float | str]
 
 
 class TuningPoint(Frozen):
-    """One setting of the grid: means over the validation images."""
+    """One setting that was tried: means over the validation images."""
 
     setting: Setting
     psnr_db: float
@@ -137,9 +137,9 @@ class ReferenceValues(Frozen):
 
     kind: Literal["reference"] = "reference"
     items: tuple[ImageScore, ...]
-    setting: Setting = Field(description="of the grid, with the highest mean PSNR")
-    tuning: tuple[TuningPoint, ...] = Field(description="the whole grid, in its order")
-    tuning_s: float = Field(description="of the whole grid")
+    setting: Setting = Field(description="of those tried, with the highest mean PSNR")
+    tuning: tuple[TuningPoint, ...] = Field(description="every setting tried, in order: the whole grid, then finer")
+    tuning_s: float = Field(description="of all of them")
     reconstruct_s: float = Field(description="of one held-out image, in a batch")
 
 

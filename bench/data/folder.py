@@ -4,6 +4,7 @@ import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -107,14 +108,22 @@ def photo_split(photos: list[Photo], split: Split, image_shape: tuple[int, int],
     """
     if not native:
         return PhotoSplit(photos, image_shape)
-    small = [photo.name for photo in photos if any(a < b for a, b in zip(photo.shape(), image_shape, strict=True))]
     height, width = image_shape
-    for name in small:
-        _log.warning("%s: left out, smaller than %dx%d pixels", name, height, width)
-    large = [photo for photo in photos if photo.name not in small]
+    large = []
+    for photo in photos:
+        own_height, own_width = photo.shape()
+        if own_height >= height and own_width >= width:
+            large.append(photo)
+        else:
+            _tell_of_small(photo.path, photo.name, image_shape)
     if not large:
         raise DataError.about(photos[0].path.parent, f"no {split} photograph has {height}x{width} pixels or more")
     return PhotoSplit(large, image_shape, fit_of(split, native))
+
+
+@lru_cache(maxsize=4096)  # told once by each process, which opens a split for every cell
+def _tell_of_small(path: Path, name: str, image_shape: tuple[int, int]) -> None:
+    _log.warning("%s: left out, smaller than %dx%d pixels", name, *image_shape)
 
 
 def list_photos(source: Path, split: Split) -> list[Photo]:

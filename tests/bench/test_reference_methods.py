@@ -1,6 +1,7 @@
 """Reference methods against scikit-image's, and that their settings come from validation images alone."""
 
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,7 +13,7 @@ from skimage.transform import iradon
 
 import bench.reference_methods as methods
 from bench.evaluate import NOISE_SEED, evaluate
-from bench.reference_methods import REFERENCES, MeasuredSplit, Reference, grade, tune
+from bench.reference_methods import REFERENCES, MeasuredSplit, Reference, finer_weights, grade, tune
 from bench.references import reference_cells
 from bench.scales import Scale
 from bench.tasks import PAPER_TASKS, TASKS
@@ -131,6 +132,56 @@ def test_the_best_setting_of_the_grid_is_taken():
     assert [point.setting for point in points] == list(shades.grid)
 
 
+def tuned(score, lowest=-14, highest=-4):
+    """Tune the weight where an image's error grows with the distance of its power of two from the best one."""
+    task, operator, _, split = split_of("deblur")
+    shades = Reference(
+        reconstruct=lambda y, operator, setting: split.truth + score(math.log2(setting["weight"])),
+        applies=lambda operator: True,
+        grid=tuple({"weight": 2.0**power} for power in range(lowest, highest + 1, 2)),
+        refine=finer_weights,
+    )
+    told = []
+    setting, points = tune(shades, task, operator, split, told.append)
+    assert told == list(points)
+    powers = [math.log2(point.setting["weight"]) for point in points]
+    assert len(set(powers)) == len(powers)
+    return math.log2(setting["weight"]), powers
+
+
+@pytest.mark.parametrize(("best", "found"), [(-10.5, -10.5), (-8.3, -8.25), (-11.8, -11.75), (-8.0, -8.0)])
+def test_the_weight_is_found_to_a_quarter_power_between_the_grids_points(best, found):
+    power, powers = tuned(lambda power: 0.1 + 0.01 * abs(power - best))
+    assert power == found
+    assert powers[:6] == [-14, -12, -10, -8, -6, -4]
+    assert len(powers) <= 6 + 2 * 3
+    assert {found - 0.25, found + 0.25} <= set(powers)
+
+
+@pytest.mark.parametrize(("best", "found"), [(-19.3, -19.25), (-0.7, -0.75)])
+def test_a_best_weight_at_an_edge_extends_the_grid_until_it_lies_inside(best, found):
+    power, powers = tuned(lambda power: 0.1 + 0.01 * abs(power - best))
+    assert power == found
+    assert min(powers) < found < max(powers)
+
+
+@pytest.mark.parametrize(("slope", "end"), [(1, -24), (-1, 4)])
+def test_the_grid_does_not_grow_for_ever(slope, end):
+    power, powers = tuned(lambda power: 0.5 + 0.01 * slope * power)
+    assert power == end
+    assert -24 <= min(powers) <= max(powers) <= 4
+
+
+def test_total_variation_gains_from_the_finer_weights():
+    task, operator, _, split = split_of("ct")
+    setting, points = tune(REFERENCES["tv"], task, operator, split)
+    coarse = max(point.psnr_db for point in points[: len(REFERENCES["tv"].grid)])
+    best = max(points, key=lambda point: point.psnr_db)
+    assert setting == best.setting
+    assert best.psnr_db > coarse
+    assert len({point.setting["weight"] for point in points}) == len(points)
+
+
 def test_networks_and_references_see_the_same_measurements():
     task, operator, images, split = split_of("mri4x", "test")
     items = grade(REFERENCES["tv"], {"weight": 1e-3}, task, operator, split)
@@ -149,7 +200,7 @@ def test_cells_tune_on_validation_images_and_grade_test_images(monkeypatch):
         asked.append((split, options["count"]))
         return load(source, split, **options)
 
-    monkeypatch.setitem(TASKS, "ct", SimpleNamespace(**(vars(TASKS["ct"]) | {"load_split": noted})))
+    monkeypatch.setitem(TASKS, "ct", replace(TASKS["ct"], load_split=noted))
     monkeypatch.setattr(methods, "CHUNK", 2)
     scale = Scale(name="tiny", image_shapes={"ct": SHAPE, "deblur": SHAPE}, train_images=1, test_images=3)
     cells = reference_cells(["ct"], scale, {}, device=CPU)

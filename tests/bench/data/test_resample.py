@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.data.resample import crop_centre, crop_to_aspect, resize
+from bench.data.resample import crop_centre, crop_to_aspect, fitted, resize
 
 SIDES = st.integers(1, 24)
 
@@ -65,3 +65,20 @@ def test_cropping_to_an_aspect_keeps_one_side_and_the_centre(height, width, want
 @pytest.mark.parametrize(("size", "first"), [(5, 1), (6, 1)])
 def test_the_centre_of_an_odd_margin_lies_up_and_left(size, first):
     assert crop_centre(np.arange(size)[None] * np.ones((size, 1)), (3, 3))[0, 0] == first
+
+
+def test_an_image_is_fitted_by_resizing_by_nothing_or_by_its_centre():
+    image = ramp(6, 5)
+    np.testing.assert_array_equal(fitted(image, (3, 4), "resize"), resize(image, (3, 4)))
+    assert fitted(image, (3, 4), "whole") is image
+    centre = fitted(image, (3, 4), "centre")
+    np.testing.assert_array_equal(centre, image[:, 1:4, :4])
+    assert centre.flags.c_contiguous
+
+
+@pytest.mark.parametrize("fit", ["whole", "centre"])
+@pytest.mark.parametrize("wanted", [(7, 5), (6, 6)])
+def test_what_must_not_be_resized_is_never_enlarged(fit, wanted):
+    with pytest.raises(ValueError, match=f"6x5 pixels are too few for {wanted[0]}x{wanted[1]}"):
+        fitted(ramp(6, 5), wanted, fit)
+    assert fitted(ramp(6, 5), wanted, "resize").shape == (2, *wanted)
