@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner
 
+from bench import accuracy, queue
+from bench import all as whole_study
 from bench.environment import keep_freed_memory, precision_of
 from bench.scales import SCALES
 
@@ -30,6 +33,32 @@ CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 def test_bfloat16_is_for_the_scale_full_where_it_is_fast(monkeypatch, scale, device, amx, expected):
     monkeypatch.setattr("bench.environment.bf16_on_amx", lambda device: amx)
     assert precision_of(SCALES[scale], device) == expected
+
+
+@pytest.mark.parametrize(
+    ("command", "options", "cells"),
+    [
+        (accuracy, ("--all",), "accuracy_cells"),
+        (queue, ("--list",), "queued_cells"),
+        (whole_study, (), "accuracy_cells"),
+    ],
+)
+def test_every_command_that_trains_asks_for_it(monkeypatch, tmp_path, command, options, cells):
+    asked = []
+
+    def noted(training, *arguments):
+        asked.append(training.precision)
+        raise RuntimeError("asked")
+
+    monkeypatch.setattr("bench.environment.bf16_on_amx", lambda device: True)
+    monkeypatch.setattr(command, "keep_freed_memory", lambda: None)  # which would last as long as the tests
+    monkeypatch.setattr(command, cells, noted)
+    for other in ("memory_cells", "call_cells", "timing_cells", "reference_cells"):
+        monkeypatch.setattr(command, other, lambda *arguments, **options: [], raising=False)
+    arguments = [*options, "--scale", "full", "--results", str(tmp_path), "--device", "cpu"]
+    answer = CliRunner().invoke(command.main, arguments, standalone_mode=False)
+    assert str(answer.exception) == "asked"
+    assert asked == ["bf16"]
 
 
 @pytest.mark.parametrize(("system", "library"), [("linux", ""), ("darwin", "glibc"), ("win32", "")])
