@@ -12,7 +12,7 @@ from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, results_option, run, scale_
 from bench.data import Split
 from bench.environment import keep_freed_memory, pick_device, precision_of
 from bench.experiment import accuracy_cells, checkpoint_of, discard_checkpoints, mean_psnr_db
-from bench.record import AccuracySpec, Loss, Measurement
+from bench.record import AccuracySpec, Loss, Measurement, Start
 from bench.runner import Cell, all_answered, run_cells
 from bench.scales import SCALES
 from bench.sources import by_task, check_examples, check_sources, data_options, data_sources
@@ -21,6 +21,7 @@ from bench.tasks import PAPER_TASKS
 from bench.training.checkpoint import read_checkpoint
 from bench.training.processes import make_fabric
 from bench.training.sweep import Training, denoiser_checkpoint
+from bench.training_options import start_option
 from bench.values import AccuracyValues
 from models import MODELS
 
@@ -52,6 +53,7 @@ Examples:
 @data_options
 @results_option
 @click.option("--example", "examples", metavar="[TASK=]PATTERN", multiple=True, help="As of bench.accuracy.")
+@start_option
 @click.option("--list", "only_list", is_flag=True, help="Say how far every cell is, and train nothing.")
 @click.option("--cells", "limit", type=click.IntRange(min=1), help="Stop after so many cells. Default: all.")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, ...")
@@ -63,6 +65,7 @@ def main(
     data_root: Path | None,
     results: Path,
     examples: Sequence[str],
+    start: Start,
     only_list: bool,
     limit: int | None,
     device: str,
@@ -76,6 +79,7 @@ def main(
         store=ResultStore(results),
         fabric=make_fabric(where),
         precision=precision_of(SCALES[scale], where),
+        start=start,
         keep_weights=True,
         examples=by_task(examples),
     )

@@ -21,6 +21,15 @@ _RECIPE = (
 )
 
 
+start_option = click.option(
+    "--start",
+    type=click.Choice(get_args(Start)),
+    default="adjoint",
+    show_default=True,
+    help="Image that models start from on CT: A^T y, as in the paper, or filtered backprojection.",
+)
+
+
 def recipe_options(function: _F) -> _F:
     """Add the options whose names are fields of ``Recipe``."""
     for name, kind, text in reversed(_RECIPE):
@@ -79,13 +88,7 @@ def training_options(function: _F) -> _F:
             show_default=True,
             help="Of initial weights, image order, views and noise; repeatable.",
         ),
-        click.option(
-            "--start",
-            type=click.Choice(get_args(Start)),
-            default="adjoint",
-            show_default=True,
-            help="Image that models start from on CT: A^T y, as in the paper, or filtered backprojection.",
-        ),
+        start_option,
         click.option(
             "--precision",
             type=click.Choice(get_args(Precision)),
