@@ -7,7 +7,7 @@ import click
 
 from bench.calls import call_cells
 from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, common_options, output_option, run, scale_option
-from bench.environment import pick_device
+from bench.environment import keep_freed_memory, pick_device, precision_of
 from bench.experiment import accuracy_cells
 from bench.memory.cells import TABLE3_CAPS_BYTES, TABLE3_TASKS, memory_cells, simulate_ahead
 from bench.record import Measurement
@@ -45,11 +45,13 @@ def main(
     scale: str, data: Sequence[str], data_root: Path | None, output: Path, results: Path, force: bool, device: str
 ) -> int:
     """Run the whole study from the command line."""
+    keep_freed_memory()
     store, place = ResultStore(results), pick_device(device)
     models, chosen = tuple(MODELS), SCALES[scale]
     sources = data_sources(data, data_root)
     check_sources(PAPER_TASKS, sources, chosen, ("train", "validation", "test"))
-    training = Training(scale=chosen, sources=sources, store=store, fabric=make_fabric(place))
+    precision = precision_of(chosen, place)
+    training = Training(scale=chosen, sources=sources, store=store, fabric=make_fabric(place), precision=precision)
     # Memory is proved with bench.memory, which needs the GPU for itself; here it is simulated. It comes first:
     # timing takes each model's own maximum batch from it.
     stages: dict[str, Callable[[], list[Cell]]] = {

@@ -17,6 +17,7 @@ from bench.report.bootstrap import Estimate, estimate
 from bench.scales import SCALES
 from bench.sources import data_options, data_sources
 from bench.tasks import TASKS
+from bench.training.step import placed
 from bench.weights import WeightsError, load_weights
 from models import ReconstructionModel
 
@@ -71,7 +72,7 @@ def grade_files(
         try:
             spec, model = load_model(path)
             source = sources.get(spec.task)
-            grades = grade_weights(model.to(device), spec, source, test_images=test_images)
+            grades = grade_weights(placed(model, device), spec, source, test_images=test_images)
         except (WeightsError, DataError) as error:
             raise click.ClickException(str(error)) from error
         except QualityError as error:

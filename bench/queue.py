@@ -20,7 +20,7 @@ from bench.store import ResultStore
 from bench.tasks import PAPER_TASKS
 from bench.training.checkpoint import read_checkpoint
 from bench.training.processes import make_fabric
-from bench.training.sweep import Training
+from bench.training.sweep import Training, denoiser_checkpoint
 from bench.training_options import start_option
 from bench.values import AccuracyValues
 from models import MODELS
@@ -165,9 +165,10 @@ def _progress(cell: Cell, store: ResultStore) -> str:
         return f"{record.status.value}: {end:.2f} dB from {start:.2f} dB"
     if record is not None:
         return record.status.value
-    checkpoint = checkpoint_of(cell.spec, cell.provenance, store)
-    if checkpoint.exists():
-        return f"step {read_checkpoint(checkpoint)[1].step}"
+    whole = checkpoint_of(cell.spec, cell.provenance, store)
+    for part, checkpoint in (("step", whole), ("denoiser, step", denoiser_checkpoint(whole))):
+        if checkpoint.exists():
+            return f"{part} {read_checkpoint(checkpoint)[1].step}"
     return "waiting"
 
 

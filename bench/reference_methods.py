@@ -77,7 +77,7 @@ REFERENCES = {
     "tv": Reference(
         reconstruct=lambda y, operator, setting: total_variation(y, operator, **setting),
         applies=lambda operator: operator.linear,
-        grid=tuple({"weight": 2.0**power} for power in range(-14, -2, 2)),
+        grid=tuple({"weight": 2.0**power} for power in range(-12, -4, 2)),
         refine=finer_weights,
     ),
 }

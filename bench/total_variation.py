@@ -71,5 +71,5 @@ def _differences_adjoint(edges: Tensor) -> Tensor:
 
 def _shorten(edges: Tensor, longest: float) -> Tensor:
     """Project every pixel's vector, over channels and directions, to at most a length."""
-    length = torch.linalg.vector_norm(edges, dim=(1, 2), keepdim=True)
+    length = edges.square().sum(dim=(1, 2), keepdim=True).sqrt()  # vector_norm takes twenty times as long
     return edges * (longest / length.clamp(min=max(longest, 1e-30)))

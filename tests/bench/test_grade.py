@@ -52,6 +52,24 @@ def test_weights_from_a_file_grade_as_the_model_did(path, model):
     assert len(grade_weights(loaded, spec, None, test_images=1).items) == 1
 
 
+def test_halves_are_loaded_into_a_model_and_statistics_stay_exact(tmp_path):
+    torch.manual_seed(3)
+    model = MODELS["lu-dncnn"](channels=1)
+    for buffer in model.buffers():
+        buffer.copy_(100_000 * torch.rand(buffer.shape))  # beyond float16's range
+    file = tmp_path / "halves.safetensors"
+    save_weights(file, model, SPEC.model_copy(update={"model": "lu-dncnn"}), half=True)
+    loaded = load_model(file)[1]
+    for (name, parameter), (_, own) in zip(loaded.named_parameters(), model.named_parameters(), strict=True):
+        assert parameter.dtype == torch.float32, name
+        assert torch.equal(parameter, own.half().float()), name
+    for (name, buffer), (_, own) in zip(loaded.named_buffers(), model.named_buffers(), strict=True):
+        assert torch.equal(buffer, own), name
+    whole = tmp_path / "whole.safetensors"
+    save_weights(whole, model, SPEC.model_copy(update={"model": "lu-dncnn"}))
+    assert file.stat().st_size < 0.52 * whole.stat().st_size
+
+
 @pytest.mark.parametrize(("command", "option"), [(main, ()), (accuracy.main, ("--weights",))])
 def test_the_commands_print_what_they_graded(path, command, option):
     answer = CliRunner().invoke(command, [*option, str(path), "--device", "cpu"], env={"COLUMNS": "200"})
