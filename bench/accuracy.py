@@ -38,7 +38,7 @@ HELP = f"""Train models and grade them on held-out images by PSNR and SSIM.
 
 The networks are always the paper's; the scale decides image size and training length, bench/recipes.toml how each
 task is trained. Without --data the images are generated, so nothing has to be downloaded. The task diffraction is
-none of the paper's: it is measured where --task names it. A training that is interrupted goes on where it was; under
+none of the paper's: it is measured where --task names it. A training that is interrupted resumes; under
 torchrun several GPUs share every batch.
 
 \b

@@ -25,7 +25,7 @@ from models import MODELS, POLICIES
 
 HELP = f"""Measure everything the paper's Tables 2-4 and Figure 2 need, then render them.
 
-What is stored already for this machine is skipped, so an interrupted run goes on where it was.
+What is stored already for this machine is skipped, so that an interrupted run resumes.
 
 \b
 Examples:

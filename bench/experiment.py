@@ -60,7 +60,7 @@ def discard_checkpoints(cells: Iterable[Cell], training: Training) -> None:
 
 
 def checkpoint_of(spec: Spec, where: Provenance, store: ResultStore) -> Path:
-    """Return the file that an interrupted training goes on from."""
+    """Return the file that an interrupted training resumes from."""
     return store.root / "checkpoints" / store.path_of(spec, where).with_suffix(".safetensors").name
 
 

@@ -62,7 +62,7 @@ class Run:
         seed: of image order, views and noise.
         validation: what to choose the weights on; needed where the recipe validates.
         precision: ``fp32`` or ``bf16``.
-        checkpoint: file to go on from and to keep up to date, at most ``checkpoint_s`` seconds behind.
+        checkpoint: file to resume from and to keep up to date, at most ``checkpoint_s`` seconds behind.
         checkpoint_s: see there.
         workers: processes that read images ahead.
         fabric: where to train; the CPU where it is None.
@@ -90,7 +90,7 @@ Watch = Callable[[TrainingLog, float], None]
 def fit(run: Run, watch: Watch = lambda log, done: None) -> TrainingLog:
     """Train a model in place.
 
-    Order, views and noise follow from the seed and the step alone, so that a run that goes on from its checkpoint
+    Order, views and noise follow from the seed and the step alone, so that a run that resumes from its checkpoint
     ends with the weights of one that was never interrupted: bit for bit on the CPU, unless its budget is time.
 
     Args:

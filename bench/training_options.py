@@ -70,7 +70,7 @@ def training_options(function: _F) -> _F:
             type=_NOT_NEGATIVE,
             default=CHECKPOINT_S,
             show_default=True,
-            help="How far behind the file may be that an interrupted training goes on from.",
+            help="How far behind the file may be that an interrupted training resumes from.",
         ),
         click.option(
             "--workers",

@@ -1,4 +1,4 @@
-"""Which images a step sees, and how: it follows from seed and step alone, so that a run can go on anywhere."""
+"""Which images a step sees, and how: it follows from seed and step alone, so that a run can resume anywhere."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, get_args

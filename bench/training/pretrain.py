@@ -32,6 +32,7 @@ from bench.training.step import (
     clip_gradients,
     make_optimizer,
     restore_buffers,
+    use_solvers_of,
 )
 from models import ReconstructionModel
 
@@ -98,6 +99,7 @@ def pretrain(run: Pretraining, on_step: Callable[[TrainingLog], None] = lambda l
     if not isinstance(run.model, Denoiser):
         raise TypeError(f"{type(run.model).__name__} has no denoiser to pre-train")
     run.model.train()
+    own_solvers = use_solvers_of(run.recipe, run.model)
     optimizer = make_optimizer(run.model, LEARNING_RATE)
     log, saved = _resume(run, optimizer), time.monotonic()
     batch = run.recipe.pretrain_batch or run.recipe.batch
@@ -111,6 +113,7 @@ def pretrain(run: Pretraining, on_step: Callable[[TrainingLog], None] = lambda l
             _save(run, optimizer, log)
             saved = time.monotonic()
     _save(run, optimizer, log)
+    own_solvers()
     return log
 
 

@@ -120,6 +120,15 @@ def test_a_skipped_step_leaves_no_trace_in_batch_norms_statistics(images):
         assert torch.equal(buffer, before[name]), name
 
 
+def test_solvers_are_the_recipes_while_it_learns(images):
+    model, met = make_model("luser-sw"), []
+    own = model.solver
+    changes = {"tolerance": 0.1, "solver_steps": 2}
+    pretrain(run_of(model, images, recipe(1, **changes)), lambda log: met.append(model.solver))
+    assert [(solver.tolerance, solver.max_steps) for solver in met] == [(0.1, 2)]
+    assert model.solver is own
+
+
 def test_every_model_of_the_paper_has_a_denoiser_and_others_need_none(images):
     assert all(isinstance(make_model(name), Denoiser) for name in MODELS)
     with pytest.raises(TypeError, match="Brightness has no denoiser to pre-train"):
