@@ -102,6 +102,19 @@ def test_a_finished_cell_leaves_record_weights_and_example_and_no_checkpoint(tmp
     assert not list((tmp_path / "checkpoints").glob("*.safetensors"))
 
 
+@pytest.mark.parametrize(("options", "start"), [((), "adjoint"), (("--start", "fbp"), "fbp")])
+def test_ct_starts_where_the_queue_is_told(tmp_path, monkeypatch, options, start):
+    asked = []
+
+    def noted(training, tasks, models):
+        asked.extend(cell.spec.start for cell in queued_cells(training, ["ct"], ["luser-sw"]))
+        return []
+
+    monkeypatch.setattr("bench.queue.queued_cells", noted)
+    queue(tmp_path, "--list", *options)
+    assert asked == [start] * 3
+
+
 HOLD = """
 import fcntl, sys, time
 file = open(sys.argv[1], "w")
