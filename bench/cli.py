@@ -177,7 +177,7 @@ scale_option = click.option(
     default="quick",
     show_default=True,
     help="Image size and length of the training: quick (minutes on two cores), small (hours), full (the paper's "
-    "image sizes: half an hour to hours per cell on one core), paper (GPU).",
+    "image sizes: up to an hour per cell on one core with AMX), paper (GPU).",
 )
 policy_option = click.option(
     "--policy",

@@ -121,21 +121,29 @@ def recipe_for(task: str, scale: str, model: str, **changes: Any) -> Recipe:
 
     Returns:
         ``[common]``, then ``[tasks.<task>]``, ``[scales.<scale>]``, ``[scales.<scale>.<task>]``, ``[models.<model>]``,
-        ``[scales.<scale>.<model>]`` and the changes.
+        ``[scales.<scale>.<model>]``, ``[scales.<scale>.<task>.<model>]`` and the changes.
     """
     file = _layers()
     of_scale = dict(file["scales"].get(scale, {}))
-    at_scale = {name: of_scale.pop(name) for name in list(of_scale) if isinstance(of_scale[name], dict)}
+    at_scale = _tables(of_scale)
+    of_task = dict(at_scale.get(task, {}))
+    of_model = _tables(of_task)
     layers = (
         file["common"],
         file["tasks"].get(task, {}),
         of_scale,
-        at_scale.get(task, {}),
+        of_task,
         file["models"].get(model, {}),
         at_scale.get(model, {}),
+        of_model.get(model, {}),
         changes,
     )
     return Recipe(**{name: value for layer in layers for name, value in layer.items()})
+
+
+def _tables(layer: dict[str, Any]) -> dict[str, Any]:
+    """Take the tables out of a layer, which then holds fields alone."""
+    return {name: layer.pop(name) for name in list(layer) if isinstance(layer[name], dict)}
 
 
 @lru_cache(maxsize=1)

@@ -55,8 +55,8 @@ SCALES = {
         Scale(name="paper", train_images=40_000, test_images=4_000),
     )
 }
-"""``quick`` ends within minutes on two cores, ``small`` within hours; ``full`` has the paper's image sizes and takes
-half an hour to hours of one core per cell, ``paper`` has its lengths of training too and wants a GPU.
+"""``quick`` ends within minutes on two cores, ``small`` within hours; ``full`` has the paper's image sizes and takes up
+to an hour of one core with AMX per cell, ``paper`` has its lengths of training too and wants a GPU.
 
 How long and how fast each trains stands in ``recipes.toml``.
 """

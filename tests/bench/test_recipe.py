@@ -61,3 +61,21 @@ def test_without_a_warm_up_the_rate_begins_at_its_highest():
     recipe = Recipe(steps=10, batch=1, learning_rate=2.0)
     assert recipe.rate_at(0.0) == 2.0
     assert math.isclose(recipe.rate_at(1.0), 0.0, abs_tol=1e-12)
+
+
+def test_windows_in_pixels_follow_one_another_and_end_with_the_run():
+    windows = ({"until": 0.5, "side": 64}, {"until": 1.0})
+    recipe = Recipe(steps=1, batch=1, learning_rate=1.0, windows=windows)
+    shapes = [recipe.view_shape((218, 178), done) for done in (0.0, 0.49, 0.5, 1.0)]
+    assert shapes == [(64, 64), (64, 64), (218, 178), (218, 178)]
+    assert recipe.view_shape((48, 80)) == (48, 64)  # no larger than the image
+    for wrong in ([0.5], [1.0, 0.5], [0.5, 0.5, 1.0]):
+        with pytest.raises(ValidationError, match="windows must be in order, the last until 1"):
+            Recipe(steps=1, batch=1, learning_rate=1.0, windows=[{"until": until, "side": 8} for until in wrong])
+    with pytest.raises(ValidationError, match="stand in place of 'window'"):
+        Recipe(steps=1, batch=1, learning_rate=1.0, windows=windows, augmentation=("crop",))
+
+
+def test_a_models_table_of_one_task_wins_over_its_table_of_all():
+    assert recipe_for("ct", "full", "deq4ip").steps < recipe_for("deblur", "full", "deq4ip").steps
+    assert recipe_for("ct", "full", "deq4ip").tolerance == recipe_for("deblur", "full", "deq4ip").tolerance
