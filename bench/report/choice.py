@@ -61,6 +61,15 @@ E = TypeVar("E", bound=AnyEntry)
 
 
 @dataclass(frozen=True)
+class Earlier:
+    """What an earlier protocol measured of quality: of the last protocol before today's that has records."""
+
+    protocol: int
+    accuracy: tuple[AccuracyEntry, ...]
+    references: tuple[ReferenceEntry, ...]
+
+
+@dataclass(frozen=True)
 class Records:
     """What a report may show, by kind: a cell's best environment, where devices matter one of each device."""
 
@@ -72,7 +81,8 @@ class Records:
     operators: tuple[OperatorsEntry, ...]
     references: tuple[ReferenceEntry, ...]
     outdated: int
-    """Records of an older protocol, which are not comparable and not shown."""
+    """Records of an older protocol, which are not comparable with these."""
+    earlier: "Earlier"
 
     @property
     def all(self) -> tuple[AnyEntry, ...]:
@@ -110,6 +120,19 @@ def load_records(store: ResultStore) -> Records:
         operators=_entries(best, OperatorsSpec, OperatorsValues),
         references=_entries(best, ReferenceSpec, ReferenceValues),
         outdated=len(every) - len(current),
+        earlier=_earlier([record for record in every if not record.current]),
+    )
+
+
+def _earlier(outdated: Sequence[Measurement]) -> Earlier:
+    protocols = [record.spec.protocol for record in outdated if isinstance(record.spec, AccuracySpec)]
+    last = max(protocols, default=0)
+    accuracy = [r for r in outdated if isinstance(r.spec, AccuracySpec) and r.spec.protocol == last]
+    references = [record for record in outdated if isinstance(record.spec, ReferenceSpec)]
+    return Earlier(
+        last,
+        _entries(_one_environment(accuracy), AccuracySpec, AccuracyValues),
+        _entries(_one_environment(references), ReferenceSpec, ReferenceValues),
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.paper import Paper
+from bench.record import AccuracySpec
 from bench.report.choice import AccuracyEntry, AnyEntry, Records
 from bench.report.latex import environment
 from bench.report.layout import DIRTY, listing
@@ -62,9 +63,21 @@ def readme(exhibits: Sequence[Exhibit], records: Records, studies: Sequence[Stud
         paper=paper,
         shown=len(records.all),
         outdated=records.outdated,
+        earlier=bool(records.earlier.accuracy),
         left_out=sum(study.left_out for study in studies),
         dirty=any(entry.provenance.dirty for entry in records.all),
     )
+
+
+def earlier_page(exhibits: Sequence[Exhibit], protocol: int) -> str:
+    """Return the page of an earlier protocol's tables as Markdown.
+
+    Args:
+        exhibits: what was rendered of it.
+        protocol: which one.
+    """
+    today = AccuracySpec.model_fields["protocol"].default
+    return environment().get_template("earlier.md.j2").render(exhibits=exhibits, protocol=protocol, today=today)
 
 
 def study_caption(study: Study, paper: Paper, credits: Mapping[str, str]) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ from bench.report.memory_figure import memory_figure
 from bench.report.operator_figure import operator_figure
 from bench.report.operator_table import operators_csv, operators_table
 from bench.report.operator_times import claims, shown_operators
-from bench.report.page import Exhibit, credited, origin_caption, readme, study_caption
+from bench.report.page import Exhibit, credited, earlier_page, origin_caption, readme, study_caption
 from bench.report.solver_figure import solver_figure
 from bench.report.solver_tables import methods_table, rules_table, shown_races
 from bench.report.study import Study, studies
@@ -141,8 +141,22 @@ def _compose(records: Records, store: ResultStore, paper: Paper) -> _Report:
     _add_operators(report, records)
     for study in groups[1:]:
         _add_study(report, study, paper, store, f"-{study.group.name}")
+    if records.earlier.accuracy:
+        report.files["earlier.md"] = _earlier_page(report, records, store, paper)
     report.files["README.md"] = readme(report.exhibits, records, groups, paper)
     return report
+
+
+def _earlier_page(report: _Report, records: Records, store: ResultStore, paper: Paper) -> str:
+    """Add the tables of the protocol before, which are not on the front page; return the page that shows them."""
+    earlier, apart = records.earlier, _Report()
+    for study in studies(earlier.accuracy, earlier.references):
+        name = f"earlier-{study.group.name}"
+        table, more = accuracy_table(study, paper, name), {f"{name}.csv": accuracy_csv(study, paper)}
+        caption = study_caption(study, paper, store.credits())
+        apart.add_table(f"Table 2, {study.group.title}", table, caption, more)
+    report.files |= apart.files
+    return earlier_page(apart.exhibits, earlier.protocol)
 
 
 def _add_study(report: _Report, study: Study, paper: Paper, store: ResultStore, ending: str) -> None:

@@ -8,7 +8,7 @@ from bench.report.bootstrap import Estimate, StartMetric, estimate
 from bench.report.choice import AccuracyEntry, ReferenceEntry, dominant, newest
 from bench.values import ImageScore
 
-SCALES = ("quick", "small", "paper")
+SCALES = ("quick", "small", "full", "paper")
 """From the least to the most demanding; a scale of the user's own ranks below all."""
 
 METHODS = {"fbp": "FBP", "tv": "TV"}
@@ -143,4 +143,5 @@ def _grading(entry: AccuracyEntry | ReferenceEntry) -> tuple[str, tuple[int, int
 
 def _training(entry: AccuracyEntry) -> tuple[object, ...]:
     spec = entry.spec
-    return spec.policy, spec.precision, spec.recipe, spec.train_images, spec.code, spec.files, spec.processes
+    trained = spec.policy, spec.precision, spec.recipe, spec.train_images, spec.code, spec.files, spec.processes
+    return *trained, spec.start

@@ -87,10 +87,19 @@ def _training(specs: Sequence[AccuracySpec], paper: Paper) -> str:
     """Say how long was trained, on what."""
     text = f"{_by_model(specs, paper, 'steps')} steps of batch {listing(spec.recipe.batch for spec in specs)}"
     windows = [shape_text(spec.recipe.view_shape(spec.image_shape)) for spec in specs if spec.recipe.window < 1]
+    windows += dict.fromkeys(_windows(spec) for spec in specs if spec.recipe.windows)
     text += f" in windows of {listing(windows)}" if windows else ""
+    text += " in bfloat16" if all(spec.precision == "bf16" for spec in specs) else ""
+    text += " from filtered backprojections" if all(spec.start == "fbp" for spec in specs) else ""
     if any(spec.recipe.pretrain_steps for spec in specs):
         text += f" after {_by_model(specs, paper, 'pretrain_steps')} as denoisers"
     return text
+
+
+def _windows(spec: AccuracySpec) -> str:
+    """Name the windows of a run, one after the other."""
+    starts = [0.0, *(window.until for window in spec.recipe.windows[:-1])]
+    return ", then ".join(shape_text(spec.recipe.view_shape(spec.image_shape, done)) for done in starts)
 
 
 def _by_model(specs: Sequence[AccuracySpec], paper: Paper, field: str) -> str:
