@@ -139,7 +139,7 @@ class CallsSpec(_Spec):
     policy: Policy
     batch: int
     training_steps: int = Field(description="steps before the count: a deep-equilibrium model's depends on them")
-    protocol: int = 3
+    protocol: int = 4
 
 
 class SolversSpec(_Spec):
