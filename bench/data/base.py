@@ -126,7 +126,7 @@ def spread(total: int, count: int, seed: int) -> list[int]:
 
 
 def fit_of(split: Split, native: bool) -> Fit:
-    """Return how images of a split are fitted: native ones are cut, in training at random places, and never resized."""
+    """Return how images of a split are fitted: native ones stay whole for training, which cuts windows out of them."""
     if not native:
         return "resize"
     return "whole" if split == "train" else "centre"
