@@ -130,6 +130,7 @@ class TimingSpec(_Spec):
     batch_rule: Literal["common", "maximum"] = Field(description="the same batch for all, or the model's own maximum")
     cap_bytes: int | None = Field(default=None, description="the cap that decided the maximum batch")
     repeats: int
+    protocol: int = 3
 
 
 class CallsSpec(_Spec):
@@ -152,6 +153,7 @@ class SolversSpec(_Spec):
     history: int
     repeats: int
     peers: tuple[str, ...] = Field(description="'name version' of every other library that took part")
+    protocol: int = 3
 
 
 class OperatorsSpec(Frozen):

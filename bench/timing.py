@@ -33,7 +33,7 @@ from bench.scales import SCALES, Scale
 from bench.sizes import GIB
 from bench.store import ResultStore
 from bench.tasks import TASKS
-from bench.training.step import make_optimizer, training_step
+from bench.training.step import make_optimizer, placed, training_step
 from bench.values import MemoryValues, TimingValues
 from models import MODELS
 
@@ -178,7 +178,7 @@ def _time(spec: TimingSpec, device: torch.device) -> TimingValues:
     images = task.load_split(None, "train", image_shape=spec.image_shape, count=spec.batch, seed=0)
     truth = torch.stack([images[index].image for index in range(spec.batch)]).to(device)
     y = task.measure(operator, truth, torch.Generator().manual_seed(0))
-    model = resolve_model(spec.model)(channels=task.channels).to(device)
+    model = placed(resolve_model(spec.model)(channels=task.channels), device)
     model.policy = spec.policy
     optimizer = make_optimizer(model)
     model.train()

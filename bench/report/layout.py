@@ -10,10 +10,15 @@ from bench.report.choice import AnyEntry
 MISSING = "\N{EN DASH}"
 DIRTY = "†"
 NOT_OK = "‡"
+ASTRAY = "§"
 PLUS_MINUS = "\N{PLUS-MINUS SIGN}"
 NOTE_MISSING = f"{MISSING}: not measured."
 NOTE_DIRTY = f"{DIRTY} from a modified checkout, not a reference."
 NOTE_NOT_OK = f"{NOT_OK} not every run behind this figure ended well."
+NOTE_ASTRAY = (
+    f"{ASTRAY} not at its fixed points: the largest relative residual of more than one in ten held-out images is above "
+    "0.01."
+)
 SHORT_STATUS = {
     Status.OUT_OF_MEMORY: "oom",
     Status.DIVERGED: "div.",
@@ -91,6 +96,8 @@ class Table:
             notes.append(NOTE_DIRTY)
         if any(NOT_OK in cell.mark for cell in cells):
             notes.append(NOTE_NOT_OK)
+        if any(ASTRAY in cell.mark for cell in cells):
+            notes.append(NOTE_ASTRAY)
         used = sorted({cell.text for cell in cells} & set(_LONG_STATUS))
         if used:
             notes.append("; ".join(_LONG_STATUS[text] for text in used) + ".")

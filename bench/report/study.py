@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from bench.paper import Metric, Paper
+from bench.record import AccuracySpec
 from bench.report.bootstrap import Estimate, StartMetric, estimate
 from bench.report.choice import AccuracyEntry, ReferenceEntry, dominant, newest
 from bench.values import ImageScore
@@ -13,6 +14,9 @@ SCALES = ("quick", "small", "full", "paper")
 
 METHODS = {"fbp": "FBP", "tv": "TV"}
 """Methods without training, by their names in tables."""
+
+LARGEST_RESIDUAL = 1e-2
+"""Relative residual of a fixed point that counts as reached in a graded image."""
 
 CellKey = tuple[str, str, str]
 """Task, model and loss."""
@@ -52,6 +56,8 @@ class Study:
     """Entries of the group that another setting of their task outvoted."""
     references: dict[tuple[str, str], ReferenceEntry] = field(default_factory=dict)
     """(task, method) -> what it does without training on the task's images."""
+    twins: dict[CellKey, tuple[AccuracyEntry, ...]] = field(default_factory=dict)
+    """Entries that were asked the same as the cell's, but for the precision of the training."""
 
     def tasks(self, paper: Paper) -> list[str]:
         """Return the paper's tasks, then the user's own."""
@@ -74,6 +80,11 @@ class Study:
         means = [estimate(scores_of([entry]), metric) for entry in self.cells.get(key, ())]
         known = [value.mean for value in means if value is not None]
         return (max(known) - min(known)) / 2 if len(known) > 1 else None
+
+    def is_astray(self, key: CellKey) -> bool:
+        """Whether the fixed points of more than one in ten of a cell's images are not reached."""
+        residuals = [item.residual for item in scores_of(self.cells.get(key, ())) if item.residual is not None]
+        return 10 * sum(residual > LARGEST_RESIDUAL for residual in residuals) > len(residuals)
 
     def reference(self, task: str, method: str, metric: Metric) -> Estimate | None:
         """Return what a method without training reaches; None where it is not measured on the task's images."""
@@ -114,14 +125,28 @@ def scores_of(entries: Iterable[AccuracyEntry]) -> list[ImageScore]:
 
 def _study(group: Group, entries: list[AccuracyEntry]) -> Study:
     cells: dict[CellKey, tuple[AccuracyEntry, ...]] = {}
+    twins: dict[CellKey, tuple[AccuracyEntry, ...]] = {}
     for task in sorted({entry.spec.task for entry in entries}):
         candidates = [entry for entry in entries if entry.spec.task == task]
-        graded_alike = dominant(candidates, _grading, lambda entry: (entry.spec.model, entry.spec.loss))
-        for model, loss in sorted({(entry.spec.model, entry.spec.loss) for entry in graded_alike}):
-            same = [entry for entry in graded_alike if (entry.spec.model, entry.spec.loss) == (model, loss)]
+        graded_alike = dominant(candidates, _grading, _column)
+        in_one_precision = dominant(graded_alike, lambda entry: entry.spec.precision, _column)
+        for column in sorted(set(map(_column, in_one_precision))):
+            same = [entry for entry in in_one_precision if _column(entry) == column]
             trained_alike = dominant(same, _training, lambda entry: entry.spec.seed)
-            cells[task, model, loss] = tuple(sorted(trained_alike, key=lambda entry: entry.spec.seed))
-    return Study(group, cells, len(entries) - sum(map(len, cells.values())))
+            cells[(task, *column)] = tuple(sorted(trained_alike, key=lambda entry: entry.spec.seed))
+            shown = [_but_for_precision(entry.spec) for entry in trained_alike]
+            others = (entry for entry in graded_alike if entry not in trained_alike)
+            twins[(task, *column)] = tuple(entry for entry in others if _but_for_precision(entry.spec) in shown)
+    known = sum(map(len, (*cells.values(), *twins.values())))
+    return Study(group, cells, len(entries) - known, twins={key: found for key, found in twins.items() if found})
+
+
+def _column(entry: AccuracyEntry) -> tuple[str, str]:
+    return entry.spec.model, entry.spec.loss
+
+
+def _but_for_precision(spec: AccuracySpec) -> AccuracySpec:
+    return spec.model_copy(update={"precision": "fp32"})
 
 
 def _with_references(study: Study, references: list[ReferenceEntry]) -> Study:

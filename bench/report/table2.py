@@ -3,13 +3,15 @@
 import csv
 import io
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from statistics import mode
 
 from bench.paper import Metric, Paper
 from bench.record import AccuracySpec
 from bench.report.bootstrap import Estimate
 from bench.report.choice import AccuracyEntry
-from bench.report.layout import PLUS_MINUS, Cell, Row, Table, answer, embolden_best, listing, shape_text
+from bench.report.layout import ASTRAY, PLUS_MINUS, Cell, Row, Table, answer, embolden_best, listing, shape_text
+from bench.report.precision import precision_notes
 from bench.report.study import METHODS, Study, scores_of
 from bench.report.without_training import reference_notes, spread_notes
 
@@ -44,6 +46,7 @@ def accuracy_table(study: Study, paper: Paper, name: str) -> Table:
         *spread_notes(study),
         *reference_notes(study, paper),
         *conditions(study, paper),
+        *precision_notes(study, paper),
     ]
     table = Table(
         name=name,
@@ -161,7 +164,8 @@ def _paper_cell(value: float | None, show: Callable[[float], str]) -> Cell:
 def _our_cell(study: Study, key: tuple[str, str, str], metric: Metric, show: Callable[[float], str]) -> Cell:
     value, spread = study.estimate(key, metric), study.spread(key, metric)
     beside = "" if spread is None else f" {PLUS_MINUS} {show(spread)}"
-    return answer(f"{show(value.mean)}{beside}" if value else None, study.cells.get(key, ()))
+    cell = answer(f"{show(value.mean)}{beside}" if value else None, study.cells.get(key, ()))
+    return replace(cell, mark=cell.mark + ASTRAY) if study.is_astray(key) else cell
 
 
 def _without_training(study: Study, task: str, metric: Metric, show: Callable[[float], str]) -> list[Cell]:

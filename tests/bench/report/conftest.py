@@ -41,6 +41,7 @@ class Samples(CostSamples, RaceSamples):
         example=None,
         test_images=6,
         recipe=None,
+        precision="fp32",
         **origin,
     ):
         spec = AccuracySpec(
@@ -51,6 +52,7 @@ class Samples(CostSamples, RaceSamples):
             scale=scale,
             data=data,
             policy="paper",
+            precision=precision,
             recipe=Recipe(**{"steps": steps, "batch": 4, "learning_rate": 1e-3} | (recipe or {})),
             train_images=64,
             test_images=test_images,

@@ -211,3 +211,27 @@ def test_latex_bolds_spans_and_underlines(samples):
     assert r"\cmidrule(lr){5-6}" in text
     assert r"\textbf{31.57}" in text
     assert text.count(r"\midrule") == 4
+
+
+def test_a_cell_trained_in_two_precisions_is_compared_beside_the_table(samples):
+    samples.accuracy("ct", "luser-dw", precision="bf16", psnr=31.0)
+    samples.accuracy("ct", "lu-dncnn", precision="bf16", psnr=30.0)
+    samples.accuracy("ct", "luser-dw", psnr=31.25, hours=9)
+    samples.accuracy("ct", "luser-dw", steps=50, psnr=32.0, hours=10)
+    table = table2(samples)
+    (note,) = (note for note in table.notes if "less" in note)
+    assert note.startswith(
+        "CT, LUSER-DW, final loss, bfloat16 less float32 with the same steps and seed: \N{MINUS SIGN}0.25 dB"
+    )
+    assert "31.00" in lines(table)[6]
+
+
+def test_a_cell_that_misses_its_fixed_points_is_marked(samples):
+    scores = samples.items(30.0, 0.8, 10)
+    missed = [score.model_copy(update={"residual": 2e-2}) for score in scores]
+    reached = [score.model_copy(update={"residual": 1e-2}) for score in scores]
+    samples.accuracy("ct", "deq4ip", images=(*missed[:2], *reached[2:]))
+    samples.accuracy("ct", "luser-dw", images=(*missed[:1], *reached[1:]))
+    table = table2(samples)
+    assert [cell.mark for cell in table.body[6].cells if cell.text == "30.00"] == ["§", ""]
+    assert any(note.startswith("§ not at its fixed points") for note in table.notes)
