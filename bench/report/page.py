@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from bench.paper import Paper
 from bench.record import AccuracySpec
 from bench.report.choice import AccuracyEntry, AnyEntry, Records
+from bench.report.conditions import conditions
 from bench.report.latex import environment
 from bench.report.layout import DIRTY, listing
 from bench.report.study import Study
-from bench.report.table2 import conditions
 
 COMMIT_DIGITS = 10
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from bench.paper import Metric, Paper
-from bench.record import AccuracySpec
+from bench.record import AccuracySpec, Start
 from bench.report.bootstrap import Estimate, StartMetric, estimate
 from bench.report.choice import AccuracyEntry, ReferenceEntry, dominant, newest
 from bench.values import ImageScore
@@ -58,6 +58,8 @@ class Study:
     """(task, method) -> what it does without training on the task's images."""
     twins: dict[CellKey, tuple[AccuracyEntry, ...]] = field(default_factory=dict)
     """Entries that were asked the same as the cell's, but for the precision of the training."""
+    other_starts: dict[Start, "Study"] = field(default_factory=dict)
+    """The cells of tasks that most networks start from another image."""
 
     def tasks(self, paper: Paper) -> list[str]:
         """Return the paper's tasks, then the user's own."""
@@ -96,6 +98,10 @@ class Study:
         """The methods without training that any task has, in ``METHODS``' order."""
         return [method for method in METHODS if any(method == key[1] for key in self.references)]
 
+    def start_of(self, task: str) -> Start | None:
+        """Return which image the networks of a task start from; None where none was trained."""
+        return next((cell[0].spec.start for key, cell in self.cells.items() if key[0] == task), None)
+
     def start(self, task: str, metric: Metric) -> Estimate | None:
         """Return the starting images' quality, which every cell of the task shares."""
         start: StartMetric = "start_psnr_db" if metric == "psnr_db" else "start_ssim"
@@ -115,12 +121,27 @@ def studies(entries: Iterable[AccuracyEntry], references: Iterable[ReferenceEntr
     for entry in entries:
         groups.setdefault(Group(entry.spec.scale, entry.spec.data != "generated"), []).append(entry)
     ordered = sorted(groups, key=lambda group: group.rank, reverse=True)
-    return [_with_references(_study(group, groups[group]), without_training) for group in ordered]
+    return [_study_of_starts(group, groups[group], without_training) for group in ordered]
 
 
 def scores_of(entries: Iterable[AccuracyEntry]) -> list[ImageScore]:
     """Return every held-out image's scores, seed after seed."""
     return [item for entry in entries if entry.values for item in entry.values.items]
+
+
+def _study_of_starts(group: Group, entries: list[AccuracyEntry], references: list[ReferenceEntry]) -> Study:
+    """Compare networks that start from the same image; of a task's starts, the one of most cells is the study's."""
+    by_task: dict[str, list[AccuracyEntry]] = {}
+    for entry in entries:
+        by_task.setdefault(entry.spec.task, []).append(entry)
+    usual = [entry for members in by_task.values() for entry in dominant(members, _start, _column)]
+    others: dict[Start, list[AccuracyEntry]] = {}
+    for entry in entries:
+        if entry not in usual:
+            others.setdefault(_start(entry), []).append(entry)
+    apart = {start: _with_references(_study(group, members), references) for start, members in sorted(others.items())}
+    study = _with_references(_study(group, usual), references)
+    return replace(study, other_starts=apart, left_out=study.left_out + sum(part.left_out for part in apart.values()))
 
 
 def _study(group: Group, entries: list[AccuracyEntry]) -> Study:
@@ -143,6 +164,10 @@ def _study(group: Group, entries: list[AccuracyEntry]) -> Study:
 
 def _column(entry: AccuracyEntry) -> tuple[str, str]:
     return entry.spec.model, entry.spec.loss
+
+
+def _start(entry: AccuracyEntry) -> Start:
+    return entry.spec.start
 
 
 def _but_for_precision(spec: AccuracySpec) -> AccuracySpec:

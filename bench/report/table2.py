@@ -2,20 +2,21 @@
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
-from statistics import mode
 
 from bench.paper import Metric, Paper
-from bench.record import AccuracySpec
 from bench.report.bootstrap import Estimate
-from bench.report.choice import AccuracyEntry
-from bench.report.layout import ASTRAY, PLUS_MINUS, Cell, Row, Table, answer, embolden_best, listing, shape_text
+from bench.report.conditions import conditions, start_text
+from bench.report.layout import ASTRAY, PLUS_MINUS, Cell, Row, Table, answer, embolden_best
 from bench.report.precision import precision_notes
-from bench.report.study import METHODS, Study, scores_of
+from bench.report.study import METHODS, Study
 from bench.report.without_training import reference_notes, spread_notes
 
-METRICS: tuple[tuple[Metric, str, Callable[[float], str]], ...] = (
+MetricLine = tuple[Metric, str, Callable[[float], str]]
+"""A metric, its title and how its figures are printed."""
+
+METRICS: tuple[MetricLine, ...] = (
     ("psnr_db", "PSNR", lambda value: f"{value:.2f}"),
     ("ssim", "SSIM", lambda value: f"{value:.3f}"),
 )
@@ -23,7 +24,7 @@ LOSS_TITLES = {"final": "Final loss", "aux": "Aux loss"}
 CSV_FIELDS = (
     *("task", "model", "loss", "metric", "paper", "mean", "low95", "high95", "spread", "start", "images", "groups"),
     *("seeds", "status", "scale", "data", "policy", "precision", "train_images", "pretrain_steps", "steps", "batch"),
-    *("window", "image_height", "image_width", "device", "torch", "commit", "dirty"),
+    *("window", "starts_from", "image_height", "image_width", "device", "torch", "commit", "dirty"),
 )
 SPEC_FIELDS = ("scale", "data", "policy", "precision", "train_images")
 RECIPE_FIELDS = ("pretrain_steps", "steps", "batch", "window")
@@ -37,8 +38,8 @@ def accuracy_table(study: Study, paper: Paper, name: str) -> Table:
         paper: the paper's values.
         name: file name without ending.
     """
+    body = [row for task in study.tasks(paper) for row in _task_rows(study, paper, task)]
     columns = study.columns(paper)
-    body = [row for task in study.tasks(paper) for row in _task_rows(study, paper, task, columns)]
     notes = [
         "The two best of each line in bold, among the paper's and among ours separately. "
         "Start: the image that every network starts from, in MRI the zero-filled one (not in the paper).",
@@ -59,69 +60,16 @@ def accuracy_table(study: Study, paper: Paper, name: str) -> Table:
     return table.with_legend()
 
 
-def conditions(study: Study, paper: Paper) -> list[str]:
-    """Say what the figures were measured on, one line for all tasks that agree in it."""
-    alike: dict[str, list[str]] = {}
-    for task in study.tasks(paper):
-        entries = [entry for key, cell in study.cells.items() if key[0] == task for entry in cell]
-        if entries:
-            alike.setdefault(_condition(entries, paper), []).append(paper.task_title(task))
-    return [f"{listing(titles)}: {condition}." for condition, titles in alike.items()]
-
-
-def _condition(entries: Sequence[AccuracyEntry], paper: Paper) -> str:
-    specs = [entry.spec for entry in entries]
-    seeds = sorted({spec.seed for spec in specs})
-    graded = len({(item.group, item.name) for item in scores_of(entries)})
-    source = specs[0].data
-    return ", ".join(
-        (
-            "generated images" if source == "generated" else f"images of {source!r}",
-            f"{shape_text(specs[0].image_shape)} pixels",
-            _training(specs, paper),
-            f"at most {listing(f'{spec.train_images:,}' for spec in specs)} training images",
-            f"{graded:,} test images",
-            f"mean over seeds {listing(seeds)}" if len(seeds) > 1 else f"seed {seeds[0]}",
-        )
-    )
-
-
-def _training(specs: Sequence[AccuracySpec], paper: Paper) -> str:
-    """Say how long was trained, on what."""
-    text = f"{_by_model(specs, paper, 'steps')} steps of batch {listing(spec.recipe.batch for spec in specs)}"
-    windows = [shape_text(spec.recipe.view_shape(spec.image_shape)) for spec in specs if spec.recipe.window < 1]
-    windows += dict.fromkeys(_windows(spec) for spec in specs if spec.recipe.windows)
-    text += f" in windows of {listing(windows)}" if windows else ""
-    text += " in bfloat16" if all(spec.precision == "bf16" for spec in specs) else ""
-    text += " from filtered backprojections" if all(spec.start == "fbp" for spec in specs) else ""
-    if any(spec.recipe.pretrain_steps for spec in specs):
-        text += f" after {_by_model(specs, paper, 'pretrain_steps')} as denoisers"
-    return text
-
-
-def _windows(spec: AccuracySpec) -> str:
-    """Name the windows of a run, one after the other."""
-    starts = [0.0, *(window.until for window in spec.recipe.windows[:-1])]
-    return ", then ".join(shape_text(spec.recipe.view_shape(spec.image_shape, done)) for done in starts)
-
-
-def _by_model(specs: Sequence[AccuracySpec], paper: Paper, field: str) -> str:
-    """Return a number of the recipe, the usual one first, then the models that differ."""
-    counts = {paper.model_title(spec.model): int(getattr(spec.recipe, field)) for spec in specs}
-    usual = mode(counts.values())
-    others = [f"{title} {count:,}" for title, count in counts.items() if count != usual]
-    return f"{usual:,} ({listing(others)})" if others else f"{usual:,}"
-
-
 def accuracy_csv(study: Study, paper: Paper) -> str:
     """Return every figure of a study's table with its 95 % bootstrap interval and its conditions."""
     text = io.StringIO()
     writer = csv.DictWriter(text, CSV_FIELDS, lineterminator="\n")
     writer.writeheader()
     for task in study.tasks(paper):
-        for model, loss in study.columns(paper):
-            for metric, _, _ in METRICS:
-                writer.writerow(_csv_row(study, paper, (task, model, loss), metric))
+        for part in (study, *(part for part in study.other_starts.values() if part.start_of(task))):
+            for model, loss in study.columns(paper):
+                for metric, _, _ in METRICS:
+                    writer.writerow(_csv_row(part, paper, (task, model, loss), metric))
         for method in study.methods:
             for metric, _, _ in METRICS:
                 writer.writerow(_reference_row(study, task, method, metric))
@@ -138,23 +86,36 @@ def _header(columns: list[tuple[str, str]], methods: list[str], paper: Paper) ->
     return Row((*[Cell()] * 3, *over, *top)), Row((Cell("Task"), Cell(), Cell(), Cell("Start"), *without, *bottom))
 
 
-def _task_rows(study: Study, paper: Paper, task: str, columns: list[tuple[str, str]]) -> list[Row]:
-    rows: list[Row] = []
-    title = paper.task_title(task)
-    in_paper = any(line.task == task for line in paper.table2)
-    for source in ("paper", "ours") if in_paper else ("ours",):
-        for metric, metric_title, show in METRICS:
-            first = metric == "psnr_db"
-            if source == "paper":
-                cells = [_paper_cell(paper.accuracy(task, metric, *column), show) for column in columns]
-                without = [Cell()] * (1 + len(study.methods))
-            else:
-                cells = [_our_cell(study, (task, *column), metric, show) for column in columns]
-                without = _without_training(study, task, metric, show)
-            label = Cell(title if first and not rows else "")
-            line = (label, Cell(source if first else ""), Cell(metric_title), *without, *embolden_best(cells))
-            rows.append(Row(line, rule=not rows))
+def _task_rows(study: Study, paper: Paper, task: str) -> list[Row]:
+    columns = study.columns(paper)
+    lines: list[tuple[str, str, list[Cell]]] = []
+    if any(line.task == task for line in paper.table2):
+        lines += [("paper", metric[1], _paper_cells(paper, task, metric, columns, study.methods)) for metric in METRICS]
+    for part in (study, *study.other_starts.values()):
+        if part is study or part.start_of(task):
+            label = ", ".join(filter(None, ("ours", start_text(study, part, task))))
+            lines += [(label, metric[1], _our_cells(part, task, metric, columns, study.methods)) for metric in METRICS]
+    rows = []
+    for place, (source, metric_title, cells) in enumerate(lines):
+        names = paper.task_title(task) if not place else "", source if place % len(METRICS) == 0 else "", metric_title
+        rows.append(Row((*map(Cell, names), *cells), rule=not place))
     return rows
+
+
+def _paper_cells(
+    paper: Paper, task: str, metric: MetricLine, columns: list[tuple[str, str]], methods: list[str]
+) -> list[Cell]:
+    name, _, show = metric
+    cells = [_paper_cell(paper.accuracy(task, name, *column), show) for column in columns]
+    return [*[Cell()] * (1 + len(methods)), *embolden_best(cells)]
+
+
+def _our_cells(
+    study: Study, task: str, metric: MetricLine, columns: list[tuple[str, str]], methods: list[str]
+) -> list[Cell]:
+    name, _, show = metric
+    cells = [_our_cell(study, (task, *column), name, show) for column in columns]
+    return [*_without_training(study, task, name, show, methods), *embolden_best(cells)]
 
 
 def _paper_cell(value: float | None, show: Callable[[float], str]) -> Cell:
@@ -168,11 +129,13 @@ def _our_cell(study: Study, key: tuple[str, str, str], metric: Metric, show: Cal
     return replace(cell, mark=cell.mark + ASTRAY) if study.is_astray(key) else cell
 
 
-def _without_training(study: Study, task: str, metric: Metric, show: Callable[[float], str]) -> list[Cell]:
+def _without_training(
+    study: Study, task: str, metric: Metric, show: Callable[[float], str], methods: list[str]
+) -> list[Cell]:
     """The starting image's cell, then one a method; empty where the task has no such method."""
     start = study.start(task, metric)
     cells = [answer(show(start.mean) if start else None, [])]
-    for method in study.methods:
+    for method in methods:
         value, entry = study.reference(task, method, metric), study.references.get((task, method))
         cells.append(answer(show(value.mean) if value else None, [entry]) if entry else Cell())
     return cells
@@ -196,6 +159,7 @@ def _csv_row(study: Study, paper: Paper, key: tuple[str, str, str], metric: Metr
         "status": " ".join(dict.fromkeys(entry.status.value for entry in entries)),
         **{name: getattr(spec, name) for name in SPEC_FIELDS},
         **{name: getattr(spec.recipe, name) for name in RECIPE_FIELDS},
+        "starts_from": spec.start,
         "image_height": spec.image_shape[0],
         "image_width": spec.image_shape[1],
         "device": " | ".join(dict.fromkeys(origin.device for origin in origins)),

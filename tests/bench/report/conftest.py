@@ -42,6 +42,7 @@ class Samples(CostSamples, RaceSamples):
         test_images=6,
         recipe=None,
         precision="fp32",
+        start="adjoint",
         **origin,
     ):
         spec = AccuracySpec(
@@ -53,6 +54,7 @@ class Samples(CostSamples, RaceSamples):
             data=data,
             policy="paper",
             precision=precision,
+            start=start,
             recipe=Recipe(**{"steps": steps, "batch": 4, "learning_rate": 1e-3} | (recipe or {})),
             train_images=64,
             test_images=test_images,

@@ -112,7 +112,9 @@ def test_table_2_says_what_it_was_measured_on(samples):
     samples.accuracy("ct", "luser-dw", data="slices", seed=4)
     notes = " ".join(table2(samples).notes)
     size = "32\N{MULTIPLICATION SIGN}32 pixels"
-    training = "40 steps of batch 4, at most 64 training images, 6 test images, mean over seeds 1 and 4."
+    training = (
+        "40 steps of batch 4, under a minute each, at most 64 training images, 6 test images, mean over seeds 1 and 4."
+    )
     assert f"CT: images of 'slices', {size}, {training}" in notes
 
 
@@ -122,7 +124,9 @@ def test_table_2_says_which_models_trained_otherwise(samples):
         samples.accuracy("ct", model, recipe=recipe)
     samples.accuracy("ct", "deq4ip", steps=1000, recipe=recipe | {"pretrain_steps": 60})
     window = "16\N{MULTIPLICATION SIGN}16"
-    training = f"40 (DEQ4IP 1,000) steps of batch 4 in windows of {window} after 30 (DEQ4IP 60) as denoisers, at most"
+    training = (
+        f"40 (DEQ4IP 1,000) steps of batch 4 in windows of {window} after 30 (DEQ4IP 60) as denoisers, under a minute"
+    )
     assert training in " ".join(table2(samples).notes)
 
 
@@ -235,3 +239,21 @@ def test_a_cell_that_misses_its_fixed_points_is_marked(samples):
     table = table2(samples)
     assert [cell.mark for cell in table.body[6].cells if cell.text == "30.00"] == ["§", ""]
     assert any(note.startswith("§ not at its fixed points") for note in table.notes)
+
+
+def test_networks_from_two_starts_stand_under_each_other(samples):
+    samples.fill_references()
+    samples.accuracy("ct", "luser-dw", psnr=36.0, start="fbp")
+    samples.accuracy("ct", "luser-dw", "aux", psnr=36.5, start="fbp")
+    samples.accuracy("ct", "luser-dw", psnr=33.0)
+    samples.accuracy("deblur", "luser-dw", psnr=31.0)
+    table = table2(samples)
+    rows = [row for row in lines(table) if row[1].startswith("ours")]
+    assert [row[1] for row in rows[:3]] == ["ours", "ours, from FBP", "ours, from A\N{MODIFIER LETTER CAPITAL T}y"]
+    assert rows[1][-2:] == ["36.00", "36.50"]
+    assert rows[2][-2:] == ["33.00", EN_DASH]
+    notes = " ".join(table.notes)
+    assert "CT (from FBP) and CT (from A\N{MODIFIER LETTER CAPITAL T}y): generated images" in notes
+    written = list(csv.DictReader(io.StringIO(accuracy_csv(studies(load_records(samples.store).accuracy)[0], PAPER))))
+    found = {(row["starts_from"], row["mean"]) for row in written if row["task"] == "ct" and row["metric"] == "psnr_db"}
+    assert {("fbp", "36"), ("fbp", "36.5"), ("adjoint", "33")} <= found
