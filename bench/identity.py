@@ -39,9 +39,18 @@ def _unasked(question: BaseModel) -> dict[str, Any]:
         value = getattr(question, name)
         if _is_added(field) and value == field.get_default(call_default_factory=True):
             left_out[name] = True
-        elif isinstance(value, BaseModel) and (inside := _unasked(value)):
+        elif inside := _inside(value):
             left_out[name] = inside
     return left_out
+
+
+def _inside(value: object) -> dict[Any, Any]:
+    """Return what pydantic is to leave out within a field: of a model by name, of a tuple by place."""
+    if isinstance(value, BaseModel):
+        return _unasked(value)
+    if isinstance(value, tuple):
+        return {place: found for place, item in enumerate(value) if (found := _inside(item))}
+    return {}
 
 
 def _is_added(field: FieldInfo) -> bool:

@@ -26,6 +26,9 @@ class Window(Frozen):
 
     until: float = Field(gt=0, le=1, description="share of the run")
     side: int | None = Field(default=None, ge=1, description="in pixels; None: whole images")
+    shrunk: bool = Field(
+        default=False, description="whole images whose longer side is that, not parts of them", json_schema_extra=ADDED
+    )
 
 
 class Recipe(Frozen):
@@ -81,12 +84,19 @@ class Recipe(Frozen):
             raise ValueError("windows in pixels stand in place of 'window' and of the augmentation 'crop'")
         return self
 
+    def window_at(self, done: float) -> Window:
+        """Return what a training step sees at a share of the run, by 'windows'; whole images where there are none."""
+        return next((window for window in self.windows if done < window.until), (Window(until=1), *self.windows)[-1])
+
     def view_shape(self, image_shape: tuple[int, int], done: float = 0.0) -> tuple[int, int]:
         """Return the (H, W) that a training step sees of images that are wanted at (H, W), at a share of the run."""
         if not self.windows:
             return round(self.window * image_shape[0]), round(self.window * image_shape[1])
-        side = next((window.side for window in self.windows if done < window.until), self.windows[-1].side)
-        return _within(side, image_shape)
+        window = self.window_at(done)
+        if window.shrunk and window.side:
+            share = min(1.0, window.side / max(image_shape))
+            return round(share * image_shape[0]), round(share * image_shape[1])
+        return _within(window.side, image_shape)
 
     def pretrain_shape(self, image_shape: tuple[int, int]) -> tuple[int, int]:
         """Return the (H, W) that a step as a denoiser sees of images that are wanted at (H, W)."""

@@ -12,7 +12,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from bench.data import ImageSplit
-from bench.recipe import Recipe
+from bench.recipe import Recipe, Window
 from bench.record import Loss, Precision
 from bench.tasks.base import Task
 from bench.tasks.windows import Windows
@@ -121,7 +121,7 @@ class _Trainer:
         self.best: dict[str, Tensor] = {}
         self.log = TrainingLog()
         self.windows: Windows
-        self.window_shape: tuple[int, int] | None = None
+        self.window: Window | None = None
 
     def train(self, watch: Watch) -> TrainingLog:
         self._resume()
@@ -183,10 +183,13 @@ class _Trainer:
 
     def _windows_at(self, done: float) -> Windows:
         """What a step sees at a share of the run; the operator is built anew where its size changes."""
-        shape = self.recipe.view_shape(self.run.image_shape, done)
-        if shape != self.window_shape:
-            self.windows = self.run.task.windows_at(self.run.image_shape, shape, self.fabric.device)
-            self.window_shape = shape
+        window = self.recipe.window_at(done)
+        if window != self.window:
+            shape = self.recipe.view_shape(self.run.image_shape, done)
+            self.windows = self.run.task.windows_at(
+                self.run.image_shape, shape, self.fabric.device, shrunk=window.shrunk
+            )
+            self.window = window
         return self.windows
 
     def _gradients(self, images: list[Tensor], windows: Windows) -> StepReport:

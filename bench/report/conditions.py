@@ -86,7 +86,12 @@ def _minutes(entries: Sequence[AccuracyEntry]) -> list[str]:
 def _windows(spec: AccuracySpec) -> str:
     """Name the windows of a run, one after the other."""
     starts = [0.0, *(window.until for window in spec.recipe.windows[:-1])]
-    return ", then ".join(shape_text(spec.recipe.view_shape(spec.image_shape, done)) for done in starts)
+    return ", then ".join(_window(spec, done) for done in starts)
+
+
+def _window(spec: AccuracySpec, done: float) -> str:
+    shape = shape_text(spec.recipe.view_shape(spec.image_shape, done))
+    return f"{shape} (whole images, shrunk)" if spec.recipe.window_at(done).shrunk else shape
 
 
 def _by_model(specs: Sequence[AccuracySpec], paper: Paper, field: str) -> str:

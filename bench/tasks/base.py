@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from bench.data.base import ImageSplit, LabelledImage, MeasuredImage, Split
-from bench.tasks.windows import Windows
+from bench.tasks.windows import Shrunk, Windows
 from models.base import Start
 from operators.base import ForwardOperator
 
@@ -125,14 +125,24 @@ class Task:
             return wanted
         return self.native_shape(source, wanted)
 
-    def windows_at(self, image_shape: tuple[int, int], window_shape: tuple[int, int], device: torch.device) -> Windows:
+    def windows_at(
+        self,
+        image_shape: tuple[int, int],
+        window_shape: tuple[int, int],
+        device: torch.device,
+        *,
+        shrunk: bool = False,
+    ) -> Windows:
         """Return how a training step sees and measures windows of images.
 
         Args:
             image_shape: (H, W) of a whole image.
             window_shape: (h, w); whole images are measured as ever.
             device: where the operator's tables live.
+            shrunk: whether whole images are brought to the window's size, instead of parts cut out of them.
         """
+        if shrunk:
+            return Shrunk(self.operator_at(window_shape, device), self.measure)
         if self.windows is None or window_shape == image_shape:
             return Windows(self.operator_at(window_shape, device), self.measure)
         return self.windows(self.operator_at(image_shape, device), window_shape)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from bench.data.resample import resize
 from operators.base import ForwardOperator
 
 Measure = Callable[[ForwardOperator, Tensor, torch.Generator], Tensor]
@@ -46,6 +47,22 @@ class Windows:
         """(h, w) of a window in pixels."""
         height, width = self.operator.image_shape[-2:]
         return height, width
+
+
+class Shrunk(Windows):
+    """Whole images at a lower resolution, measured by the scan that shows as much with fewer pixels.
+
+    Where A sees the image as a whole, as a Radon transform does, a network learns from them what no part of an image
+    shows, and for a fraction of the cost.
+    """
+
+    def measure(
+        self, images: Sequence[Tensor], places: torch.Generator, noise: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Shrink every image, and measure it; see ``Windows.measure``. No place is drawn."""
+        small = [torch.from_numpy(resize(image.cpu().numpy(), self.shape)).to(image) for image in images]
+        truth = torch.stack(small)
+        return truth, self._measure(self.operator, truth, noise)
 
 
 def cut(image: Tensor, shape: tuple[int, int], places: torch.Generator) -> Tensor:

@@ -22,6 +22,22 @@ class OldQuestion(Frozen):
     recipe: OldRecipe = OldRecipe()
 
 
+class OldWindow(Frozen):
+    side: int = 8
+
+
+class OldCourse(Frozen):
+    windows: tuple[OldWindow, ...] = (OldWindow(), OldWindow(side=16))
+
+
+class Window(OldWindow):
+    shrunk: bool = Field(default=False, json_schema_extra=ADDED)
+
+
+class Course(Frozen):
+    windows: tuple[Window, ...] = (Window(), Window(side=16))
+
+
 class Recipe(Frozen):
     steps: int = 3
     accumulate: int = Field(default=1, json_schema_extra=ADDED)
@@ -41,6 +57,11 @@ def test_every_stored_record_has_the_name_that_its_question_has_today():
 def test_a_field_that_came_later_changes_nothing_at_its_default():
     assert asked(Question()) == {"recipe": {"steps": 3}}
     assert cell_id(Question()) == cell_id(OldQuestion())
+
+
+def test_nor_does_one_in_a_list_of_questions():
+    assert cell_id(Course()) == cell_id(OldCourse())
+    assert cell_id(Course(windows=(Window(), Window(side=16, shrunk=True)))) != cell_id(OldCourse())
 
 
 @pytest.mark.parametrize("asked_for", [{"peers": ("astra",)}, {"recipe": Recipe(accumulate=2)}])

@@ -76,6 +76,15 @@ def test_windows_in_pixels_follow_one_another_and_end_with_the_run():
         Recipe(steps=1, batch=1, learning_rate=1.0, windows=windows, augmentation=("crop",))
 
 
+def test_shrunk_images_keep_their_proportions():
+    windows = ({"until": 0.5, "side": 109, "shrunk": True}, {"until": 1.0})
+    recipe = Recipe(steps=1, batch=1, learning_rate=1.0, windows=windows)
+    assert [recipe.view_shape((218, 178), done) for done in (0.0, 0.5)] == [(109, 89), (218, 178)]
+    assert recipe.view_shape((48, 80)) == (48, 80)  # never enlarged
+    assert recipe.window_at(0.2).shrunk
+    assert not recipe.window_at(0.5).shrunk
+
+
 def test_a_models_table_of_one_task_wins_over_its_table_of_all():
     assert recipe_for("ct", "full", "deq4ip").steps < recipe_for("deblur", "full", "deq4ip").steps
     assert recipe_for("ct", "full", "deq4ip").tolerance == recipe_for("deblur", "full", "deq4ip").tolerance

@@ -142,7 +142,7 @@ def test_windows_follow_one_another():
             seen.append(tuple(y.shape[-2:]))
             return super().forward(y, operator)
 
-    windows = ({"until": 0.5, "side": 4}, {"until": 0.75, "side": 8}, {"until": 1})
+    windows = ({"until": 0.5, "side": 4}, {"until": 0.75, "side": 8, "shrunk": True}, {"until": 1})
     fit(run_of(Seen(), recipe(steps=4, windows=windows)))
     assert seen == [(4, 4), (4, 4), (8, 8), SHAPE]
 

@@ -50,6 +50,17 @@ def test_windows_are_of_their_size_and_follow_from_the_seeds(name):
     assert not torch.equal(windows.measure(images(task), numbers(3), numbers(2))[0], truth)
 
 
+@pytest.mark.parametrize("name", TASKS)
+def test_shrunk_images_are_whole_and_measured_by_a_smaller_scan(name):
+    task = TASKS[name]
+    windows = task.windows_at(WHOLE, WINDOW, CPU, shrunk=True)
+    truth, y = windows.measure(images(task), numbers(1), numbers(2))
+    assert windows.shape == WINDOW
+    assert torch.allclose(truth.mean((-2, -1)), torch.stack(images(task)).mean((-2, -1)), atol=1e-5)
+    assert torch.equal(y, task.measure(task.operator_at(WINDOW, CPU), truth, numbers(2)))
+    assert torch.equal(truth, windows.measure(images(task), numbers(3), numbers(2))[0])
+
+
 @pytest.mark.parametrize("name", ["deblur", "mri4x"])
 def test_images_of_several_sizes_share_a_batch(name):
     task = TASKS[name]
