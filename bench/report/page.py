@@ -63,6 +63,7 @@ def readme(exhibits: Sequence[Exhibit], records: Records, studies: Sequence[Stud
         paper=paper,
         shown=len(records.all),
         outdated=records.outdated,
+        accuracy=bool(studies),
         earlier=bool(records.earlier.accuracy),
         left_out=sum(study.left_out for study in studies),
         dirty=any(entry.provenance.dirty for entry in records.all),

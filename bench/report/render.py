@@ -9,6 +9,7 @@ from matplotlib import style
 from matplotlib.figure import Figure
 
 from bench.paper import Paper, load_paper
+from bench.report.cells import cells_page
 from bench.report.choice import AnyEntry, Records, load_records
 from bench.report.claims import CAPTION as CLAIMS_CAPTION
 from bench.report.claims import claims_table
@@ -141,6 +142,8 @@ def _compose(records: Records, store: ResultStore, paper: Paper) -> _Report:
     _add_operators(report, records)
     for study in groups[1:]:
         _add_study(report, study, paper, store, f"-{study.group.name}")
+    if headline is not None:
+        report.files["cells.md"] = cells_page(headline, paper)
     if records.earlier.accuracy:
         report.files["earlier.md"] = _earlier_page(report, records, store, paper)
     report.files["README.md"] = readme(report.exhibits, records, groups, paper)

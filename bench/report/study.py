@@ -130,11 +130,11 @@ def scores_of(entries: Iterable[AccuracyEntry]) -> list[ImageScore]:
 
 
 def _study_of_starts(group: Group, entries: list[AccuracyEntry], references: list[ReferenceEntry]) -> Study:
-    """Compare networks that start from the same image; of a task's starts, the one of most cells is the study's."""
+    """Compare networks that start from the same image; of a task's starts, the one of most cells is the study's, or the paper's."""
     by_task: dict[str, list[AccuracyEntry]] = {}
     for entry in entries:
         by_task.setdefault(entry.spec.task, []).append(entry)
-    usual = [entry for members in by_task.values() for entry in dominant(members, _start, _column)]
+    usual = [entry for members in by_task.values() for entry in dominant(members, _start, _column, _is_papers)]
     others: dict[Start, list[AccuracyEntry]] = {}
     for entry in entries:
         if entry not in usual:
@@ -168,6 +168,10 @@ def _column(entry: AccuracyEntry) -> tuple[str, str]:
 
 def _start(entry: AccuracyEntry) -> Start:
     return entry.spec.start
+
+
+def _is_papers(entry: AccuracyEntry) -> bool:
+    return entry.spec.start == "adjoint"
 
 
 def _but_for_precision(spec: AccuracySpec) -> AccuracySpec:
