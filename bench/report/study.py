@@ -130,7 +130,7 @@ def scores_of(entries: Iterable[AccuracyEntry]) -> list[ImageScore]:
 
 
 def _study_of_starts(group: Group, entries: list[AccuracyEntry], references: list[ReferenceEntry]) -> Study:
-    """Compare what starts from the same image; of a task's starts, that of most cells is the study's, or the paper's."""
+    """Compare what starts alike; of a task's starts, the one of most cells is the study's, or the paper's."""
     by_task: dict[str, list[AccuracyEntry]] = {}
     for entry in entries:
         by_task.setdefault(entry.spec.task, []).append(entry)
