@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import click
 from rich.console import Console
@@ -17,11 +19,10 @@ from bench.runner import Cell, all_answered, run_cells
 from bench.scales import SCALES
 from bench.sources import by_task, check_examples, check_sources, data_options, data_sources
 from bench.store import ResultStore
-from bench.tasks import PAPER_TASKS
+from bench.tasks import PAPER_TASKS, TASKS
 from bench.training.checkpoint import read_checkpoint
 from bench.training.processes import make_fabric
 from bench.training.sweep import Training, denoiser_checkpoint
-from bench.training_options import start_option
 from bench.values import AccuracyValues
 from models import MODELS
 
@@ -31,11 +32,11 @@ FIRST_PAIR = ("lu-dncnn", "luser-dw")
 
 HELP = f"""Train the cells of Table 2 one after another, and keep their weights.
 
-The order: final loss with the first seed, task by task; the auxiliary loss; the second seed of the final loss, of
-LU-DnCNN and LUSER-DW first. A cell that is finished on any machine is skipped. Stop it when you like, as roughly as you
-like: the same command resumes at the step of its last checkpoint. Several of these commands may share a queue, one per
-core or GPU: each takes the first cell that no other one is at. What a finished cell leaves is in the results folder:
-its record, its weights, its example.
+The order: final loss with the first seed, task by task; the same of CT from the other starting image; the auxiliary
+loss; the second seed of the final loss, of LU-DnCNN and LUSER-DW first. A cell that is finished on any machine is
+skipped. Stop it when you like, as roughly as you like: the same command resumes at the step of its last checkpoint.
+Several of these commands may share a queue, one per core or GPU: each takes the first cell that no other one is at.
+What a finished cell leaves is in the results folder: its record, its weights, its example.
 
 \b
 Examples:
@@ -53,7 +54,14 @@ Examples:
 @data_options
 @results_option
 @click.option("--example", "examples", metavar="[TASK=]PATTERN", multiple=True, help="As of bench.accuracy.")
-@start_option
+@click.option(
+    "--start",
+    type=click.Choice(get_args(Start)),
+    default="fbp",
+    show_default=True,
+    help="Image that models start from on CT: filtered backprojection, from which they learn within an hour, or A^T y, "
+    "as in the paper. Final loss and first seed are trained from the other one as well.",
+)
 @click.option("--list", "only_list", is_flag=True, help="Say how far every cell is, and train nothing.")
 @click.option("--cells", "limit", type=click.IntRange(min=1), help="Stop after so many cells. Default: all.")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, ...")
@@ -106,8 +114,22 @@ def queued_cells(training: Training, tasks: Sequence[str], models: Sequence[str]
     def cells(models: Sequence[str], loss: Loss, seed: int) -> list[Cell]:
         return accuracy_cells(training, tasks, models, [loss], seeds=[seed])
 
-    first, others = ([name for name in models if (name in FIRST_PAIR) is wanted] for wanted in (True, False))
-    return [*cells(models, "final", 0), *cells(models, "aux", 0), *cells(first, "final", 1), *cells(others, "final", 1)]
+    others = [
+        cell
+        for start in get_args(Start)
+        if start != training.start
+        for cell in accuracy_cells(
+            replace(training, start=start), [task for task in tasks if len(TASKS[task].starts) > 1], models, ["final"]
+        )
+    ]
+    pair, rest = ([name for name in models if (name in FIRST_PAIR) is wanted] for wanted in (True, False))
+    return [
+        *cells(models, "final", 0),
+        *others,
+        *cells(models, "aux", 0),
+        *cells(pair, "final", 1),
+        *cells(rest, "final", 1),
+    ]
 
 
 def _work(cells: Sequence[Cell], training: Training, limit: int | None) -> list[Measurement]:
@@ -148,13 +170,15 @@ def _claimed(path: Path) -> Iterator[bool]:
 
 def _table(cells: Sequence[Cell], store: ResultStore) -> Table:
     table = Table(title="The queue")
-    for name in ("", "task", "model", "loss", "seed", "steps", "how far"):
+    for name in ("", "task", "start", "model", "loss", "seed", "steps", "how far"):
         table.add_column(name, justify="right" if name in ("", "seed", "steps") else "left")
     for number, cell in enumerate(cells, start=1):
         spec = cell.spec
         assert isinstance(spec, AccuracySpec)
         steps = str(spec.recipe.steps)
-        table.add_row(str(number), *spec.subject, spec.loss, str(spec.seed), steps, _progress(cell, store))
+        table.add_row(
+            str(number), spec.task, spec.start, spec.model, spec.loss, str(spec.seed), steps, _progress(cell, store)
+        )
     return table
 
 

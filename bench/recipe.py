@@ -120,29 +120,32 @@ def _within(side: int | None, image_shape: tuple[int, int]) -> tuple[int, int]:
     return (height, width) if side is None else (min(side, height), min(side, width))
 
 
-def recipe_for(task: str, scale: str, model: str, **changes: Any) -> Recipe:
+def recipe_for(task: str, scale: str, model: str, start: str = "adjoint", **changes: Any) -> Recipe:
     """Put a recipe together from the file's layers, the later over the earlier.
 
     Args:
         task: key of ``TASKS``; one that the file does not name has the common recipe.
         scale: key of ``SCALES``.
         model: key of ``MODELS``, or a user's own, which has the common recipe too.
+        start: image that the model starts from, see ``models.base``.
         changes: fields that a command's options replace.
 
     Returns:
-        ``[common]``, then ``[tasks.<task>]``, ``[scales.<scale>]``, ``[scales.<scale>.<task>]``, ``[models.<model>]``,
-        ``[scales.<scale>.<model>]``, ``[scales.<scale>.<task>.<model>]`` and the changes.
+        ``[common]``, then ``[tasks.<task>]``, ``[scales.<scale>]``, ``[scales.<scale>.<task>]``,
+        ``[scales.<scale>.<task>.<start>]``, ``[models.<model>]``, ``[scales.<scale>.<model>]``,
+        ``[scales.<scale>.<task>.<model>]`` and the changes.
     """
     file = _layers()
     of_scale = dict(file["scales"].get(scale, {}))
     at_scale = _tables(of_scale)
     of_task = dict(at_scale.get(task, {}))
-    of_model = _tables(of_task)
+    of_start = of_model = _tables(of_task)
     layers = (
         file["common"],
         file["tasks"].get(task, {}),
         of_scale,
         of_task,
+        of_start.get(start, {}),
         file["models"].get(model, {}),
         at_scale.get(model, {}),
         of_model.get(model, {}),

@@ -62,7 +62,7 @@ class Training:
         """Return a task's recipe without what the model does not know: a Jacobian, a denoiser."""
         made = resolve_model(model)
         known = {"jacobian_weight": hasattr(made, "jacobian_penalty"), "pretrain_steps": hasattr(made, "denoise")}
-        recipe = recipe_for(task, self.scale.name, model, **self.changes)
+        recipe = recipe_for(task, self.scale.name, model, self.start, **self.changes)
         return recipe.model_copy(update={name: 0 for name, applies in known.items() if not applies})
 
     def load_split(self, spec: AccuracySpec, split: Split, shape: tuple[int, int], count: int) -> ImageSplit[Any]:

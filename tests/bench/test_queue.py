@@ -29,9 +29,10 @@ MODEL = "tests.bench.brightness:Brightness"
 ORDER = [("final", 0), ("aux", 0), ("final", 1)]
 
 
-def cells_at(folder, tasks=("deblur",), models=(MODEL,)):
+def cells_at(folder, tasks=("deblur",), models=(MODEL,), **options):
     fabric = make_fabric(torch.device("cpu"))
-    training = Training(scale=SCALES["quick"], sources={}, store=ResultStore(folder), fabric=fabric, keep_weights=True)
+    store = ResultStore(folder)
+    training = Training(scale=SCALES["quick"], sources={}, store=store, fabric=fabric, keep_weights=True, **options)
     return queued_cells(training, tasks, models)
 
 
@@ -51,8 +52,8 @@ def trained(folder):
 
 def test_the_most_wanted_cells_come_first(tmp_path):
     found = [
-        (cell.spec.loss, cell.spec.seed, cell.spec.task, cell.spec.model)
-        for cell in cells_at(tmp_path, PAPER_TASKS, tuple(MODELS))
+        (cell.spec.loss, cell.spec.seed, cell.spec.task, cell.spec.model, cell.spec.start)
+        for cell in cells_at(tmp_path, PAPER_TASKS, tuple(MODELS), start="fbp")
     ]
     staged = [name for name in MODELS if name != "deq4ip"]  # whose one stage has no auxiliary loss
     expected = [
@@ -61,8 +62,10 @@ def test_the_most_wanted_cells_come_first(tmp_path):
         *product(["final"], [1], PAPER_TASKS, ["lu-dncnn", "luser-dw"]),
         *product(["final"], [1], PAPER_TASKS, ["deq4ip", "luser-sw"]),
     ]
-    assert found == expected
-    assert len(set(found)) == 44
+    from_usual = [(*cell, "fbp" if cell[2] == "ct" else "adjoint") for cell in expected]
+    from_other = list(product(["final"], [0], ["ct"], MODELS, ["adjoint"]))
+    assert found == [*from_usual[:16], *from_other, *from_usual[16:]]
+    assert len(set(found)) == 48
 
 
 def test_a_list_trains_nothing_and_cells_are_counted(tmp_path):
@@ -102,8 +105,10 @@ def test_a_finished_cell_leaves_record_weights_and_example_and_no_checkpoint(tmp
     assert not list((tmp_path / "checkpoints").glob("*.safetensors"))
 
 
-@pytest.mark.parametrize(("options", "start"), [((), "adjoint"), (("--start", "fbp"), "fbp")])
-def test_ct_starts_where_the_queue_is_told(tmp_path, monkeypatch, options, start):
+@pytest.mark.parametrize(
+    ("options", "start", "other"), [((), "fbp", "adjoint"), (("--start", "adjoint"), "adjoint", "fbp")]
+)
+def test_ct_starts_where_the_queue_is_told(tmp_path, monkeypatch, options, start, other):
     asked = []
 
     def noted(training, tasks, models):
@@ -112,7 +117,7 @@ def test_ct_starts_where_the_queue_is_told(tmp_path, monkeypatch, options, start
 
     monkeypatch.setattr("bench.queue.queued_cells", noted)
     queue(tmp_path, "--list", *options)
-    assert asked == [start] * 3
+    assert asked == [start, other, start, start]
 
 
 HOLD = """
