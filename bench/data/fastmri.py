@@ -142,6 +142,8 @@ def native_shape(source: Path, wanted: tuple[int, int]) -> tuple[int, int]:
     """Return the (H, W), at most ``wanted``, that holds all of every volume of a folder; errors as of readers."""
     paths = {volume.path for split in get_args(Split) for volume in _volumes_of(source, split)}
     heights, widths = zip(*map(field_of_view, sorted(paths)), strict=True)
+    if not max(heights):
+        raise DataError.about(source, "every 'reconstruction_esc' is zero")
     return min(wanted[0], max(heights)), min(wanted[1], max(widths))
 
 

@@ -184,6 +184,15 @@ def test_the_field_of_view_holds_every_slice_and_is_whole_where_nothing_says_oth
     assert field_of_view(tmp_path / "train" / "b.h5") == (320, 320)
 
 
+def test_references_of_zeros_are_one_clear_line(tmp_path, volumes):
+    for path in tmp_path.glob("*/*.h5"):
+        with h5py.File(path, "a") as file:
+            file["reconstruction_esc"][...] = 0
+    field_of_view.cache_clear()
+    with pytest.raises(DataError, match="every 'reconstruction_esc' is zero"):
+        FULL.image_shape("mri4x", tmp_path)
+
+
 def test_native_training_slices_are_cut_and_not_averaged(tmp_path, write_volume):
     write_volume(tmp_path / "train" / "a.h5", 1, 320, 320)
     whole, cut = (
