@@ -1,0 +1,119 @@
+"""Histories of real GPUs' allocators that others published, and their replay, address by address."""
+
+import gzip
+from bisect import bisect_right
+from collections import deque
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bench.memory.allocator import MIN_BLOCK, SMALL_LIMIT, Block, CachingAllocator
+
+Extent = tuple[int, int]
+"""Address and bytes."""
+
+
+class ReplayError(ValueError):
+    """The replay decided otherwise than the recorded allocator."""
+
+
+class PublishedHistory(BaseModel):
+    """What an allocator did from some point of a run on; gzipped JSON, of one stream."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    start_segments: tuple[tuple[int, int, bool], ...] = Field(description="(address, bytes, small pool) at the start")
+    start_live: tuple[Extent, ...] = Field(description="(address, requested bytes) in use at the start")
+    events: tuple[tuple[str, int, int], ...] = Field(description="(torch's action, address, bytes)")
+    final_blocks: tuple[tuple[int, int, bool], ...] = Field(description="(address, bytes, in use) at the end")
+    reserved_bytes: int = Field(description="at the end")
+
+    @classmethod
+    def load(cls, path: Path) -> "PublishedHistory":
+        """Read one.
+
+        Raises:
+            ValueError: if the file is none; the message is one line that names it.
+        """
+        try:
+            return cls.model_validate_json(gzip.decompress(path.read_bytes()))
+        except (OSError, EOFError, ValidationError) as error:
+            raise ValueError(f"{path}: not a history: {' '.join(str(error).split())[:200]}") from error
+
+
+def replay_published(history: PublishedHistory) -> CachingAllocator:
+    """Make the recorded requests again, from the recorded start on.
+
+    Returns:
+        The allocator at the end, every block of which lies where the recorded one lay.
+
+    Raises:
+        ReplayError: at the first decision that differs, or where the end does.
+    """
+    allocator = _replay(history)
+    blocks = sorted((block.address, block.size, not block.free) for block in allocator.blocks())
+    reserved = allocator.statistics().reserved
+    if blocks != sorted(history.final_blocks) or reserved != history.reserved_bytes:
+        raise ReplayError(f"it ends with {reserved} bytes in {len(blocks)} blocks, recorded: {history.reserved_bytes}")
+    return allocator
+
+
+def _replay(history: PublishedHistory) -> CachingAllocator:
+    segments = deque((address, size) for action, address, size in history.events if action == "segment_alloc")
+
+    def place(size: int) -> int:
+        if not segments or segments[0][1] != size:
+            raise ReplayError(f"a segment of {size} bytes, recorded: {segments[0][1] if segments else 'none'}")
+        return segments.popleft()[0]
+
+    allocator = StartedAllocator(place_segment=place)
+    allocator.start(history)
+    for action, address, size in history.events:
+        if action == "alloc":
+            if (found := allocator.allocate(size)) != address:
+                raise ReplayError(f"{size} bytes went to {found}, recorded: {address}")
+        elif action == "free_completed":
+            allocator.release(address)
+        elif action == "segment_free":
+            allocator.release_segment(address)
+    return allocator
+
+
+class StartedAllocator(CachingAllocator):
+    """An allocator that is put into the state in which a recording begins."""
+
+    def start(self, history: PublishedHistory) -> None:
+        """Lay out the segments and the blocks that are in use.
+
+        An unsplit block keeps what is left over of it: its size is the request in steps of 512 bytes, and, in the
+        large pool, a gap of up to 1 MiB behind it.
+        """
+        live = sorted(history.start_live)
+        addresses = [address for address, _ in live]
+        for address, size, small in sorted(history.start_segments):
+            self._account.segments += 1
+            self._reserve(size)
+            first, last = bisect_right(addresses, address - 1), bisect_right(addresses, address + size - 1)
+            self._lay_out(address, size, small, live[first:last])
+
+    def _lay_out(self, address: int, size: int, small: bool, live: list[Extent]) -> None:
+        rest = Block(address, size, small)
+        self._blocks[address] = rest
+        for place, (start, requested) in enumerate(live):
+            if start > rest.address:
+                gap, rest = rest, self._cut(rest, start - rest.address)
+                self._list(gap)
+            end = live[place + 1][0] if place + 1 < len(live) else address + size
+            taken = -(-requested // MIN_BLOCK) * MIN_BLOCK
+            left = end - start - taken
+            block = rest
+            if left >= MIN_BLOCK if small else left > SMALL_LIMIT:
+                rest = self._cut(block, taken)
+            else:
+                taken = end - start
+                rest = self._cut(block, taken) if start + taken < address + size else block
+            block.free, block.requested = False, requested
+            self._account.requested += requested
+            self._account.allocated += block.size
+        if rest.free:
+            self._list(rest)
