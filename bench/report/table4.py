@@ -78,7 +78,9 @@ def _notes(comparison: Comparison) -> list[str]:
     notes.append(f"Operator calls: applications of the operator + of its adjoint to one batch{counted}.")
     if comparison.study:
         notes.append(f"Stability: all tasks, losses and seeds of {comparison.study.group.title}.")
-        notes.append("Diverged: given up, over a tenth of the steps not finite; not counted: a finite loss that grows.")
+        notes.append(
+            "Diverged: training ended early, over a tenth of its steps not finite, or 20 losses in a row above 1."
+        )
         notes.append("Residuals: of the worst stage at the last recorded training step, median over runs.")
     notes.append("Expressiveness has no measurement of its own: see Table 2.")
     return notes
