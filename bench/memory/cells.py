@@ -7,7 +7,7 @@ from functools import partial
 import torch
 
 from bench.environment import provenance
-from bench.memory.cuda import probe
+from bench.memory.cuda import context_alone, probe
 from bench.memory.processes import in_processes
 from bench.memory.questions import TABLE3_QUESTION, MemoryQuestion, memory_specs
 from bench.memory.search import largest_batch
@@ -89,7 +89,8 @@ def _cell(spec: MemorySpec, where: Provenance, device: torch.device | None) -> C
         parameters = count_parameters(spec.task, spec.model, spec.image_shape)
         if device is None:
             return outcome(simulate(spec, parameters))
-        batch, probes = largest_batch(partial(probe, spec, device=device), max(simulated_batch(spec), 1))
+        attempt = partial(probe, spec, device=device, context_bytes=context_alone(spec, device))
+        batch, probes = largest_batch(attempt, max(simulated_batch(spec), 1))
         return outcome(memory_values(batch, probes, parameters))
 
     variant = f"{spec.policy} {spec.precision} {spec.cap_bytes / GIB:g} GB"
