@@ -19,7 +19,7 @@ from bench.memory.nvml import handle_of
 from bench.memory.questions import MemoryQuestion, memory_specs
 from bench.memory.rules import HANDLE
 from bench.memory.simulate import trace_key
-from bench.memory.steps import libraries, pin_flags, release
+from bench.memory.steps import libraries, memory_ran_out, pin_flags, release
 from bench.memory.trace import Affine
 from bench.memory.traces import trace_of
 from bench.progress import Reporter
@@ -84,7 +84,9 @@ def measure_calls(calls: Iterable[str], device: torch.device, total: int) -> dic
             for batch in BATCHES:
                 try:
                     points.append((batch, _hidden_bytes(call, batch, device)))
-                except torch.OutOfMemoryError:
+                except RuntimeError as error:
+                    if not memory_ran_out(error):
+                        raise
                     break
             if points:
                 found[call] = tuple(points)

@@ -21,15 +21,23 @@ PROBE_STEPS = 3
 BARE_CONTEXT_BYTES = 300 * MIB
 """What is gone before the first call of mem_get_info; NVIDIA's smallest."""
 OUT_OF_MEMORY_EXIT, DISGUISED_EXIT = 3, 4
-DISGUISED = ("CUBLAS_STATUS_ALLOC_FAILED", "Unable to find an engine", "CUDNN_STATUS_ALLOC_FAILED")
-"""Errors that libraries raise when a workspace cannot be had, and for other reasons too."""
+DISGUISED = (
+    "unable to find an engine",  # 'GET was ...' and 'FIND was ...' since torch 2.9
+    "cublas_status_alloc_failed",
+    "cudnn_status_alloc_failed",
+    "cudnn_status_internal_error_device_allocation_failed",
+    "cufft_alloc_failed",
+    "cuda error: out of memory",
+    "cuda driver error: out of memory",
+)
+"""Errors, in lower case, that libraries raise when a workspace cannot be had, and for other reasons too."""
 FLAGS: dict[str, bool | str] = {"benchmark": False, "deterministic": True, "tf32": False}
 """Neither benchmarks nor TF32 decide which kernels run, and with them which workspaces."""
 
 
 def memory_ran_out(error: RuntimeError) -> bool:
     """Say whether an error means that memory ran out, or may mean it in a library's words."""
-    return isinstance(error, torch.OutOfMemoryError) or any(sign in str(error) for sign in DISGUISED)
+    return isinstance(error, torch.OutOfMemoryError) or any(sign in str(error).lower() for sign in DISGUISED)
 
 
 def pin_flags(device: torch.device) -> None:

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.memory import steps
+from bench.memory import calibrate, steps
 from bench.memory.nvml import claim_gpu, used_bytes
 from bench.sizes import GIB, MIB
 from tests.bench.memory.fake_gpu import NEIGHBOUR_PID, FakeGpu
@@ -20,7 +20,17 @@ CUDA = torch.device("cuda")
 SPEC = make_spec(backend="cuda")
 ASKED = {"spec": SPEC.model_dump(mode="json"), "device": "cuda", "batch": 2, "cap_bytes": SPEC.cap_bytes}
 NOT_SUPPORTED = pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
-DISGUISES = ["CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"]
+DISGUISES = [
+    "GET was unable to find an engine to execute this computation after trying 3 plans.",
+    "FIND was unable to find an engine to execute this computation after trying 3 plans.",
+    "Unable to find an engine to execute this computation",
+    "cuFFT error: CUFFT_ALLOC_FAILED",
+    "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+    "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+    "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+    "CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported",
+    "CUDA driver error: out of memory",
+]
 
 
 @pytest.fixture
@@ -45,6 +55,14 @@ def test_a_library_that_finds_no_memory_is_taken_for_it(message, monkeypatch):
 def test_another_error_is_not(monkeypatch):
     with pytest.raises(RuntimeError, match="no kernel image"):
         exit_code(monkeypatch, "CUDA error: no kernel image is available")
+
+
+def test_a_calibration_ends_a_call_where_a_library_finds_no_memory(monkeypatch):
+    def hidden(call, batch, device):
+        return batch if batch < 4 else failing(DISGUISES[0])
+
+    monkeypatch.setattr(calibrate, "_hidden_bytes", hidden)
+    assert calibrate.measure_calls(['["aten.convolution"]'], CUDA, 1) == {'["aten.convolution"]': ((1, 1), (2, 2))}
 
 
 @given(st.integers(GIB, 200 * GIB), st.integers(1, 100_000))
