@@ -114,7 +114,7 @@ def record(
     torch.cuda.memory._record_memory_history("all", context=None, max_entries=MOST_EVENTS)
     shape = image_shape or TASKS[task].image_shape
     spec = MemorySpec(task=task, model=model, image_shape=shape, policy=policy, cap_bytes=0, backend="cuda")
-    train(spec, batch, place)
+    train(spec, batch, place, reset_peaks=False)  # a replay begins with the first allocation, and so do its peaks
     release(place)
     history = _history(place, f"{task} {model} {policy} batch {batch} {shape[0]}x{shape[1]}")
     torch.cuda.memory._record_memory_history(None)

@@ -150,8 +150,18 @@ def train_under_cap(request: dict[str, Any]) -> dict[str, int | None]:
     }
 
 
-def train(spec: MemorySpec, batch: int, device: torch.device, steps: int = PROBE_STEPS) -> None:
-    """Train from scratch; peaks afterwards are those of the steps, model, images and optimiser included."""
+def train(
+    spec: MemorySpec, batch: int, device: torch.device, steps: int = PROBE_STEPS, *, reset_peaks: bool = True
+) -> None:
+    """Train from scratch; peaks afterwards are those of the steps, model, images and optimiser included.
+
+    Args:
+        spec: what trains.
+        batch: images a step.
+        device: a CUDA device.
+        steps: how many.
+        reset_peaks: False leaves peaks what they are since the process began, finding the norm included.
+    """
     task = TASKS[spec.task]
     operator = task.operator_at(spec.image_shape, device)
     operator.norm()
@@ -161,7 +171,8 @@ def train(spec: MemorySpec, batch: int, device: torch.device, steps: int = PROBE
     with torch.no_grad():
         y = operator(truth)
     release(device)  # what finding the norm took is no part of a training step
-    torch.cuda.reset_peak_memory_stats(device)
+    if reset_peaks:
+        torch.cuda.reset_peak_memory_stats(device)
     optimizer = make_optimizer(model)
     for _ in range(steps):
         training_step(model, optimizer, operator, y, truth, "final", spec.precision)
