@@ -37,12 +37,22 @@ def ask(*arguments):
         (["record", "history.json.gz", "--device", "cpu"], "a history is recorded on a CUDA device"),
         (["--calibration", "h100", "--cap", "8GB"], "unknown calibration 'h100'"),
         (["--image-size", "8"], "cannot read image size '8'"),
+        (["--device", "banana"], "unknown device 'banana': write cpu, cuda or cuda:N"),
+        (["--backend", "simulate", "--device", "banana"], "unknown device 'banana'"),
+        (["--device", "cuda:3"], "device 'cuda:3' is absent: 0 CUDA devices"),
+        (["--backend", "cuda"], "--backend cuda needs a CUDA device"),
     ],
 )
 def test_bad_input_is_one_clear_message(arguments, message, monkeypatch):
     monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
     answer = ask(*arguments)
     assert message in answer.exception.format_message()
+
+
+def test_a_proof_on_a_processor_is_refused(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    answer = ask("--backend", "cuda", "--device", "cpu")
+    assert "--backend cuda needs a CUDA device, and cpu is none" in answer.exception.format_message()
 
 
 def test_validate_says_what_to_run_first(tmp_path):
