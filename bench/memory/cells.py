@@ -19,6 +19,7 @@ from bench.memory.simulate import (
     simulated_batch,
     trace_key,
 )
+from bench.memory.steps import libraries
 from bench.memory.traces import TraceKey, count_parameters
 from bench.progress import Reporter
 from bench.record import Measurement, MemorySpec, Policy, Provenance, Status
@@ -53,6 +54,8 @@ def memory_cells(
         click.ClickException: if there is no such calibration.
     """
     where = provenance(device)
+    if device is not None:
+        where = where.model_copy(update=libraries())
     find_calibration(question.calibration)
     specs = memory_specs(tasks, models, policies, caps, "simulate" if device is None else "cuda", question)
     return [_cell(spec, where, device) for spec in specs]

@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from bench.memory import cells, cuda
+from bench.memory import cells, cuda, steps
 from bench.memory.search import largest_batch, next_batch
 from bench.progress import Reporter
 from bench.record import MemorySpec
@@ -95,6 +95,8 @@ def test_a_cell_passes_the_context_on_to_its_probes(monkeypatch, asked):
     (cell,) = cells.memory_cells(["deblur"], ["luser-sw"], ["paper"], [CAP], CUDA)
     assert cell.measure(Reporter(1)).values.max_batch == 2
     assert [request["context_bytes"] for request in asked] == [None, CONTEXT, CONTEXT, CONTEXT]
+    where = cell.provenance
+    assert {"cuda": where.cuda, "cudnn": where.cudnn, "flags": where.flags} == steps.libraries()
 
 
 @needs_gpu
