@@ -187,10 +187,21 @@ class Provenance(Frozen):
     platform: str
     threads: int
     options: dict[str, Any] = Field(default_factory=dict, description="flags that can move a number")
+    cuda: str | None = Field(
+        default=None,
+        description="version that a GPU's memory was proved with; None: not known",
+        json_schema_extra=ADDED,
+    )
+    cudnn: str | None = Field(default=None, description="likewise", json_schema_extra=ADDED)
+    flags: dict[str, bool | str] = Field(
+        default_factory=dict,
+        description="under which a GPU's memory was proved, as of bench.memory.calibration",
+        json_schema_extra=ADDED,
+    )
 
     @property
     def env_id(self) -> str:
-        """Hash of what decides speed and rounding: device, torch, platform, threads, flags."""
+        """Hash of what decides speed, rounding and memory: device, libraries, platform, threads, flags."""
         apart = {"created", "commit", "dirty", "python"}
         return digest({name: value for name, value in asked(self).items() if name not in apart})
 

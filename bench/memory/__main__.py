@@ -146,12 +146,14 @@ for command in (what_fits, calibrate, validate, record):
 
 def _place(backend: str, device: str) -> torch.device | None:
     """The CUDA device to prove on, None to simulate."""
-    if backend == "simulate" or (backend == "auto" and not torch.cuda.is_available()):
+    chosen = pick_device(device)  # tells a wrong name, even where nothing runs on it
+    if backend == "simulate":
         return None
-    if not torch.cuda.is_available():
+    if backend == "cuda" and not torch.cuda.is_available():
         raise click.ClickException("--backend cuda needs a CUDA device; --backend simulate works without one")
-    place = pick_device("cuda" if device == "auto" else device)
-    return place if place.type == "cuda" else None
+    if backend == "cuda" and chosen.type != "cuda":
+        raise click.ClickException(f"--backend cuda needs a CUDA device, and {device} is none")
+    return chosen if chosen.type == "cuda" else None
 
 
 def _table(records: Sequence[Measurement]) -> Table:

@@ -14,11 +14,12 @@ from torch import Tensor
 from bench.cli import selection_options
 from bench.memory.calibration import FOLDER, Calibration
 from bench.memory.cells import TABLE3_TASKS
-from bench.memory.cuda import claim_cuda, context_bytes, release
+from bench.memory.cuda import claim_cuda, context_alone
 from bench.memory.nvml import handle_of
 from bench.memory.questions import MemoryQuestion, memory_specs
 from bench.memory.rules import HANDLE
 from bench.memory.simulate import trace_key
+from bench.memory.steps import libraries, memory_ran_out, pin_flags, release
 from bench.memory.trace import Affine
 from bench.memory.traces import trace_of
 from bench.progress import Reporter
@@ -54,7 +55,8 @@ def calibrate(tasks: Sequence[str], models: Sequence[str], device: str, output: 
     place = claim_cuda(device, "a calibration measures")
     question = MemoryQuestion(precisions=("fp32", "bf16"))
     specs = memory_specs(tasks or TABLE3_TASKS, models or tuple(MODELS), POLICIES, (0,), "cuda", question)
-    context = context_bytes(specs[0], place)
+    context = context_alone(specs[0], place)  # before this process has one: nobody else is there
+    pin_flags(place)
     calls = sorted({request.call for spec in specs for request in trace_of(trace_key(spec)).requests if request.call})
     found = Calibration(
         context_bytes=context,
@@ -82,7 +84,9 @@ def measure_calls(calls: Iterable[str], device: torch.device, total: int) -> dic
             for batch in BATCHES:
                 try:
                     points.append((batch, _hidden_bytes(call, batch, device)))
-                except torch.OutOfMemoryError:
+                except RuntimeError as error:
+                    if not memory_ran_out(error):
+                        raise
                     break
             if points:
                 found[call] = tuple(points)
@@ -160,9 +164,7 @@ def _versions(device: torch.device) -> dict[str, Any]:
     return {
         "gpu": torch.cuda.get_device_name(device),
         "torch": torch.__version__.partition("+")[0],
-        "cuda": str(torch.version.cuda),
-        "cudnn": str(torch.backends.cudnn.version()),
         "driver": str(driver),
-        "flags": {"benchmark": False, "deterministic": True, "tf32": False},
+        **libraries(),
         "total_bytes": torch.cuda.get_device_properties(device).total_memory,
     }

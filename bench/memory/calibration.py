@@ -72,7 +72,7 @@ class Rules:
         context_bytes: of the process, outside the allocator.
         share: of the way from a hidden request's least to its most bytes.
         handle_bytes: cuBLAS's workspace of one handle; None takes ``share`` of the largest.
-        calls: measured (batch, bytes) by call.
+        calls: measured (batch, bytes) by call; between two batches, bytes lie on a line.
     """
 
     context_bytes: int
@@ -120,9 +120,11 @@ def rule_set(calibration: Calibration | None) -> RuleSet:
 
 
 def _interpolated(points: Sequence[tuple[int, int]], batch: int) -> int:
-    """Return the larger neighbour's bytes between two measured batches, in proportion beyond the last."""
+    """Return bytes on the line between two measured batches, in proportion beyond the last, rounded up."""
     index = bisect_left(points, (batch, 0))
-    if index < len(points):
-        return points[index][1]
-    last, size = points[-1]
-    return -(-size * batch // last)
+    if index == len(points):
+        last, size = points[-1]
+        return -(-size * batch // last)
+    above, more = points[index]
+    below, less = points[index - 1] if index else (0, more)  # below the first, the first's
+    return less - (less - more) * (batch - below) // (above - below)

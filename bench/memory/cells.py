@@ -7,7 +7,7 @@ from functools import partial
 import torch
 
 from bench.environment import provenance
-from bench.memory.cuda import probe
+from bench.memory.cuda import context_alone, probe
 from bench.memory.processes import in_processes
 from bench.memory.questions import TABLE3_QUESTION, MemoryQuestion, memory_specs
 from bench.memory.search import largest_batch
@@ -19,6 +19,7 @@ from bench.memory.simulate import (
     simulated_batch,
     trace_key,
 )
+from bench.memory.steps import libraries
 from bench.memory.traces import TraceKey, count_parameters
 from bench.progress import Reporter
 from bench.record import Measurement, MemorySpec, Policy, Provenance, Status
@@ -53,6 +54,8 @@ def memory_cells(
         click.ClickException: if there is no such calibration.
     """
     where = provenance(device)
+    if device is not None:
+        where = where.model_copy(update=libraries())
     find_calibration(question.calibration)
     specs = memory_specs(tasks, models, policies, caps, "simulate" if device is None else "cuda", question)
     return [_cell(spec, where, device) for spec in specs]
@@ -89,7 +92,8 @@ def _cell(spec: MemorySpec, where: Provenance, device: torch.device | None) -> C
         parameters = count_parameters(spec.task, spec.model, spec.image_shape)
         if device is None:
             return outcome(simulate(spec, parameters))
-        batch, probes = largest_batch(partial(probe, spec, device=device), max(simulated_batch(spec), 1))
+        attempt = partial(probe, spec, device=device, context_bytes=context_alone(spec, device))
+        batch, probes = largest_batch(attempt, max(simulated_batch(spec), 1))
         return outcome(memory_values(batch, probes, parameters))
 
     variant = f"{spec.policy} {spec.precision} {spec.cap_bytes / GIB:g} GB"

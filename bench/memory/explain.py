@@ -10,7 +10,7 @@ from matplotlib import style
 from numpy.typing import NDArray
 
 from bench.memory.calibration import rule_set
-from bench.memory.replay import course
+from bench.memory.replay import course, fits
 from bench.memory.simulate import find_calibration, trace_key
 from bench.memory.trace import Trace
 from bench.memory.traces import trace_of
@@ -41,18 +41,23 @@ def explain_records(records: Sequence[Measurement], folder: Path) -> None:
 def timeline(spec: MemorySpec, batch: int) -> Timeline:
     """Replay the second of two traced steps and tell what is held after every event.
 
+    A batch that fits is replayed under the cap, which makes room where it is felt; any other one without it.
+
     Args:
         spec: the question.
         batch: images a step.
     """
     trace, rules = trace_of(trace_key(spec)), rule_set(find_calibration(spec.calibration)).expected
+    expandable = spec.expandable_segments
+    fitting = fits(trace, batch, spec.cap_bytes, rules, expandable=expandable)
+    limit = spec.cap_bytes - rules.context_bytes if fitting else None
     start = _second_step(trace)
     names = _names(trace)
     live = dict.fromkeys([*FIXED, *sorted(set(names) - set(FIXED) - set(LAST)), *LAST], 0)
     live["CUDA context"] = rules.context_bytes
     rows: list[tuple[int, ...]] = []
     phases: list[str] = []
-    for index, allocator in course(trace, batch, rules, expandable=spec.expandable_segments):
+    for index, allocator in course(trace, batch, rules, limit, expandable=expandable):
         number, birth = trace.events[index]
         request = trace.requests[number]
         live[names[number]] += rules.size(request, batch) * (1 if birth else -1)

@@ -11,6 +11,8 @@ import pynvml
 import torch
 
 POLL_S = 5.0
+UNANSWERED = (pynvml.NVMLError_NotSupported, pynvml.NVMLError_FunctionNotFound)
+"""What NVML says where a card, a driver or a container does not let it answer a question."""
 
 
 @contextmanager
@@ -34,25 +36,40 @@ def handle_of(device: torch.device) -> Iterator[Any]:
         pynvml.nvmlShutdown()
 
 
-def process_bytes(device: torch.device) -> int:
-    """Return what this process holds on the device, context included; 0 where NVML can't tell.
+def running_processes(device: torch.device) -> list[Any]:
+    """Return NVML's entry of every process that computes on the device; none where it cannot tell."""
+    with handle_of(device) as handle:
+        try:
+            return list(pynvml.nvmlDeviceGetComputeRunningProcesses(handle))
+        except UNANSWERED:
+            return []
+
+
+def used_bytes(device: torch.device) -> int | None:
+    """Return the device's memory in use by all processes; None where NVML can't tell."""
+    with handle_of(device) as handle:
+        try:
+            return int(pynvml.nvmlDeviceGetMemoryInfo(handle).used)
+        except UNANSWERED:
+            return None
+
+
+def process_bytes(device: torch.device) -> int | None:
+    """Return what this process holds on the device, context included; None where NVML can't tell.
 
     In a container NVML may show other process numbers than the process has; where it shows a single process
     beside nobody else's, that is the one.
     """
-    with handle_of(device) as handle:
-        processes = pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
+    processes = running_processes(device)
     mine = [process for process in processes if process.pid == os.getpid()] or processes
-    return int(mine[0].usedGpuMemory or 0) if len(mine) == 1 else 0
+    return int(mine[0].usedGpuMemory or 0) or None if len(mine) == 1 else None
 
 
 def other_processes(device: torch.device) -> list[str]:
     """Return 'process 123 with 2.0 GiB' of everybody else on the device."""
-    with handle_of(device) as handle:
-        found = pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
     return [
         f"process {process.pid} with {(process.usedGpuMemory or 0) / 2**30:.1f} GiB"
-        for process in found
+        for process in running_processes(device)
         if process.pid != os.getpid()
     ]
 

@@ -11,8 +11,9 @@ from pydantic import BaseModel, Field
 
 from bench.cli import MODEL, TASK
 from bench.memory.allocator import CachingAllocator
-from bench.memory.cuda import claim_cuda, release, train
+from bench.memory.cuda import claim_cuda
 from bench.memory.options import image_size_option
+from bench.memory.steps import pin_flags, release, train
 from bench.record import MemorySpec
 from bench.tasks import TASKS
 
@@ -109,11 +110,11 @@ def record(
     and the place of every block back, to the byte. Needs a CUDA device.
     """
     place = claim_cuda(device, "a history is recorded on")
+    pin_flags(place)
     torch.cuda.memory._record_memory_history("all", context=None, max_entries=MOST_EVENTS)
     shape = image_shape or TASKS[task].image_shape
-    train(
-        MemorySpec(task=task, model=model, image_shape=shape, policy=policy, cap_bytes=0, backend="cuda"), batch, place
-    )
+    spec = MemorySpec(task=task, model=model, image_shape=shape, policy=policy, cap_bytes=0, backend="cuda")
+    train(spec, batch, place, reset_peaks=False)  # a replay begins with the first allocation, and so do its peaks
     release(place)
     history = _history(place, f"{task} {model} {policy} batch {batch} {shape[0]}x{shape[1]}")
     torch.cuda.memory._record_memory_history(None)

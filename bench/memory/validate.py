@@ -22,8 +22,9 @@ MEDIAN_GOAL, WORST_GOAL = 0.02, 0.05
 
 HELP = f"""Compare simulated with measured memory, for every stored cell that was proved on a GPU.
 
-Each is simulated with the calibration of its GPU and torch where there is one. Compared: the reserved peak at the
-largest batch, and that batch. Exit code 1 where errors exceed {MEDIAN_GOAL:.0%} in the median or {WORST_GOAL:.0%}.
+Each is simulated with the calibration of its GPU, torch, CUDA, cuDNN and flags where there is one. Compared: the
+reserved peak at the largest batch, and that batch. Exit code 1 where errors exceed {MEDIAN_GOAL:.0%} in the median or
+{WORST_GOAL:.0%}.
 
 \b
 Example:
@@ -35,7 +36,7 @@ Example:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One cell: measured and simulated reserved peak at the measured largest batch, and both batches."""
+    """One cell: measured and simulated reserved peak at the measured largest batch, both batches, whose constants."""
 
     spec: MemorySpec
     device: str
@@ -43,6 +44,7 @@ class Comparison:
     simulated_bytes: int
     measured_batch: int
     simulated_batch: int
+    calibration: str | None
 
     @property
     def error(self) -> float:
@@ -61,6 +63,10 @@ def validate(results: Path) -> int:
             f"nothing in {results} was proved on a GPU: run python -m bench.memory --backend cuda on one first"
         )
     Console().print(_table(found))
+    if bounded := sum(pair.calibration is None for pair in found):
+        click.echo(
+            f"{bounded} of {len(found)} cells by documented bounds: no calibration of their GPU, versions and flags"
+        )
     errors = [abs(pair.error) for pair in found]
     median, worst = statistics.median(errors), max(errors)
     right = sum(pair.measured_batch == pair.simulated_batch for pair in found)
@@ -87,17 +93,18 @@ def compare(record: Measurement, known: dict[str, Calibration]) -> Comparison | 
         simulated_bytes=found.peak_bytes - rules.context_bytes,
         measured_batch=values.max_batch,
         simulated_batch=simulated_batch(spec.model_copy(update={"calibration": name})),
+        calibration=name,
     )
 
 
 def _calibration_of(record: Measurement, known: dict[str, Calibration]) -> str | None:
+    """Return the key of the calibration of a record's GPU, libraries and flags; a record that lacks one has none."""
     place = record.provenance
-    fitting = [
-        key
-        for key, calibration in known.items()
-        if calibration.gpu == place.device and calibration.torch == place.torch.partition("+")[0]
-    ]
-    return fitting[0] if fitting else None
+    place_key = (place.device, place.torch.partition("+")[0], place.cuda, place.cudnn, place.flags)
+    for key, found in known.items():
+        if place_key == (found.gpu, found.torch, found.cuda, found.cudnn, found.flags):
+            return key
+    return None
 
 
 def _reserved(probe: Probe) -> int:

@@ -58,6 +58,7 @@ def test_bench_lists_every_command():
         ),
         (["bench.memory", "--cap", "0GB"], "memory size '0GB' must be more than zero"),
         (["bench.memory", "--backend", "cuda"], "--backend cuda needs a CUDA device"),
+        (["bench.memory", "--device", "banana"], "unknown device 'banana': write cpu, cuda or cuda:N"),
         (["bench.memory", "--device", "cuda", "--backend", "auto", "--task", "zz"], "unknown task 'zz'"),
         (["bench.memory", "--model", "no_such_module:Model"], "cannot import model 'no_such_module:Model'"),
         (["bench.accuracy"], "say what to train: --all, or --task, --model or --loss"),

@@ -75,3 +75,9 @@ def test_so_it_is_with_environments():
 
     fields = make_provenance().model_dump()
     assert Later(**fields).env_id == make_provenance().env_id != Later(**fields, governor="powersave").env_id
+
+
+@pytest.mark.parametrize("known", [{"cuda": "13.0"}, {"cudnn": "91300"}, {"flags": {"tf32": False}}])
+def test_a_gpus_libraries_are_another_environment_where_they_are_known(known):
+    assert make_provenance(cuda=None, cudnn=None, flags={}).env_id == make_provenance().env_id
+    assert make_provenance(**known).env_id != make_provenance().env_id

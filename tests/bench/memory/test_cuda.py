@@ -7,41 +7,104 @@ import sys
 import pytest
 import torch
 
-from bench.memory import cuda
+from bench.memory import cells, cuda, steps
 from bench.memory.search import largest_batch, next_batch
+from bench.progress import Reporter
 from bench.record import MemorySpec
+from bench.sizes import GIB, MIB
+from tests.records import make_provenance
 
+CUDA = torch.device("cuda")
+CAP, CONTEXT = 4 * GIB, 500 * MIB
 SPEC = MemorySpec(
-    task="deblur", model="luser-sw", image_shape=(218, 178), policy="paper", cap_bytes=4 * 2**30, backend="cuda"
+    task="deblur", model="luser-sw", image_shape=(218, 178), policy="paper", cap_bytes=CAP, backend="cuda"
 )
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
 
-def answering(monkeypatch, returncode, stdout="", stderr=""):
+@pytest.fixture
+def asked(monkeypatch):
+    """Requests of the processes that were started; NVML knows of a gibibyte in use."""
+    monkeypatch.setattr(cuda, "used_bytes", lambda _: GIB)
+    cuda._context_alone.cache_clear()
+    yield []
+    cuda._context_alone.cache_clear()
+
+
+def answering(monkeypatch, *answers, asked=None):
+    """Let processes end with these answers one after another: figures, or an exit code and what stderr says."""
+    coming = iter(answers)
+
     def run(command, **_):
-        assert command[:3] == [sys.executable, "-m", "bench.memory.cuda"]
-        return subprocess.CompletedProcess(command, returncode, stdout, stderr)
+        assert command[:3] == [sys.executable, "-m", "bench.memory.steps"]
+        if asked is not None:
+            asked.append(json.loads(command[3]))
+        answer = next(coming)
+        if isinstance(answer, dict):
+            return subprocess.CompletedProcess(command, 0, "noise\n" + json.dumps(answer) + "\n", "")
+        return subprocess.CompletedProcess(command, answer[0], "", answer[1])
 
     monkeypatch.setattr(cuda.subprocess, "run", run)
 
 
+def figures(peak_bytes, context_bytes=CONTEXT, **more):
+    return {"peak_bytes": peak_bytes, "context_bytes": context_bytes, "nvml_bytes": None} | more
+
+
 def test_a_probe_that_fits_reports_its_peak(monkeypatch):
-    answering(monkeypatch, 0, "noise\n" + json.dumps({"peak_bytes": 123}) + "\n")
-    probe = cuda.probe(SPEC, 2, torch.device("cuda"))
+    answering(monkeypatch, figures(123))
+    probe = cuda.probe(SPEC, 2, CUDA, CONTEXT)
     assert (probe.batch, probe.peak_bytes, probe.fits) == (2, 123, True)
 
 
 def test_another_failure_than_memory_is_not_taken_for_it(monkeypatch):
-    answering(monkeypatch, 1, stderr="Traceback ...\nRuntimeError: no kernel image is available\n")
+    answering(monkeypatch, (1, "Traceback ...\nRuntimeError: no kernel image is available\n"))
     with pytest.raises(cuda.ProbeError, match="batch 2 failed with exit code 1: RuntimeError: no kernel image"):
-        cuda.probe(SPEC, 2, torch.device("cuda"))
+        cuda.probe(SPEC, 2, CUDA, CONTEXT)
+
+
+@pytest.mark.parametrize(
+    "above", [figures(CAP + 1), figures(CAP - 1, nvml_bytes=CAP + 1)], ids=["our account", "NVML's account"]
+)
+def test_steps_that_run_fit_only_below_the_cap(monkeypatch, above):
+    answering(monkeypatch, above, figures(CAP + MIB))
+    probe = cuda.probe(SPEC, 2, CUDA, CONTEXT)
+    assert (probe.fits, probe.peak_bytes) == (False, CAP + MIB)
+
+
+@pytest.mark.parametrize("second", [figures(CAP, 2 * CONTEXT), (3, "")], ids=["room is made", "no room"])
+def test_a_context_that_grew_is_taken_off_the_cap_again(monkeypatch, asked, second):
+    answering(monkeypatch, figures(CAP + MIB, 2 * CONTEXT), second, figures(CAP + MIB), asked=asked)
+    assert cuda.probe(SPEC, 2, CUDA, CONTEXT).fits == isinstance(second, dict)
+    assert [request["context_bytes"] for request in asked][:2] == [CONTEXT, 2 * CONTEXT]
+
+
+def test_the_context_is_measured_once_for_all_caps_and_without_one(monkeypatch, asked):
+    answering(monkeypatch, {"context_bytes": CONTEXT}, asked=asked)
+    for spec in (SPEC, SPEC.model_copy(update={"cap_bytes": 2 * CAP})):
+        assert cuda.context_alone(spec, CUDA) == CONTEXT
+    (request,) = asked
+    assert (request["cap_bytes"], request["context_bytes"], request["used_bytes"]) == (None, None, GIB)
+
+
+def test_a_cell_passes_the_context_on_to_its_probes(monkeypatch, asked):
+    fitting, exceeding = figures(CAP), (3, "")
+    answering(monkeypatch, {"context_bytes": CONTEXT}, fitting, exceeding, figures(2 * CAP), asked=asked)
+    monkeypatch.setattr(cells, "simulated_batch", lambda spec: 2)
+    monkeypatch.setattr(cells, "provenance", lambda device: make_provenance())
+    (cell,) = cells.memory_cells(["deblur"], ["luser-sw"], ["paper"], [CAP], CUDA)
+    assert cell.measure(Reporter(1)).values.max_batch == 2
+    assert [request["context_bytes"] for request in asked] == [None, CONTEXT, CONTEXT, CONTEXT]
+    where = cell.provenance
+    assert {"cuda": where.cuda, "cudnn": where.cudnn, "flags": where.flags} == steps.libraries()
 
 
 @needs_gpu
 @pytest.mark.slow
 def test_the_batch_fits_and_the_next_does_not():
     device = torch.device("cuda")
-    batch, probes = largest_batch(lambda b: cuda.probe(SPEC, b, device), guess=4)
+    context = cuda.context_alone(SPEC, device)
+    batch, probes = largest_batch(lambda b: cuda.probe(SPEC, b, device, context), guess=4)
     verdicts = {probe.batch: probe for probe in probes}
     assert verdicts[batch].fits
     assert verdicts[batch].peak_bytes <= SPEC.cap_bytes

@@ -6,9 +6,13 @@ import pytest
 from click.testing import CliRunner
 
 from bench.memory.__main__ import main
+from bench.memory.calibration import DOCUMENTED
 from bench.memory.cells import memory_cells, simulate_ahead
 from bench.memory.explain import timeline
 from bench.memory.questions import MemoryQuestion
+from bench.memory.replay import fits, replay
+from bench.memory.simulate import trace_key
+from bench.memory.traces import trace_of
 from bench.memory.what_fits import largest_side
 from bench.record import MemorySpec
 from bench.runner import run_cells
@@ -33,12 +37,22 @@ def ask(*arguments):
         (["record", "history.json.gz", "--device", "cpu"], "a history is recorded on a CUDA device"),
         (["--calibration", "h100", "--cap", "8GB"], "unknown calibration 'h100'"),
         (["--image-size", "8"], "cannot read image size '8'"),
+        (["--device", "banana"], "unknown device 'banana': write cpu, cuda or cuda:N"),
+        (["--backend", "simulate", "--device", "banana"], "unknown device 'banana'"),
+        (["--device", "cuda:3"], "device 'cuda:3' is absent: 0 CUDA devices"),
+        (["--backend", "cuda"], "--backend cuda needs a CUDA device"),
     ],
 )
 def test_bad_input_is_one_clear_message(arguments, message, monkeypatch):
     monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
     answer = ask(*arguments)
     assert message in answer.exception.format_message()
+
+
+def test_a_proof_on_a_processor_is_refused(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    answer = ask("--backend", "cuda", "--device", "cpu")
+    assert "--backend cuda needs a CUDA device, and cpu is none" in answer.exception.format_message()
 
 
 def test_validate_says_what_to_run_first(tmp_path):
@@ -103,6 +117,14 @@ def test_a_timeline_has_a_steps_phases_and_its_layers():
     assert [name for name, _ in found.phases] == ["forward", "backward", "optimiser"]
     assert {"CUDA context", "weights", "optimiser", "network"} <= set(found.layers)
     assert all((course >= 0).all() for course in found.layers.values())
+
+
+def test_a_timeline_of_a_batch_that_fits_stays_below_the_cap():
+    trace, rules = trace_of(trace_key(SPEC)), DOCUMENTED.expected
+    cap = replay(trace, 16, rules).peak_reserved + rules.context_bytes - 1  # felt: cached segments are given back
+    assert fits(trace, 16, cap, rules)
+    found = timeline(SPEC.model_copy(update={"cap_bytes": cap}), 16)
+    assert max(sum(found.layers.values())) <= cap
 
 
 def test_explain_writes_a_picture_of_every_cell(tmp_path):

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import pytest
+import torch
 
+from bench.memory import snapshot, steps
 from bench.memory.snapshot import (
     History,
     ReplayError,
@@ -100,3 +102,20 @@ def test_another_decision_than_the_recorded_one_is_an_error(place, event, messag
     events[place] = event
     with pytest.raises(ReplayError, match=message):
         replay_history(BY_HAND.model_copy(update={"events": tuple(events)}))
+
+
+def test_a_recording_keeps_the_peaks_of_all_that_it_records(monkeypatch, tmp_path):
+    """Its replay begins with the first allocation: the peak may be that of finding the operator's norm."""
+    resets = []
+    monkeypatch.setattr(snapshot, "claim_cuda", lambda *_: torch.device("cpu"))
+    for module, name in [(snapshot, "pin_flags"), (snapshot, "release"), (steps, "release")]:
+        monkeypatch.setattr(module, name, lambda *_: None)
+    monkeypatch.setattr(steps, "training_step", lambda *_: None)
+    monkeypatch.setattr(snapshot, "_history", lambda *_: BY_HAND)
+    monkeypatch.setattr("torch.cuda.memory._record_memory_history", lambda *_, **__: None)
+    monkeypatch.setattr("torch.cuda.synchronize", lambda *_: None)
+    monkeypatch.setattr("torch.cuda.reset_peak_memory_stats", resets.append)
+    options = ["--model", "deq4ip", "--batch", "1", "--image-size", "16", str(tmp_path / "history.json.gz")]
+    snapshot.record.main(options, standalone_mode=False)
+    check(History.load(tmp_path / "history.json.gz"))
+    assert resets == []
