@@ -93,20 +93,23 @@ def resolve_model(name: str) -> "Callable[..., ReconstructionModel]":
     """Return what makes a model: an entry of ``MODELS``, or ``package.module:Model`` imported.
 
     Raises:
-        click.ClickException: if a user's own model cannot be imported.
+        click.ClickException: if a user's own model cannot be imported, or is none.
     """
-    from models import MODELS
+    from models import MODELS, ReconstructionModel
 
     if name in MODELS:
         return MODELS[name]
     module, _, attribute = name.partition(":")
     sys.path.insert(0, str(Path.cwd()))
     try:
-        return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise click.ClickException(f"cannot import model {name!r}: {error}") from error
+        made = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError, TypeError, SyntaxError) as error:
+        raise click.ClickException(f"cannot import model {name!r}: {' '.join(str(error).split())}") from error
     finally:
         sys.path.pop(0)
+    if not callable(made) or (isinstance(made, type) and not issubclass(made, ReconstructionModel)):
+        raise click.ClickException(f"{name!r} is no models.ReconstructionModel: {type(made).__name__}")
+    return made  # what a function makes shows when it is called
 
 
 class Bytes(click.ParamType):  # type: ignore[type-arg]

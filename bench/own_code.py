@@ -3,10 +3,12 @@
 import ast
 import hashlib
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from importlib.machinery import ModuleSpec
 from pathlib import Path
+
+import click
 
 from bench.cli import resolve_model
 from models import MODELS
@@ -31,31 +33,58 @@ def code_of(model: str) -> str | None:
         Sixteen hexadecimal digits, the same wherever the package lies.
 
     Raises:
-        click.ClickException: if the model cannot be imported.
+        click.ClickException: if the model cannot be imported, or has no source file.
     """
     if model in MODELS:
         return None
     resolve_model(model)  # with the working folder on the path, where a user's own model may be
-    found = _covered(model.partition(":")[0])
-    contents = [f"{name} {hashlib.sha256(path.read_bytes()).hexdigest()}" for name, path in sorted(found.items())]
-    return hashlib.sha256("\n".join(contents).encode()).hexdigest()[:16]
+    start = model.partition(":")[0]
+    home = _file_of(start)
+    if home is None:
+        raise click.ClickException(f"{model!r} has no source file, by which an edited model would be known")
+
+    def covers(name: str, path: Path) -> bool:
+        beside = "." not in start and "." not in name and path.parent == home.parent
+        return _package(name) not in OURS and (_package(name) == _package(start) or beside)
+
+    return digest_of([start], covers)[:16]
 
 
-def _covered(start: str) -> dict[str, Path]:
-    """Return the files of a module and of what it imports of its own, by the modules' names."""
+@lru_cache(maxsize=8)
+def our_code(*starts: str) -> str:
+    """Return a digest of modules of ours and of all of ours that they import, step by step.
+
+    Args:
+        starts: such as ``bench.tasks``.
+    """
+    return digest_of(starts, lambda name, _: _package(name) in OURS)
+
+
+def digest_of(starts: Sequence[str], covers: Callable[[str, Path], bool]) -> str:
+    """Return the SHA-256 of some modules' files and of the files that their ``import`` statements name, step by step.
+
+    Args:
+        starts: modules that are covered in any case.
+        covers: (module, its file) -> whether an imported one is covered.
+
+    Returns:
+        64 hexadecimal digits, the same wherever the files lie.
+    """
     found: dict[str, Path] = {}
-    home, waiting = _file_of(start), [start]
+    waiting = list(starts)
     while waiting:
         name = waiting.pop()
-        path = _file_of(name)
-        if name in found or path is None:
-            continue
-        beside = "." not in start and "." not in name and home is not None and path.parent == home.parent
-        if name != start and name.partition(".")[0] != start.partition(".")[0] and not beside:
+        path = None if name in found else _file_of(name)
+        if path is None or not (name in starts or covers(name, path)):
             continue
         found[name] = path
-        waiting += [wanted for wanted in _imports(name, path) if wanted.partition(".")[0] not in OURS]
-    return found
+        waiting += _imports(name, path)
+    contents = [f"{name} {hashlib.sha256(path.read_bytes()).hexdigest()}" for name, path in sorted(found.items())]
+    return hashlib.sha256("\n".join(contents).encode()).hexdigest()
+
+
+def _package(name: str) -> str:
+    return name.partition(".")[0]
 
 
 def _imports(name: str, path: Path) -> Iterator[str]:

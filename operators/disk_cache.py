@@ -6,6 +6,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -46,10 +47,12 @@ def cached_arrays(key: str, build: Callable[[], Arrays], *, min_bytes: int = 0) 
     return arrays
 
 
-def is_cached(key: str) -> bool:
-    """Whether a file of this key is there, sound or not."""
+def discard_arrays(key: str) -> None:
+    """Delete what is kept of a key, so that the next call builds it anew; a folder that is not ours stays as it is."""
     folder = cache_folder()
-    return folder is not None and (folder / f"{key}.npz").exists()
+    if folder is not None:
+        with suppress(OSError):
+            (folder / f"{key}.npz").unlink(missing_ok=True)
 
 
 def cache_folder() -> Path | None:

@@ -20,7 +20,7 @@ from bench.memory.simulate import (
     trace_key,
 )
 from bench.memory.steps import libraries
-from bench.memory.traces import TraceKey, count_parameters
+from bench.memory.traces import TraceKey, count_parameters, forget_traces
 from bench.progress import Reporter
 from bench.record import Measurement, MemorySpec, Policy, Provenance, Status
 from bench.runner import Cell, Outcome
@@ -73,6 +73,8 @@ def simulate_ahead(cells: Sequence[Cell], store: ResultStore, *, force: bool = F
             continue
         if force or store.finished(cell.spec, cell.provenance) is None:
             groups.setdefault(trace_key(cell.spec), []).append(cell.spec)
+    if force:
+        forget_traces(groups)
     with Reporter(len(groups)).live() as reporter:
         reporter.start("simulating training steps")
         # The last come first: registries list small models first, and long work should not be left for the end.

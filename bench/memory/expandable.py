@@ -1,9 +1,10 @@
 """The caching allocator with expandable_segments:True: one growing segment a pool in place of many fixed ones.
 
-Source: c10/cuda/CUDACachingAllocator.cpp of torch 2.9 to 2.13 (``try_allocate_expandable_block``, ``unmap_block``).
+Source: c10/cuda/CUDACachingAllocator.cpp of torch 2.9 to 2.13 (``get_free_block``, ``alloc_block``,
+``try_allocate_expandable_block``, ``unmap_block``).
 """
 
-from bisect import insort
+from bisect import bisect_left, insort
 from dataclasses import dataclass, field
 
 from bench.memory.allocator import LARGE_SEGMENT, MIN_BLOCK, SMALL_SEGMENT, Block, CachingAllocator, segment_size
@@ -26,9 +27,8 @@ class ExpandableAllocator(CachingAllocator):
                 self._unmap(self._blocks[address], _granule(small))
 
     def _new_segment(self, size: int, small: bool) -> Block | None:
-        # Torch asks for room for a whole segment of its own, though less may be mapped; whole granules are safer.
-        granule = _granule(small)
-        if not self._room_for(-(-segment_size(size, small) // granule) * granule):
+        # Torch asks for room for a segment of the usual size, whatever whole granules are mapped then.
+        if not self._room_for(segment_size(size, small)):
             return None
         first = self._lowest_room(size, small)
         if first.mapped:
@@ -44,6 +44,21 @@ class ExpandableAllocator(CachingAllocator):
                 following = self._map(following, size - first.size)
             first = self._join(first, following)
         return first
+
+    def _best_fit(self, size: int, small: bool) -> Block | None:
+        free = self._free[small]
+        index = bisect_left(free, (size, -1))
+        if index == len(free):
+            return None
+        while index + 1 < len(free) and self._room_from(free[index + 1]) < self._room_from(free[index]):
+            index += 1
+        return self._blocks[free.pop(index)[1]]
+
+    def _room_from(self, entry: tuple[int, int]) -> int:
+        """Return the bytes that a free block can grow to: the last mapped one has all addresses behind it."""
+        size, address = entry
+        following = self._blocks[address].next
+        return size if following is None or following.mapped else size + following.size
 
     def _lowest_room(self, size: int, small: bool) -> Block:
         """Return the first of the free or unmapped blocks that together have ``size`` bytes of addresses."""

@@ -1,7 +1,7 @@
 """Records a training step's storages as a trace needs them: where in the step, for which layer, and hidden calls."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
+from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 from bench.memory.rules import CUBLAS, HANDLE, LARGEST_CUBLAS_WORKSPACE, Bounds, bounds
 from bench.memory.storage import StorageRecorder
@@ -44,12 +46,24 @@ class _Layers:
 
     names: dict[int, str] = field(default_factory=dict)
     stack: list[str] = field(default_factory=list)
+    learnt: Callable[[nn.Module], None] = lambda model: None
+    """Told of every model before it first computes."""
 
     def enter(self, module: nn.Module, _: Any) -> None:
-        self.stack.append(self.names.get(id(module), ""))
+        if id(module) not in self.names:
+            self._learn(module)
+        self.stack.append(self.names[id(module)])
 
     def leave(self, *_: Any) -> None:
         self.stack.pop()
+
+    def _learn(self, module: nn.Module) -> None:
+        model = module
+        while len(parts := list(model.children())) == 1 and not list(model.parameters(recurse=False)):
+            (model,) = parts  # what only wraps a model gives no name
+        self.names |= {id(part): "" for part in module.modules() if id(part) not in self.names}
+        self.names |= {id(part): name for name, part in model.named_modules() if name}
+        self.learnt(model)
 
     @property
     def current(self) -> str:
@@ -69,29 +83,30 @@ class StepRecorder(StorageRecorder):
         self.notes: list[Note] = []
         self.section = ""
         self._phase = "setup"
-        self._layers = _Layers()
+        self._layers = _Layers(learnt=self._label)
         self._labels: dict[int, str] = {}  # of the storages that are alive
         self._sums: dict[int, int] = {}  # gradient accumulations: result, first operand
         self._handles: set[str] = set()
         self._reading: tuple[Any, ...] = ()
 
     @contextmanager
-    def watching(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[None]:
-        """Follow a model's layers and an optimiser's phase until the context ends."""
-        self._layers.names = {id(module): name for name, module in model.named_modules()}
-        for name, parameter in model.named_parameters():
-            if layer := name.rpartition(".")[0]:
-                self._labels[parameter.untyped_storage()._cdata] = layer
+    def watching(self) -> Iterator[None]:
+        """Follow the layers of every model and the phase of every optimiser until the context ends."""
         with ExitStack() as stack:
             for handle in (
                 register_module_forward_pre_hook(self._layers.enter),
                 register_module_forward_hook(self._layers.leave, always_call=True),
-                optimizer.register_step_pre_hook(lambda *_: self._enter("optimiser")),
-                optimizer.register_step_post_hook(lambda *_: self._enter("forward")),
+                register_optimizer_step_pre_hook(lambda *_: self._enter("optimiser")),
+                register_optimizer_step_post_hook(lambda *_: self._enter("forward")),
             ):
                 stack.callback(handle.remove)
             self._enter("forward")
             yield
+
+    def _label(self, model: nn.Module) -> None:
+        for name, parameter in model.named_parameters():
+            if layer := name.rpartition(".")[0]:
+                self._labels[parameter.untyped_storage()._cdata] = layer
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -185,6 +200,22 @@ class StepRecorder(StorageRecorder):
         self.events.append((number, True))
         if not stays:
             self.events.append((number, False))
+
+
+@contextmanager
+def section(name: str) -> Iterator[None]:
+    """Say what is being set up, to whichever recorder is at work; within it, storages belong to no layer."""
+    recorder = next(
+        (mode for mode in reversed(_get_current_dispatch_mode_stack()) if isinstance(mode, StepRecorder)), None
+    )
+    if recorder is None:
+        yield
+        return
+    before, recorder.section = recorder.section, name
+    try:
+        yield
+    finally:
+        recorder.section = before
 
 
 def _called_by_autograd() -> bool:

@@ -61,27 +61,30 @@ def course(
 
 def fits(trace: Trace, batch: int, cap_bytes: int, rules: Rules, *, expandable: bool = False) -> bool:
     """Say whether a batch trains in a process that may take ``cap_bytes`` in all."""
-    try:
-        replay(trace, batch, rules, cap_bytes - rules.context_bytes, expandable=expandable)
-    except OutOfMemoryError:
-        return False
-    return True
+    return _within(trace, batch, cap_bytes - rules.context_bytes, rules, expandable) is not None
 
 
 def judge(trace: Trace, batch: int, cap_bytes: int, rules: Rules, *, expandable: bool = False) -> Probe:
     """Say what ``fits`` says, and what the batch takes; without the cap where it does not fit."""
-    limit = cap_bytes - rules.context_bytes
-    figures = replay(trace, batch, rules, expandable=expandable)
-    fitting = figures.peak_reserved <= limit  # else the cap is felt, unless no order of segments makes room
-    if not fitting and figures.peak_requested <= limit:
-        with suppress(OutOfMemoryError):
-            figures = replay(trace, batch, rules, limit, expandable=expandable)
-            fitting = True
+    fitting = _within(trace, batch, cap_bytes - rules.context_bytes, rules, expandable)
+    figures = fitting or replay(trace, batch, rules, expandable=expandable)
     return Probe(
         batch=batch,
         peak_bytes=figures.peak_reserved + rules.context_bytes,
-        fits=fitting,
+        fits=fitting is not None,
         requested_bytes=figures.peak_requested,
         allocated_bytes=figures.peak_allocated,
         retries=figures.retries,
     )
+
+
+def _within(trace: Trace, batch: int, limit_bytes: int, rules: Rules, expandable: bool) -> Statistics | None:
+    """Return the figures of a replay under a limit, None where it breaks it.
+
+    Where segments grow, more may be mapped than was asked for: what is reserved decides, too.
+    """
+    with suppress(OutOfMemoryError):
+        figures = replay(trace, batch, rules, limit_bytes, expandable=expandable)
+        if figures.peak_reserved <= limit_bytes:
+            return figures
+    return None

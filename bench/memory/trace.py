@@ -8,24 +8,22 @@ import gc
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import torch
-from torch import Tensor
 from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException, FakeTensorMode
 
-from bench.memory.recorder import Note, StepRecorder
+from bench.memory.recorder import Note, StepRecorder, section
 from bench.memory.rules import CudaAutocast
 from bench.record import Precision
-from bench.training.step import make_optimizer, training_step
-from models import Policy, ReconstructionModel
-from operators import LinearOperator
 
 TRACED_BATCHES = (2, 4)
-TRACED_SOLVER_STEPS = 3
 STEPS = 2
 """Adam's state is born in the first step and meets the activations in the second."""
+
+
+MakeStep = Callable[[int], Callable[[], object]]
+"""Builds model, optimiser and data for a batch size; returns what runs one training step of them."""
 
 
 class TraceError(RuntimeError):
@@ -76,64 +74,43 @@ class Trace:
     events: tuple[tuple[int, bool], ...]
 
 
-class ShapeOperator(LinearOperator):
-    """Stands in for an operator: the same shapes and dtype, and one allocation, its output, per application.
+def trace_step(make_step: MakeStep, precision: Precision = "fp32") -> Trace:
+    """Trace two training steps at two batch sizes.
 
     Args:
-        image_shape: shape of one image.
-        data_shape: shape of one measurement.
-        data_dtype: dtype of the measurements.
-        frozen_values: kernel values that the paper counts as parameters.
-    """
-
-    def __init__(
-        self,
-        image_shape: tuple[int, ...],
-        data_shape: tuple[int, ...],
-        data_dtype: torch.dtype,
-        frozen_values: int = 0,
-    ) -> None:
-        super().__init__(image_shape, data_shape)
-        self.data_dtype = data_dtype
-        self._frozen_values = frozen_values
-        self._norm = 1.0
-
-    @property
-    def frozen_values(self) -> int:
-        """The frozen kernel values of the operator it stands for."""
-        return self._frozen_values
-
-    def _forward(self, x: Tensor) -> Tensor:
-        return x.new_empty((len(x), *self.data_shape), dtype=self.data_dtype)
-
-    def _adjoint(self, y: Tensor) -> Tensor:
-        return y.new_empty((len(y), *self.image_shape), dtype=torch.float32)
-
-
-def trace_training(
-    make_model: Callable[..., ReconstructionModel],
-    operator: ShapeOperator,
-    policy: Policy,
-    precision: Precision = "fp32",
-) -> Trace:
-    """Trace two training steps of a model.
-
-    Args:
-        make_model: called as ``make_model(channels=C)``.
-        operator: shapes of the task's operator.
-        policy: what the model keeps for the backward pass.
-        precision: see ``bench.train.compute_gradients``.
+        make_step: of what is traced; called under fake tensors.
+        precision: ``bf16`` for a step that runs under the CPU's autocast, in place of CUDA's.
 
     Raises:
         TraceError: if the step depends on values, two batch sizes don't agree on the order of events, or a size is
             not affine in the batch.
     """
-    small, large = (_record(make_model, operator, policy, precision, batch) for batch in TRACED_BATCHES)
+    record_step(make_step, TRACED_BATCHES[0], precision)  # what a first step makes for good is in no trace
+    small, large = (record_step(make_step, batch, precision) for batch in TRACED_BATCHES)
     events = small.finished_events()
     if events != large.finished_events():
         raise TraceError("the order of allocations depends on the batch size")
     sizes = zip(small.sizes, large.sizes, small.notes, large.notes, strict=True)
     return Trace(tuple(_request(*both) for both in sizes), tuple(events))
+
+
+def record_step(make_step: MakeStep, batch: int, precision: Precision = "fp32") -> StepRecorder:
+    """Record two training steps at one batch size; arguments and errors as of ``trace_step``."""
+    recorder = StepRecorder()
+    autocast = nullcontext() if precision == "fp32" else CudaAutocast()
+    try:
+        with _no_cycle_collection(), FakeTensorMode(), recorder, autocast:
+            with section("weights"):
+                step = make_step(batch)
+            with recorder.watching():
+                for _ in range(STEPS):
+                    step()
+            recorder.events = recorder.events[:]  # what dies after the steps is not part of them
+    except (DataDependentOutputException, DynamicOutputShapeException) as error:
+        raise TraceError(
+            f"the training step depends on values ({error.func}), which a trace does not have; a GPU can prove it"
+        ) from error
+    return recorder
 
 
 def _request(small: int, large: int, note: Note, other: Note) -> Request:
@@ -147,8 +124,8 @@ def _request(small: int, large: int, note: Note, other: Note) -> Request:
 def _affine(small: int, large: int) -> Affine:
     first, second = TRACED_BATCHES
     slope, rest = divmod(large - small, second - first)
-    if rest or small < slope * first:
-        raise TraceError(f"a request of {small} and {large} bytes is not affine in the batch")
+    if rest or slope < 0 or small < slope * first:
+        raise TraceError(f"a request of {small} and {large} bytes is not affine in the batch, or falls with it")
     return Affine(small - slope * first, slope)
 
 
@@ -161,46 +138,6 @@ def _affine_dimensions(small: Any, large: Any) -> Any:
     if isinstance(small, int) and small != large:
         return {"batch": list(_affine(small, large))}
     return small if isinstance(small, int | float | str | None) else str(small)
-
-
-def _record(
-    make_model: Callable[..., ReconstructionModel],
-    operator: ShapeOperator,
-    policy: Policy,
-    precision: Precision,
-    batch: int,
-) -> StepRecorder:
-    recorder = StepRecorder()
-    autocast = nullcontext() if precision == "fp32" else CudaAutocast()
-    try:
-        with _no_cycle_collection(), FakeTensorMode(), recorder, autocast:
-            recorder.section = "weights"
-            model = make_model(channels=operator.image_shape[0])
-            _bound_solver(model, policy)
-            optimizer = make_optimizer(model)
-            recorder.section = "images and measurements"
-            truth = torch.empty(batch, *operator.image_shape)
-            y = torch.empty(batch, *operator.data_shape, dtype=operator.data_dtype)
-            recorder.section = ""
-            with recorder.watching(model, optimizer):
-                for _ in range(STEPS):
-                    training_step(model, optimizer, operator, y, truth, "final", precision)
-            recorder.events = recorder.events[:]  # what dies after the steps is not part of them
-    except (DataDependentOutputException, DynamicOutputShapeException) as error:
-        raise TraceError(
-            f"the training step depends on values ({error.func}), which a trace does not have; a GPU can prove it"
-        ) from error
-    return recorder
-
-
-def _bound_solver(model: ReconstructionModel, policy: Policy) -> None:
-    model.policy = policy
-    model.train()
-    solver = getattr(model, "solver", None)
-    if solver is not None:
-        # The history is allocated whole at the start, so memory does not grow after the second step; and
-        # tolerance zero never asks a fake tensor for a value.
-        model.solver = replace(solver, max_steps=min(solver.max_steps, TRACED_SOLVER_STEPS), tolerance=0.0)
 
 
 @contextmanager

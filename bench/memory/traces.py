@@ -2,25 +2,25 @@
 
 import hashlib
 import json
-from functools import cache, lru_cache
-from pathlib import Path
+from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from bench.cli import resolve_model
-from bench.memory.trace import Affine, Request, ShapeOperator, Trace, trace_training
-from bench.own_code import code_of
+from bench.memory.our_step import ShapeOperator, trace_training
+from bench.memory.trace import Affine, Request, Trace
+from bench.own_code import code_of, our_code
 from bench.record import Policy, Precision
 from bench.tasks import TASKS
-from models import parameter_counts
-from operators.disk_cache import Arrays, cached_arrays
+from models import ReconstructionModel, parameter_counts
+from operators.disk_cache import Arrays, cached_arrays, discard_arrays
 
 SMALL = (48, 48)
-ROOT = Path(__file__).resolve().parents[2]
-CODE = ("models/*.py", "operators/*.py", "bench/train.py", "bench/tasks/*.py", "bench/memory/*.py")
-"""What a trace depends on, beside torch and a user's own model."""
+CODE = ("bench.memory.our_step", "bench.tasks", "models", "operators")
+"""What a trace depends on, with all that they import, beside torch and a user's own model."""
 
 
 class TraceKey(NamedTuple):
@@ -43,6 +43,13 @@ def trace_of(key: TraceKey) -> Trace:
     return _unpacked(_arrays(key))
 
 
+def forget_traces(keys: Iterable[TraceKey]) -> None:
+    """Delete what this process and the cache on disk know of some traces: they are made anew."""
+    for key in keys:
+        discard_arrays(_digest(key))
+    trace_of.cache_clear()
+
+
 def _arrays(key: TraceKey) -> Arrays:
     def build() -> Arrays:
         shapes = shape_operator(key.task, key.image_shape)
@@ -61,19 +68,20 @@ def shape_operator(task: str, image_shape: tuple[int, int]) -> ShapeOperator:
 
 
 def count_parameters(task: str, model: str, image_shape: tuple[int, int]) -> tuple[int, int]:
-    """Return Table 3's parameter count of a model on a task, and its trainable parameters alone."""
+    """Return Table 3's parameter count of a model on a task, and its trainable parameters alone.
+
+    Raises:
+        TypeError: if what was made is none of our models.
+    """
     built = resolve_model(model)(channels=TASKS[task].channels)
+    if not isinstance(built, ReconstructionModel):
+        raise TypeError(f"{model!r} made a {type(built).__name__}, which is no models.ReconstructionModel")
     return parameter_counts(built, shape_operator(task, image_shape))
 
 
 def _digest(key: TraceKey) -> str:
-    return hashlib.sha256(repr((key, torch.__version__, _code(), code_of(key.model))).encode()).hexdigest()
-
-
-@cache
-def _code() -> str:
-    files = (file for pattern in CODE for file in sorted(ROOT.glob(pattern)))
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+    asked = key, torch.__version__, our_code(*CODE), code_of(key.model)
+    return hashlib.sha256(repr(asked).encode()).hexdigest()
 
 
 def _packed(trace: Trace) -> Arrays:

@@ -1,10 +1,13 @@
 """What users ask of the memory commands: what fits, why, and what needs a GPU."""
 
 import json
+from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from bench import own_code
 from bench.memory.__main__ import main
 from bench.memory.calibration import DOCUMENTED
 from bench.memory.cells import memory_cells, simulate_ahead
@@ -12,11 +15,13 @@ from bench.memory.explain import timeline
 from bench.memory.questions import MemoryQuestion
 from bench.memory.replay import fits, replay
 from bench.memory.simulate import trace_key
-from bench.memory.traces import trace_of
+from bench.memory.traces import CODE, trace_of
 from bench.memory.what_fits import largest_side
+from bench.own_code import our_code
 from bench.record import MemorySpec
 from bench.runner import run_cells
 from bench.store import ResultStore
+from bench.training import step
 from models import Reconstruction, ReconstructionModel
 
 SPEC = MemorySpec(
@@ -36,6 +41,9 @@ def ask(*arguments):
         (["calibrate", "--device", "cpu"], "a calibration measures a CUDA device, and cpu is none"),
         (["record", "history.json.gz", "--device", "cpu"], "a history is recorded on a CUDA device"),
         (["--calibration", "h100", "--cap", "8GB"], "unknown calibration 'h100'"),
+        (["--model", "os:path"], "'os:path' is no models.ReconstructionModel: module"),
+        (["--model", "builtins:dict"], "'builtins:dict' is no models.ReconstructionModel: type"),
+        (["--model", "builtins:print"], "'builtins:print' has no source file"),
         (["--image-size", "8"], "cannot read image size '8'"),
         (["--device", "banana"], "unknown device 'banana': write cpu, cuda or cuda:N"),
         (["--backend", "simulate", "--device", "banana"], "unknown device 'banana'"),
@@ -149,3 +157,49 @@ def test_what_was_simulated_ahead_is_told_and_not_simulated_again(tmp_path, monk
     (record,) = run_cells(ahead[1:], store)
     assert not asked
     assert record.values.max_batch > 0
+
+
+def batch_of(folder, *options):
+    answer = ask(
+        "--task",
+        "deblur",
+        "--model",
+        "luser-sw",
+        "--policy",
+        "paper",
+        "--image-size",
+        "48x48",
+        "--cap",
+        "1GB",
+        "--format",
+        "json",
+        "--results",
+        folder,
+        *options,
+    )
+    (row,) = json.loads(answer.stdout)
+    return row["max_batch"]
+
+
+def test_traces_on_disk_serve_until_they_are_forced(tmp_path, monkeypatch):
+    monkeypatch.setenv("RECONSTRUCTION_CACHE_DIR", str(tmp_path / "cache"))
+    trace_of.cache_clear()
+    right = batch_of(tmp_path / "a")
+    (kept,) = (tmp_path / "cache").iterdir()
+    with np.load(kept) as arrays:
+        changed = dict(arrays)
+    changed["requests"][:, 1] *= 2
+    np.savez(kept, **changed)
+    trace_of.cache_clear()
+    assert batch_of(tmp_path / "b") < right
+    assert batch_of(tmp_path / "c", "--force") == right
+    trace_of.cache_clear()
+
+
+def test_a_trace_depends_on_the_step_that_it_traces(tmp_path, monkeypatch):
+    before = our_code.__wrapped__(*CODE)
+    changed = tmp_path / "step.py"
+    changed.write_text(Path(step.__file__).read_text().replace("Adam(", "SGD("))
+    find = own_code._file_of
+    monkeypatch.setattr(own_code, "_file_of", lambda name: changed if name == step.__name__ else find(name))
+    assert our_code.__wrapped__(*CODE) != before

@@ -37,8 +37,18 @@ def test_both_verdicts_agree_and_what_fits_stays_below_the_cap(trace, batch, cap
     cap = cap_mib * MIB
     probe = judge(trace, batch, cap, RULES, expandable=expandable)
     assert probe.fits == fits(trace, batch, cap, RULES, expandable=expandable)
-    assert probe.fits == (probe.peak_bytes <= cap)
+    assert probe.peak_bytes <= cap if probe.fits else probe.peak_bytes > cap or expandable
     assert probe.requested_bytes == replay(trace, batch, RULES, expandable=expandable).peak_requested
+
+
+def test_verdicts_agree_where_a_segment_grows_by_less_than_is_asked_room_for():
+    events = trace_of((21, 0), (40, 1), (40, 2), (21, 3))
+    for cap in (140, 160, 180):
+        assert (
+            judge(events, 1, (100 + cap) * MIB, RULES, expandable=True).fits
+            == fits(events, 1, (100 + cap) * MIB, RULES, expandable=True)
+            == (cap > 140)
+        )
 
 
 def test_a_cap_that_is_felt_makes_room_by_a_retry():

@@ -1,17 +1,22 @@
 """The trace: affine in the batch, right against a real run's tensors, and blind to nothing it should see."""
 
+import subprocess
+import sys
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
 from bench.memory.calibration import DOCUMENTED
+from bench.memory.our_step import ShapeOperator, trace_training
 from bench.memory.replay import replay
-from bench.memory.trace import ShapeOperator, TraceError, trace_training
+from bench.memory.trace import TraceError
 from bench.training.step import Objective
 from models import MODELS, POLICIES, Reconstruction, ReconstructionModel
 
+ROOT = Path(__file__).parents[3]
 SHAPE = (3, 24, 20)
 OPERATOR = ShapeOperator(SHAPE, SHAPE, torch.float32)
 
@@ -90,7 +95,7 @@ def penalised_step(model, optimizer, operator, y, truth, loss, precision):
 @pytest.mark.parametrize("policy", POLICIES)
 def test_what_the_jacobian_penalty_takes_does_not_grow_with_the_batch(policy, monkeypatch):
     plain = trace_training(two_stages("luser-dw"), OPERATOR, policy)
-    monkeypatch.setattr("bench.memory.trace.training_step", penalised_step)
+    monkeypatch.setattr("bench.memory.our_step.training_step", penalised_step)
     penalised = trace_training(two_stages("luser-dw"), OPERATOR, policy)
     assert len(penalised.requests) > len(plain.requests)
     small, large = (max(requested(penalised, batch)) - max(requested(plain, batch)) for batch in (8, 32))
@@ -193,3 +198,45 @@ def test_autocast_halves_dncnn_and_not_luser_whose_group_norms_stay_in_float32()
             for precision in ("fp32", "bf16")
         )
         assert least < half / full < most
+
+
+class Windowed(OneLayer):
+    """Makes a window, whose constant torch keeps from the first call on."""
+
+    def forward(self, y, operator):
+        image = self.layer(y) * torch.hann_window(y.shape[-1], device=y.device)
+        return Reconstruction(image, (image,))
+
+
+class Normed(OneLayer):
+    """Has one of torch's parametrizations, which works from its second use on fake tensors on."""
+
+    def __init__(self, channels, policy="paper"):
+        super().__init__(channels, policy)
+        self.layer = nn.utils.parametrizations.spectral_norm(self.layer)
+
+
+@pytest.mark.parametrize("model", [Windowed, Normed])
+def test_a_first_trace_is_as_the_second(model):
+    script = f"""
+import torch
+from tests.bench.memory.test_trace import OPERATOR, {model.__name__}, trace_training
+first, second = (trace_training({model.__name__}, OPERATOR, "paper") for _ in range(2))
+assert first == second
+assert min(request.size.slope for request in first.requests) >= 0
+"""
+    answer = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stderr
+
+
+class Shrinking(OneLayer):
+    """A request that falls with the batch."""
+
+    def forward(self, y, operator):
+        image = self.layer(y) + y.new_zeros(100 - len(y)).sum()
+        return Reconstruction(image, (image,))
+
+
+def test_a_request_that_falls_with_the_batch_is_refused():
+    with pytest.raises(TraceError, match="falls with it"):
+        trace_training(Shrinking, OPERATOR, "paper")

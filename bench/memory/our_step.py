@@ -1,0 +1,95 @@
+"""The training step of a model of ours, as memory is measured: on fake tensors it is traced."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from bench.memory.recorder import section
+from bench.memory.trace import MakeStep, Trace, trace_step
+from bench.record import Precision
+from bench.training.step import make_optimizer, training_step
+from models import Policy, ReconstructionModel
+from operators import LinearOperator
+
+TRACED_SOLVER_STEPS = 3
+
+
+class ShapeOperator(LinearOperator):
+    """Stands in for an operator: the same shapes and dtype, and one allocation, its output, per application.
+
+    Args:
+        image_shape: shape of one image.
+        data_shape: shape of one measurement.
+        data_dtype: dtype of the measurements.
+        frozen_values: kernel values that the paper counts as parameters.
+    """
+
+    def __init__(
+        self,
+        image_shape: tuple[int, ...],
+        data_shape: tuple[int, ...],
+        data_dtype: torch.dtype,
+        frozen_values: int = 0,
+    ) -> None:
+        super().__init__(image_shape, data_shape)
+        self.data_dtype = data_dtype
+        self._frozen_values = frozen_values
+        self._norm = 1.0
+
+    @property
+    def frozen_values(self) -> int:
+        """The frozen kernel values of the operator it stands for."""
+        return self._frozen_values
+
+    def _forward(self, x: Tensor) -> Tensor:
+        return x.new_empty((len(x), *self.data_shape), dtype=self.data_dtype)
+
+    def _adjoint(self, y: Tensor) -> Tensor:
+        return y.new_empty((len(y), *self.image_shape), dtype=torch.float32)
+
+
+def trace_training(
+    make_model: Callable[..., ReconstructionModel],
+    operator: ShapeOperator,
+    policy: Policy,
+    precision: Precision = "fp32",
+) -> Trace:
+    """Trace two training steps of a model.
+
+    Args:
+        make_model: called as ``make_model(channels=C)``.
+        operator: shapes of the task's operator.
+        policy: what the model keeps for the backward pass.
+        precision: see ``bench.training.step.compute_gradients``.
+
+    Raises:
+        TraceError: as of ``trace_step``.
+    """
+    return trace_step(_step_of(make_model, operator, policy, precision), precision)
+
+
+def _step_of(
+    make_model: Callable[..., ReconstructionModel], operator: ShapeOperator, policy: Policy, precision: Precision
+) -> MakeStep:
+    def make_step(batch: int) -> Callable[[], object]:
+        model = make_model(channels=operator.image_shape[0])
+        _bound_solver(model, policy)
+        optimizer = make_optimizer(model)
+        with section("images and measurements"):
+            truth = torch.empty(batch, *operator.image_shape)
+            y = torch.empty(batch, *operator.data_shape, dtype=operator.data_dtype)
+        return lambda: training_step(model, optimizer, operator, y, truth, "final", precision)
+
+    return make_step
+
+
+def _bound_solver(model: ReconstructionModel, policy: Policy) -> None:
+    model.policy = policy
+    model.train()
+    solver = getattr(model, "solver", None)
+    if solver is not None:
+        # The history is allocated whole at the start, so memory does not grow after the second step; and
+        # tolerance zero never asks a fake tensor for a value.
+        model.solver = replace(solver, max_steps=min(solver.max_steps, TRACED_SOLVER_STEPS), tolerance=0.0)
