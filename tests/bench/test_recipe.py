@@ -18,7 +18,7 @@ def test_every_model_trains_a_task_by_the_same_recipe_but_for_deq4ip(task, scale
     recipes = {name: recipe_for(task, scale, name) for name in [*MODELS, "mine:Model"]}
     common = recipes["mine:Model"]
     own = {"learning_rate", "jacobian_weight", "pretrain_steps", "steps"}
-    own |= {"tolerance", "backward_tolerance", "solver_steps"}
+    own |= {"tolerance", "backward_tolerance", "solver_steps", "validations", "validation_images"}
     assert all(recipe.model_dump(exclude=own) == common.model_dump(exclude=own) for recipe in recipes.values())
     assert [name for name, recipe in recipes.items() if recipe != common] == ["deq4ip"]
     assert recipes["deq4ip"].learning_rate < common.learning_rate
