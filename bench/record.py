@@ -175,6 +175,21 @@ class OperatorsSpec(Frozen):
         return self.operator, self.scan
 
 
+class ProofSpec(Frozen):
+    """How well the simulator foretells what others measured on real GPUs."""
+
+    kind: Literal["proof"] = "proof"
+    source: Literal["histories", "perceptrons"] = Field(description="allocators' decisions, or peaks of trainings")
+    file: str = Field(description="name of what was published")
+    content: str = Field(description="digest of it")
+    protocol: int = 1
+
+    @property
+    def subject(self) -> tuple[str, str]:
+        """What is measured, in file names and on progress lines: the source and its file."""
+        return self.source, self.file
+
+
 class Provenance(Frozen):
     """Where, when and from what code a record was made."""
 
@@ -207,7 +222,7 @@ class Provenance(Frozen):
 
 
 Spec = Annotated[
-    MemorySpec | AccuracySpec | ReferenceSpec | TimingSpec | CallsSpec | SolversSpec | OperatorsSpec,
+    MemorySpec | AccuracySpec | ReferenceSpec | TimingSpec | CallsSpec | SolversSpec | OperatorsSpec | ProofSpec,
     Field(discriminator="kind"),
 ]
 

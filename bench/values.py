@@ -235,7 +235,36 @@ class OperatorsValues(Frozen):
     doublings: tuple[DoublingRow, ...]
 
 
+class HistoryRow(Frozen):
+    """One recorded history of an allocator."""
+
+    file: str
+    events: int
+    reserved_bytes: int = Field(description="at its end")
+    replayed: bool = Field(description="whether every block came to lie where it lay")
+
+
+class ProofValues(Frozen):
+    """Histories that replay or don't; or what trainings took beside what was predicted, run by run."""
+
+    kind: Literal["proof"] = "proof"
+    histories: tuple[HistoryRow, ...] = ()
+    constant_bytes: int | None = Field(default=None, description="what a process takes beside its allocator, fitted")
+    constant_alone_bytes: int | None = Field(default=None, description="the same where nothing is simulated")
+    fitted_runs: int = Field(default=0, description="the first runs, to which alone the constants are fitted")
+    measured_bytes: tuple[int, ...] = ()
+    reserved_bytes: tuple[int, ...] = Field(default=(), description="simulated, without the constant")
+    requested_bytes: tuple[int, ...] = Field(default=(), description="the fake tensors' own peak, without rules")
+
+
 Values = Annotated[
-    MemoryValues | AccuracyValues | ReferenceValues | TimingValues | CallsValues | SolversValues | OperatorsValues,
+    MemoryValues
+    | AccuracyValues
+    | ReferenceValues
+    | TimingValues
+    | CallsValues
+    | SolversValues
+    | OperatorsValues
+    | ProofValues,
     Field(discriminator="kind"),
 ]

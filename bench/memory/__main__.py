@@ -22,6 +22,7 @@ from bench.memory.cells import (
 )
 from bench.memory.nvml import claim_gpu
 from bench.memory.options import image_size_option, step_options
+from bench.memory.prove import prove
 from bench.memory.questions import MemoryQuestion
 from bench.memory.snapshot import record
 from bench.memory.validate import validate
@@ -140,7 +141,7 @@ def main(
     return 0 if all_answered(records) else EXIT_FAILED_CELLS
 
 
-for command in (what_fits, calibrate, validate, record):
+for command in (what_fits, calibrate, validate, record, prove):
     main.add_command(command)
 
 

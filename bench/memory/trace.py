@@ -94,6 +94,17 @@ def trace_step(make_step: MakeStep, precision: Precision = "fp32") -> Trace:
     return Trace(tuple(_request(*both) for both in sizes), tuple(events))
 
 
+def trace_batch(make_step: MakeStep, batch: int, precision: Precision = "fp32") -> Trace:
+    """Trace two training steps at one batch size alone; the trace knows no other. Errors as of ``trace_step``."""
+    recorder = record_step(make_step, batch, precision)
+    requests = (
+        Request(Affine(size, 0), Affine(low, 0), note.phase, note.layer, note.operation)
+        for size, note in zip(recorder.sizes, recorder.notes, strict=True)
+        for low in (note.low_bytes if note.operation else size,)
+    )
+    return Trace(tuple(requests), tuple(recorder.finished_events()))
+
+
 def record_step(make_step: MakeStep, batch: int, precision: Precision = "fp32") -> StepRecorder:
     """Record two training steps at one batch size; arguments and errors as of ``trace_step``."""
     recorder = StepRecorder()
