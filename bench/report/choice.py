@@ -12,6 +12,7 @@ from bench.record import (
     Measurement,
     MemorySpec,
     OperatorsSpec,
+    ProofSpec,
     Provenance,
     ReferenceSpec,
     SolversSpec,
@@ -24,6 +25,7 @@ from bench.values import (
     CallsValues,
     MemoryValues,
     OperatorsValues,
+    ProofValues,
     ReferenceValues,
     SolversValues,
     TimingValues,
@@ -55,8 +57,9 @@ CallsEntry = Entry[CallsSpec, CallsValues]
 SolversEntry = Entry[SolversSpec, SolversValues]
 OperatorsEntry = Entry[OperatorsSpec, OperatorsValues]
 ReferenceEntry = Entry[ReferenceSpec, ReferenceValues]
+ProofEntry = Entry[ProofSpec, ProofValues]
 ModelEntry = AccuracyEntry | MemoryEntry | TimingEntry | CallsEntry | SolversEntry
-AnyEntry = ModelEntry | OperatorsEntry | ReferenceEntry
+AnyEntry = ModelEntry | OperatorsEntry | ReferenceEntry | ProofEntry
 E = TypeVar("E", bound=AnyEntry)
 
 
@@ -80,6 +83,7 @@ class Records:
     solvers: tuple[SolversEntry, ...]
     operators: tuple[OperatorsEntry, ...]
     references: tuple[ReferenceEntry, ...]
+    proofs: tuple[ProofEntry, ...]
     outdated: int
     """Records of an older protocol, which are not comparable with these."""
     earlier: "Earlier"
@@ -87,7 +91,7 @@ class Records:
     @property
     def all(self) -> tuple[AnyEntry, ...]:
         """Every entry, whatever its kind."""
-        return (*self.of_models, *self.operators, *self.references)
+        return (*self.of_models, *self.operators, *self.references, *self.proofs)
 
     @property
     def of_models(self) -> tuple[ModelEntry, ...]:
@@ -119,6 +123,7 @@ def load_records(store: ResultStore) -> Records:
         solvers=_entries(best, SolversSpec, SolversValues),
         operators=_entries(best, OperatorsSpec, OperatorsValues),
         references=_entries(best, ReferenceSpec, ReferenceValues),
+        proofs=_entries(best, ProofSpec, ProofValues),
         outdated=len(every) - len(current),
         earlier=_earlier([record for record in every if not record.current]),
     )

@@ -28,6 +28,8 @@ from bench.report.operator_figure import operator_figure
 from bench.report.operator_table import operators_csv, operators_table
 from bench.report.operator_times import claims, shown_operators
 from bench.report.page import Exhibit, credited, earlier_page, origin_caption, readme, study_caption
+from bench.report.proof_figure import CAPTION as PROOF_CAPTION
+from bench.report.proof_figure import history_caption, proof_figure
 from bench.report.solver_figure import solver_figure
 from bench.report.solver_tables import methods_table, rules_table, shown_races
 from bench.report.study import Study, studies
@@ -125,6 +127,7 @@ def _compose(records: Records, store: ResultStore, paper: Paper) -> _Report:
     report.add_figure(
         "Largest batches", "memory", memory_figure(memory), [BATCH_CAPTION, origin_caption(records.memory)]
     )
+    _add_proof(report, records)
     detail = [entry for entry in records.memory if not entry.spec.expandable_segments]
     if detail:
         caption = [*disagreements(detail, paper), origin_caption(detail)]
@@ -173,6 +176,11 @@ def _add_study(report: _Report, study: Study, paper: Paper, store: ResultStore, 
     rows = examples(study, paper, store)
     figure = reconstruction_figure(rows, paper, credited(study, store.credits())) if rows else None
     report.add_figure(f"Figure 2{of}", f"figure2{ending}", figure, (FIGURE2_CAPTION, *caption))
+
+
+def _add_proof(report: _Report, records: Records) -> None:
+    lines = (PROOF_CAPTION, history_caption(records.proofs), origin_caption(records.proofs))
+    report.add_figure("Memory beside real GPUs", "proof", proof_figure(records.proofs), [*filter(None, lines)])
 
 
 def _add_operators(report: _Report, records: Records) -> None:

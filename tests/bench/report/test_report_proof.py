@@ -1,0 +1,55 @@
+"""Memory beside real GPUs: what is fitted is left out, and every prediction has a constant of its own."""
+
+import numpy as np
+import pytest
+
+from bench.record import ProofSpec
+from bench.report.choice import load_records
+from bench.report.proof_figure import history_caption, predictions, proof_figure
+from bench.report.render import render
+from bench.sizes import GIB, MIB
+from bench.values import HistoryRow, ProofValues
+
+CONTEXT = 1400 * MIB
+
+
+@pytest.fixture
+def proved(samples):
+    """Twelve runs, of which ten are fitted, and two histories, of which one replays."""
+    reserved = tuple(100 * MIB * n for n in range(1, 13))
+    runs = ProofValues(
+        constant_bytes=CONTEXT,
+        fitted_runs=10,
+        measured_bytes=tuple(CONTEXT + size + (2 * MIB if n >= 10 else 0) for n, size in enumerate(reserved)),
+        reserved_bytes=reserved,
+        requested_bytes=tuple(size // 2 for size in reserved),
+    )
+    rows = [HistoryRow(file=f"{n}", events=1000, reserved_bytes=GIB, replayed=n > 0) for n in range(2)]
+    samples.add(ProofSpec(source="perceptrons", file="runs.csv", content="0" * 16), runs)
+    samples.add(ProofSpec(source="histories", file="histories", content="1" * 16), ProofValues(histories=tuple(rows)))
+    return load_records(samples.store).proofs
+
+
+def test_predictions_are_judged_on_what_nothing_was_fitted_to(proved):
+    (values,) = (entry.values for entry in proved if entry.values.measured_bytes)
+    ours, fake, alone = predictions(values)
+    assert [len(found.error_bytes) for found in (ours, fake, alone)] == [2, 2, 2]
+    np.testing.assert_allclose(ours.error_bytes, 2 * MIB)
+    assert ours.text == "median error 2 MiB, 99 % within 2 MiB"
+    assert ours.error_bytes.max() < fake.error_bytes.min() < alone.error_bytes.min()
+
+
+def test_histories_are_counted(proved):
+    expected = (
+        "Of 2 published histories of real allocators (2,000 events, up to 1.0 GiB reserved), 1 replay to the byte"
+    )
+    assert history_caption(proved).startswith(expected)
+    assert history_caption([]) == ""
+
+
+def test_the_page_shows_them(proved, samples, tmp_path):
+    render(samples.store.root, tmp_path / "reports")
+    page = (tmp_path / "reports" / "README.md").read_text()
+    assert "![Memory beside real GPUs](proof.png)" in page
+    assert "1 replay to the byte" in page
+    assert proof_figure([]) is None
