@@ -19,7 +19,7 @@ HEADLINE = {
     *("table2.tex", "table2.csv", "table2.png", "table3.tex", "table3.png", "table4.tex", "table4.png"),
     *("claims.tex", "claims.png", "convergence.png"),
     *("memory-detail.tex", "memory-detail.png"),
-    *("figure2.png", "memory.png", "gain.png", "training.png", "stages.png", "README.md"),
+    *("figure2.png", "memory.png", "gain.png", "training.png", "stages.png", "README.md", "cells.md"),
     *("solvers.tex", "solvers.png", "gradients.tex", "gradients.png"),
     *("operators.png", "operators-table.tex", "operators-table.png", "operators-table.csv"),
 }
