@@ -153,7 +153,6 @@ class SolversSpec(_Spec):
     history: int
     repeats: int
     peers: tuple[str, ...] = Field(description="'name version' of every other library that took part")
-    protocol: int = 3
 
 
 class OperatorsSpec(Frozen):
