@@ -64,6 +64,13 @@ class MemorySpec(_Spec):
     calibration: str | None = Field(
         default=None, description="whose constants a simulation used; None: documented bounds"
     )
+    tf32: bool = Field(
+        default=False, description="float32 convolutions and products in TensorFloat-32", json_schema_extra=ADDED
+    )
+    channels_last: bool = Field(
+        default=False, description="memory format of network and images", json_schema_extra=ADDED
+    )
+    protocol: int = 3
 
 
 class Files(Frozen):

@@ -105,6 +105,8 @@ def main(
     precisions: Sequence[Precision],
     expandable_segments: bool,
     calibration: str | None,
+    tf32: bool,
+    channels_last: bool,
     image_shape: tuple[int, int] | None,
     backend: Literal["auto", "simulate", "cuda"],
     wait_s: int,
@@ -125,6 +127,8 @@ def main(
         image_shape=image_shape,
         expandable_segments=expandable_segments,
         calibration=calibration,
+        tf32=tf32,
+        channels_last=channels_last,
     )
     cells = memory_cells(
         tasks or TABLE3_TASKS, models or tuple(MODELS), policies, caps or TABLE3_CAPS_BYTES, place, question

@@ -5,14 +5,18 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal, get_args
 
 from pydantic import Field
 
 from bench.memory.rules import HANDLE
-from bench.memory.trace import Request
+from bench.memory.trace import Affine, Request
 from bench.sizes import ALLOWANCE_BYTES, GIB
 from bench.values import Frozen
 
+Bound = Literal["low", "expected", "high"]
+"""Least, best guess, most."""
+BOUNDS: tuple[Bound, ...] = get_args(Bound)
 FOLDER = Path(__file__).parent / "calibration"
 CONTEXT_BOUNDS_BYTES = (int(0.3 * GIB), int(0.75 * GIB))
 """A bare CUDA context takes 300 MB or more; with every library's kernels loaded it stays below this."""
@@ -70,13 +74,13 @@ class Rules:
 
     Attributes:
         context_bytes: of the process, outside the allocator.
-        share: of the way from a hidden request's least to its most bytes.
-        handle_bytes: cuBLAS's workspace of one handle; None takes ``share`` of the largest.
+        bound: which of a hidden request's bytes are taken.
+        handle_bytes: cuBLAS's workspace of one handle; None takes ``bound`` of it.
         calls: measured (batch, bytes) by call; between two batches, bytes lie on a line.
     """
 
     context_bytes: int
-    share: float
+    bound: Bound
     handle_bytes: int | None = None
     calls: Mapping[str, Sequence[tuple[int, int]]] = field(default_factory=dict)
 
@@ -88,8 +92,8 @@ class Rules:
             return self.handle_bytes
         if request.call in self.calls:
             return _interpolated(self.calls[request.call], batch)
-        low, high = request.low.at(batch), request.size.at(batch)
-        return low + round(self.share * (high - low))
+        affine: Affine = request.size if self.bound == "high" else getattr(request, self.bound)
+        return affine.at(batch)
 
 
 @dataclass(frozen=True)
@@ -102,9 +106,9 @@ class RuleSet:
 
 
 DOCUMENTED = RuleSet(
-    low=Rules(CONTEXT_BOUNDS_BYTES[0], share=0),
-    expected=Rules(ALLOWANCE_BYTES, share=0),
-    high=Rules(CONTEXT_BOUNDS_BYTES[1], share=1),
+    low=Rules(CONTEXT_BOUNDS_BYTES[0], "low"),
+    expected=Rules(ALLOWANCE_BYTES, "expected"),
+    high=Rules(CONTEXT_BOUNDS_BYTES[1], "high"),
 )
 """Without a calibration."""
 
@@ -113,10 +117,10 @@ def rule_set(calibration: Calibration | None) -> RuleSet:
     """Return the rules of a calibration; a call that it lacks lies between its bounds."""
     if calibration is None:
         return DOCUMENTED
-    low, high = (
-        Rules(calibration.context_bytes, share, calibration.handle_bytes, calibration.calls) for share in (0, 1)
+    low, expected, high = (
+        Rules(calibration.context_bytes, bound, calibration.handle_bytes, calibration.calls) for bound in BOUNDS
     )
-    return RuleSet(low, low, high)
+    return RuleSet(low, expected, high)
 
 
 def _interpolated(points: Sequence[tuple[int, int]], batch: int) -> int:

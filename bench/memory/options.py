@@ -24,6 +24,16 @@ def step_options(function: _F) -> _F:
             help="Let the allocator's segments grow (PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True).",
         ),
         click.option(
+            "--tf32",
+            is_flag=True,
+            help="Compute float32 convolutions and products in TensorFloat-32, as torch does by default.",
+        ),
+        click.option(
+            "--channels-last",
+            is_flag=True,
+            help="Keep the channels of a pixel side by side in memory.",
+        ),
+        click.option(
             "--precision",
             "precisions",
             type=click.Choice(["fp32", "bf16"]),

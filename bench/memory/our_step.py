@@ -6,6 +6,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from bench.memory.convolutions import Workspaces, pinned
 from bench.memory.recorder import section
 from bench.memory.trace import MakeStep, Trace, trace_step
 from bench.record import Precision
@@ -55,6 +56,9 @@ def trace_training(
     operator: ShapeOperator,
     policy: Policy,
     precision: Precision = "fp32",
+    *,
+    workspaces: Workspaces = pinned,
+    channels_last: bool = False,
 ) -> Trace:
     """Trace two training steps of a model.
 
@@ -63,18 +67,27 @@ def trace_training(
         operator: shapes of the task's operator.
         policy: what the model keeps for the backward pass.
         precision: see ``bench.training.step.compute_gradients``.
+        workspaces: tells what cuDNN takes inside a convolution.
+        channels_last: whether the network lies so in memory; what its convolutions give then does, too.
 
     Raises:
         TraceError: as of ``trace_step``.
     """
-    return trace_step(_step_of(make_model, operator, policy, precision), precision)
+    step = _step_of(make_model, operator, policy, precision, channels_last)
+    return trace_step(step, precision, workspaces)
 
 
 def _step_of(
-    make_model: Callable[..., ReconstructionModel], operator: ShapeOperator, policy: Policy, precision: Precision
+    make_model: Callable[..., ReconstructionModel],
+    operator: ShapeOperator,
+    policy: Policy,
+    precision: Precision,
+    channels_last: bool,
 ) -> MakeStep:
     def make_step(batch: int) -> Callable[[], object]:
         model = make_model(channels=operator.image_shape[0])
+        if channels_last:
+            model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in its stub
         _bound_solver(model, policy)
         optimizer = make_optimizer(model)
         with section("images and measurements"):

@@ -30,7 +30,7 @@ from bench.values import HistoryRow, ProofValues
 
 FITTED_RUNS = 100
 CHUNK = 25
-BARE = Rules(context_bytes=0, share=0)
+BARE = Rules(context_bytes=0, bound="low")
 """Context, kernels and cuBLAS's workspaces are in the constant that is fitted."""
 NAME, PEAK = "Filename", "Max GPU Memory (MiB)"
 

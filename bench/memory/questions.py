@@ -19,12 +19,16 @@ class MemoryQuestion:
         image_shape: None takes each task's own.
         expandable_segments: the allocator's setting.
         calibration: whose constants a simulation uses.
+        tf32: whether float32 convolutions and products may be computed in TensorFloat-32.
+        channels_last: whether the network lies in memory with the channels of a pixel side by side.
     """
 
     precisions: Sequence[Precision] = ("fp32",)
     image_shape: tuple[int, int] | None = None
     expandable_segments: bool = False
     calibration: str | None = None
+    tf32: bool = False
+    channels_last: bool = False
 
 
 TABLE3_QUESTION = MemoryQuestion()
@@ -60,6 +64,8 @@ def memory_specs(
             backend=backend,
             expandable_segments=question.expandable_segments,
             calibration=question.calibration,
+            tf32=question.tf32,
+            channels_last=question.channels_last,
         )
         for task, model, policy, precision, cap in product(tasks, models, policies, question.precisions, caps)
     ]

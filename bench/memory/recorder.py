@@ -14,7 +14,8 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
-from bench.memory.rules import CUBLAS, HANDLE, LARGEST_CUBLAS_WORKSPACE, Bounds, bounds
+from bench.memory.convolutions import CONVOLUTIONS, Bounds, Workspaces, parts_of, pinned
+from bench.memory.rules import CUBLAS, HANDLE, LARGEST_CUBLAS_WORKSPACE, bounds
 from bench.memory.storage import StorageRecorder
 
 OUTSIDE = "outside layers"
@@ -30,14 +31,14 @@ class Note:
         layer: name of the module that computes, or a section such as ``weights``.
         operation: the call that takes it beside its results, "" for a result.
         arguments: that call's arguments, tensors as ``{dtype: shape}``.
-        low_bytes: least that such a call takes; its recorded size is the most.
+        taken: how much such a call takes; its recorded size is the most.
     """
 
     phase: str
     layer: str
     operation: str = ""
     arguments: Sequence[Any] = ()
-    low_bytes: int = 0
+    taken: Bounds = Bounds(0, 0, 0)
 
 
 @dataclass
@@ -76,10 +77,14 @@ class StepRecorder(StorageRecorder):
     Attributes:
         notes: one for every storage, in order of birth.
         section: what is being set up, for storages that no layer computes; "" during a step.
+
+    Args:
+        workspaces: tells what cuDNN takes inside a convolution.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, workspaces: Workspaces = pinned) -> None:
         super().__init__()
+        self._workspaces = workspaces
         self.notes: list[Note] = []
         self.section = ""
         self._phase = "setup"
@@ -116,16 +121,18 @@ class StepRecorder(StorageRecorder):
             return args[0].fake_device  # asked for more often than everything else together
         if self._phase == "forward" and torch._C._current_graph_task_id() != -1:
             self._enter("backward")
-        first, self._reading = len(self.sizes), args
+        first, start, self._reading = len(self.sizes), len(self.events), args
         result = super().__torch_dispatch__(func, types, args, kwargs)
         if len(self.sizes) > first and func is torch.ops.aten.add.Tensor and _called_by_autograd():
             self._note_sum(first, args[0])
         self._reading = ()
-        if (taken := bounds(func, args, result)) is not None:
+        if func in CONVOLUTIONS:
+            self._convolution(func, args, result, start)
+        elif (taken := bounds(func, args, result)) is not None:
             self._hidden(str(func), _specs(args), taken)
         elif getattr(func, "overloadpacket", None) in CUBLAS and self._phase not in self._handles:
             self._handles.add(self._phase)  # autograd's thread has a handle of its own
-            self._hidden(HANDLE, (), Bounds(0, LARGEST_CUBLAS_WORKSPACE), stays=True)
+            self._hidden(HANDLE, (), Bounds(0, 0, LARGEST_CUBLAS_WORKSPACE), stays=True)
         return result
 
     def finished_events(self) -> list[tuple[int, bool]]:
@@ -193,13 +200,23 @@ class StepRecorder(StorageRecorder):
         if first is not None and self.sizes[first] == self.sizes[number]:
             self._sums[number] = first
 
-    def _hidden(self, operation: str, arguments: Sequence[Any], taken: Bounds, *, stays: bool = False) -> None:
+    def _convolution(self, func: Any, args: Sequence[Any], result: Any, start: int) -> None:
+        """Note what cuDNN takes for each of its results, right after that result is born and before the next."""
+        for part, arguments in parts_of(func, args, result):
+            born = result if not part.gradient else result[0 if part.gradient == "images" else 1]
+            number = self._alive[born.untyped_storage()._cdata]
+            place = self.events.index((number, True), start) + 1
+            self._hidden(str(func), _specs(arguments), self._workspaces(part), place)
+
+    def _hidden(
+        self, operation: str, arguments: Sequence[Any], taken: Bounds, place: int | None = None, *, stays: bool = False
+    ) -> None:
+        """Note what a call takes, at a place among the events, by default after all."""
         number = len(self.sizes)
         self.sizes.append(taken.high)
-        self.notes.append(Note(self._phase, "workspaces", operation, arguments, taken.low))
-        self.events.append((number, True))
-        if not stays:
-            self.events.append((number, False))
+        self.notes.append(Note(self._phase, "workspaces", operation, arguments, taken))
+        place = len(self.events) if place is None else place
+        self.events[place:place] = [(number, True)] if stays else [(number, True), (number, False)]
 
 
 @contextmanager

@@ -1,37 +1,27 @@
 """What CUDA's libraries allocate inside an operation, which a trace on fake tensors does not show.
 
-Each such call gets a lower and an upper bound in bytes. Which of them is used, or what was measured in their
-place, is decided when a trace is replayed: see ``calibration.py``.
+Each such call gets a best guess between two bounds, in bytes. Which of them is used, or what was measured in their
+place, is decided when a trace is replayed: see ``calibration.py``. Convolutions are in ``convolutions.py``.
 
-Sources: the Winograd tiles of Lavin and Gray 2016; aten/src/ATen/native/cuda/group_norm_kernel.cu and
-ATen/cuda/CublasHandlePool.cpp of torch 2.9 to 2.13; cuFFT's documentation of work areas.
+Sources: aten/src/ATen/native/cuda/group_norm_kernel.cu and ATen/cuda/CublasHandlePool.cpp of torch 2.9 to 2.13;
+cuFFT's documentation of work areas.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+from bench.memory.convolutions import Bounds
 from bench.memory.storage import tensors_in
 from bench.sizes import MIB
 
 aten = torch.ops.aten
 
 
-class Bounds(NamedTuple):
-    """Least and most bytes that one call takes beside its results."""
-
-    low: int
-    high: int
-
-
-WINOGRAD_IMAGE_BYTES = 4 * 36 // 16
-"""Bytes a value: F(4x4, 3x3) keeps 36 float32 for every 16 values of an image, the largest workspace of cuDNN's usual
-choices and several times what an implicit GEMM takes."""
-WINOGRAD_WEIGHT_BYTES = 4 * 36 // 9
 LARGEST_CUBLAS_WORKSPACE = 32 * MIB
 """On compute capability 9.0; 8.1 MiB elsewhere. One for every thread's handle, from its first product on."""
 HANDLE = "cublas.workspace"
@@ -51,47 +41,31 @@ def bounds(operation: Any, arguments: Sequence[Any], results: Any) -> Bounds | N
     return None if rule is None else rule(arguments, results)
 
 
-def _convolution(arguments: Sequence[Any], results: Any) -> Bounds:
-    images, weight = arguments[:2]
-    return _winograd(images.numel() + results.numel(), weight.numel())
-
-
-def _convolution_backward(arguments: Sequence[Any], results: Any) -> Bounds:
-    gradient, images, weight = arguments[:3]
-    return _winograd(gradient.numel() + images.numel(), weight.numel())
-
-
-def _winograd(image_values: int, weight_values: int) -> Bounds:
-    return Bounds(0, WINOGRAD_IMAGE_BYTES * image_values + WINOGRAD_WEIGHT_BYTES * weight_values)
-
-
 def _group_norm(arguments: Sequence[Any], results: Any) -> Bounds:
     """Two float32 values a sample and channel: the affine map that statistics, weight and bias make together."""
     images: Tensor = arguments[0]
     size = 2 * 4 * images.shape[0] * images.shape[1]
-    return Bounds(size, size)
+    return Bounds(size, size, size)
 
 
 def _group_norm_backward(arguments: Sequence[Any], results: Any) -> Bounds:
     """Two sums a sample and channel, and three coefficients a sample and channel at most."""
     images: Tensor = arguments[1]
     size = 4 * images.shape[0] * images.shape[1]
-    return Bounds(2 * size, 5 * size)
+    return Bounds(2 * size, 2 * size, 5 * size)
 
 
 def _batch_norm(arguments: Sequence[Any], results: Any) -> Bounds:
     """CuDNN's reserve: a mask of its inputs at most."""
-    return Bounds(0, arguments[0].numel())
+    return Bounds(0, 0, arguments[0].numel())
 
 
 def _fourier(arguments: Sequence[Any], results: Any) -> Bounds:
     """CuFFT's work area is as large as its data at most, and an input it would overwrite is copied."""
-    return Bounds(0, 2 * max(tensor.nbytes for tensor in tensors_in((arguments, results))))
+    return Bounds(0, 0, 2 * max(tensor.nbytes for tensor in tensors_in((arguments, results))))
 
 
 _RULES: dict[Any, Callable[[Sequence[Any], Any], Bounds]] = {
-    aten.convolution.default: _convolution,
-    aten.convolution_backward.default: _convolution_backward,
     aten.native_group_norm.default: _group_norm,
     aten.native_group_norm_backward.default: _group_norm_backward,
     aten.native_batch_norm.default: _batch_norm,

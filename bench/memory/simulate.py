@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 from functools import lru_cache, partial
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import click
 
 from bench.cli import unknown
-from bench.memory.calibration import Calibration, Rules, calibrations, rule_set
+from bench.memory.calibration import Bound, Calibration, Rules, calibrations, rule_set
 from bench.memory.replay import fits, judge, replay
 from bench.memory.search import largest_batch, largest_fitting, next_batch
 from bench.memory.traces import TraceKey, count_parameters, trace_of
@@ -17,8 +17,6 @@ from bench.values import MemoryValues, Probe
 GUESS_BATCHES = (4, 12)
 
 _Answer = TypeVar("_Answer")
-Bound = Literal["low", "expected", "high"]
-"""Whose rules of a ``RuleSet``."""
 
 
 def find_calibration(name: str | None) -> Calibration | None:
@@ -37,7 +35,7 @@ def find_calibration(name: str | None) -> Calibration | None:
 
 def trace_key(spec: MemorySpec) -> TraceKey:
     """Return what has to be traced for a question."""
-    return TraceKey(spec.task, spec.model, spec.image_shape, spec.policy, spec.precision)
+    return TraceKey(spec.task, spec.model, spec.image_shape, spec.policy, spec.precision, spec.tf32, spec.channels_last)
 
 
 def simulate_all(specs: tuple[MemorySpec, ...]) -> dict[MemorySpec, MemoryValues]:
@@ -61,10 +59,9 @@ def simulate(spec: MemorySpec, parameters: tuple[int, int]) -> MemoryValues:
     Raises:
         TraceError: if the model cannot be traced.
     """
-    rules = rule_set(find_calibration(spec.calibration))
     batch, probes = largest_batch(_attempt(judge, spec, "expected"), _guess(spec, "expected"))
     sure = _largest(spec, "high")
-    possible = batch if rules.low is rules.expected else _largest(spec, "low")
+    possible = _largest(spec, "low")
     judged = tuple(
         probe.model_copy(update={"sure": probe.batch <= sure if probe.fits else probe.batch > possible})
         for probe in probes

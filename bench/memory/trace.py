@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException, FakeTensorMode
 
+from bench.memory.convolutions import Workspaces, pinned
 from bench.memory.recorder import Note, StepRecorder, section
 from bench.memory.rules import CudaAutocast
 from bench.record import Precision
@@ -48,6 +49,7 @@ class Request:
     Attributes:
         size: bytes; the most where it is hidden.
         low: the least bytes where it is hidden.
+        expected: the best guess where it is hidden.
         phase: of the step; see ``recorder.Note``.
         layer: what it belongs to; see ``recorder.Note``.
         call: "" for a tensor; for what a library takes beside its results, the call as JSON: its name, and its
@@ -56,6 +58,7 @@ class Request:
 
     size: Affine
     low: Affine
+    expected: Affine
     phase: str
     layer: str
     call: str = ""
@@ -74,19 +77,20 @@ class Trace:
     events: tuple[tuple[int, bool], ...]
 
 
-def trace_step(make_step: MakeStep, precision: Precision = "fp32") -> Trace:
+def trace_step(make_step: MakeStep, precision: Precision = "fp32", workspaces: Workspaces = pinned) -> Trace:
     """Trace two training steps at two batch sizes.
 
     Args:
         make_step: of what is traced; called under fake tensors.
         precision: ``bf16`` for a step that runs under the CPU's autocast, in place of CUDA's.
+        workspaces: tells what cuDNN takes inside a convolution.
 
     Raises:
         TraceError: if the step depends on values, two batch sizes don't agree on the order of events, or a size is
             not affine in the batch.
     """
-    record_step(make_step, TRACED_BATCHES[0], precision)  # what a first step makes for good is in no trace
-    small, large = (record_step(make_step, batch, precision) for batch in TRACED_BATCHES)
+    record_step(make_step, TRACED_BATCHES[0], precision, workspaces)  # what a first step makes for good is in no trace
+    small, large = (record_step(make_step, batch, precision, workspaces) for batch in TRACED_BATCHES)
     events = small.finished_events()
     if events != large.finished_events():
         raise TraceError("the order of allocations depends on the batch size")
@@ -94,20 +98,24 @@ def trace_step(make_step: MakeStep, precision: Precision = "fp32") -> Trace:
     return Trace(tuple(_request(*both) for both in sizes), tuple(events))
 
 
-def trace_batch(make_step: MakeStep, batch: int, precision: Precision = "fp32") -> Trace:
+def trace_batch(
+    make_step: MakeStep, batch: int, precision: Precision = "fp32", workspaces: Workspaces = pinned
+) -> Trace:
     """Trace two training steps at one batch size alone; the trace knows no other. Errors as of ``trace_step``."""
-    recorder = record_step(make_step, batch, precision)
+    recorder = record_step(make_step, batch, precision, workspaces)
     requests = (
-        Request(Affine(size, 0), Affine(low, 0), note.phase, note.layer, note.operation)
+        Request(Affine(size, 0), Affine(low, 0), Affine(expected, 0), note.phase, note.layer, note.operation)
         for size, note in zip(recorder.sizes, recorder.notes, strict=True)
-        for low in (note.low_bytes if note.operation else size,)
+        for low, expected, _ in (note.taken if note.operation else (size, size, size),)
     )
     return Trace(tuple(requests), tuple(recorder.finished_events()))
 
 
-def record_step(make_step: MakeStep, batch: int, precision: Precision = "fp32") -> StepRecorder:
+def record_step(
+    make_step: MakeStep, batch: int, precision: Precision = "fp32", workspaces: Workspaces = pinned
+) -> StepRecorder:
     """Record two training steps at one batch size; arguments and errors as of ``trace_step``."""
-    recorder = StepRecorder()
+    recorder = StepRecorder(workspaces)
     autocast = nullcontext() if precision == "fp32" else CudaAutocast()
     try:
         with _no_cycle_collection(), FakeTensorMode(), recorder, autocast:
@@ -125,16 +133,20 @@ def record_step(make_step: MakeStep, batch: int, precision: Precision = "fp32") 
 
 
 def _request(small: int, large: int, note: Note, other: Note) -> Request:
-    size = _affine(small, large)
     if not note.operation:
-        return Request(size, size, note.phase, note.layer)
+        size = _affine(small, large)
+        return Request(size, size, size, note.phase, note.layer)
     call = json.dumps([note.operation, _affine_dimensions(note.arguments, other.arguments)], separators=(",", ":"))
-    return Request(size, _affine(note.low_bytes, other.low_bytes), note.phase, note.layer, call)
+    low, expected, high = (_affine(*both, hidden=True) for both in zip(note.taken, other.taken, strict=True))
+    return Request(high, low, expected, note.phase, note.layer, call)
 
 
-def _affine(small: int, large: int) -> Affine:
+def _affine(small: int, large: int, *, hidden: bool = False) -> Affine:
+    """Return the line through two sizes; a hidden one is an estimate, which may be a byte an image off."""
     first, second = TRACED_BATCHES
     slope, rest = divmod(large - small, second - first)
+    if hidden:
+        return Affine(small - slope * first, slope)
     if rest or slope < 0 or small < slope * first:
         raise TraceError(f"a request of {small} and {large} bytes is not affine in the batch, or falls with it")
     return Affine(small - slope * first, slope)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from bench.cli import resolve_model
+from bench.memory.convolutions import pinned, with_tf32
 from bench.memory.our_step import ShapeOperator, trace_training
 from bench.memory.trace import Affine, Request, Trace
 from bench.own_code import code_of, our_code
@@ -31,6 +32,8 @@ class TraceKey(NamedTuple):
     image_shape: tuple[int, int]
     policy: Policy
     precision: Precision = "fp32"
+    tf32: bool = False
+    channels_last: bool = False
 
 
 @lru_cache(maxsize=64)
@@ -53,7 +56,13 @@ def forget_traces(keys: Iterable[TraceKey]) -> None:
 def _arrays(key: TraceKey) -> Arrays:
     def build() -> Arrays:
         shapes = shape_operator(key.task, key.image_shape)
-        return _packed(trace_training(resolve_model(key.model), shapes, key.policy, key.precision))
+        workspaces = with_tf32 if key.tf32 else pinned
+        make_model = resolve_model(key.model)
+        return _packed(
+            trace_training(
+                make_model, shapes, key.policy, key.precision, workspaces=workspaces, channels_last=key.channels_last
+            )
+        )
 
     return cached_arrays(_digest(key), build)
 
@@ -88,11 +97,18 @@ def _packed(trace: Trace) -> Arrays:
     words = sorted({word for request in trace.requests for word in (request.phase, request.layer, request.call)})
     place = {word: index for index, word in enumerate(words)}
     rows = [
-        (*request.size, *request.low, place[request.phase], place[request.layer], place[request.call])
+        (
+            *request.size,
+            *request.low,
+            *request.expected,
+            place[request.phase],
+            place[request.layer],
+            place[request.call],
+        )
         for request in trace.requests
     ]
     return {
-        "requests": np.array(rows, dtype=np.int64).reshape(-1, 7),
+        "requests": np.array(rows, dtype=np.int64).reshape(-1, 9),
         "events": np.array(trace.events, dtype=np.int64).reshape(-1, 2),
         "words": np.frombuffer(json.dumps(words).encode(), dtype=np.uint8),
     }
@@ -101,7 +117,7 @@ def _packed(trace: Trace) -> Arrays:
 def _unpacked(arrays: Arrays) -> Trace:
     words = json.loads(arrays["words"].tobytes())
     requests = tuple(
-        Request(Affine(base, slope), Affine(low, rise), words[phase], words[layer], words[call])
-        for base, slope, low, rise, phase, layer, call in arrays["requests"].tolist()
+        Request(Affine(*row[:2]), Affine(*row[2:4]), Affine(*row[4:6]), *(words[place] for place in row[6:]))
+        for row in arrays["requests"].tolist()
     )
     return Trace(requests, tuple((number, bool(birth)) for number, birth in arrays["events"].tolist()))

@@ -52,6 +52,8 @@ def what_fits(
     precisions: Sequence[Precision],
     expandable_segments: bool,
     calibration: str | None,
+    tf32: bool,
+    channels_last: bool,
     image_shape: tuple[int, int] | None,
     style: str,
 ) -> int:
@@ -62,6 +64,8 @@ def what_fits(
         image_shape=image_shape,
         expandable_segments=expandable_segments,
         calibration=calibration,
+        tf32=tf32,
+        channels_last=channels_last,
     )
     specs = memory_specs(tasks, models or tuple(MODELS), POLICIES, (cap_bytes,), "simulate", question)
     rows = _answers(specs)

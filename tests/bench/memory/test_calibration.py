@@ -6,7 +6,7 @@ from bench.memory.calibration import Rules
 from bench.memory.trace import Affine, Request
 
 CALL = '["aten.convolution.default", []]'
-REQUEST = Request(Affine(0, 0), Affine(0, 10**9), "forward", "workspaces", CALL)
+REQUEST = Request(Affine(0, 0), Affine(0, 10**9), Affine(0, 10**9), "forward", "workspaces", CALL)
 POINTS = ((1, 100), (2, 100), (64, 64_000), (96, 96_001), (128, 1_000))
 
 
@@ -24,8 +24,8 @@ POINTS = ((1, 100), (2, 100), (64, 64_000), (96, 96_001), (128, 1_000))
     ],
 )
 def test_a_call_takes_what_lies_between_its_neighbours(batch, expected):
-    assert Rules(0, share=0, calls={CALL: POINTS}).size(REQUEST, batch) == expected
+    assert Rules(0, bound="low", calls={CALL: POINTS}).size(REQUEST, batch) == expected
 
 
 def test_below_the_first_batch_it_takes_the_firsts():
-    assert Rules(0, share=0, calls={CALL: ((4, 400),)}).size(REQUEST, 2) == 400
+    assert Rules(0, bound="low", calls={CALL: ((4, 400),)}).size(REQUEST, 2) == 400

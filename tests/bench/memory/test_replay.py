@@ -8,13 +8,13 @@ from bench.memory.replay import fits, judge, replay
 from bench.memory.trace import Affine, Request, Trace
 from bench.sizes import MIB
 
-RULES = Rules(context_bytes=100 * MIB, share=0)
+RULES = Rules(context_bytes=100 * MIB, bound="low")
 
 
 def trace_of(*events):
     """Return a trace from (size in MiB an image, number) births and (None, number) deaths."""
     sizes = [size for size, _ in events if size is not None]
-    requests = tuple(Request(Affine(0, size * MIB), Affine(0, size * MIB), "forward", "") for size in sizes)
+    requests = tuple(Request(*[Affine(0, size * MIB)] * 3, "forward", "") for size in sizes)
     return Trace(requests, tuple((number, size is not None) for size, number in events))
 
 
