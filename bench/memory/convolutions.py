@@ -29,6 +29,9 @@ class Bounds(NamedTuple):
     high: int
 
 
+NOTHING = Bounds(0, 0, 0)
+
+
 @dataclass(frozen=True)
 class ConvolutionPart:
     """One call of cuDNN's: a convolution, or one of the two gradients of one.
@@ -100,7 +103,7 @@ def with_tf32(part: ConvolutionPart) -> Bounds:
 
 def _workspace(part: ConvolutionPart, full: PerValue) -> Bounds:
     if depthwise(part):
-        return Bounds(0, 0, 0)
+        return NOTHING
     if part.images.dtype in (torch.bfloat16, torch.float16):
         full = NO_COPY if part.channels_last else HALF_COPIED
     low, expected, high = (round(share * part.values) for share in full)

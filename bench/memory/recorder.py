@@ -14,7 +14,7 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
-from bench.memory.convolutions import CONVOLUTIONS, Bounds, Workspaces, parts_of, pinned
+from bench.memory.convolutions import CONVOLUTIONS, NOTHING, Bounds, Workspaces, parts_of, pinned
 from bench.memory.rules import CUBLAS, HANDLE, LARGEST_CUBLAS_WORKSPACE, bounds
 from bench.memory.storage import StorageRecorder
 
@@ -38,7 +38,7 @@ class Note:
     layer: str
     operation: str = ""
     arguments: Sequence[Any] = ()
-    taken: Bounds = Bounds(0, 0, 0)
+    taken: Bounds = NOTHING
 
 
 @dataclass

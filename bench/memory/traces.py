@@ -94,7 +94,7 @@ def _digest(key: TraceKey) -> str:
 
 
 def _packed(trace: Trace) -> Arrays:
-    words = sorted({word for request in trace.requests for word in (request.phase, request.layer, request.call)})
+    words = sorted({word for request in trace.requests for word in _words(request)})
     place = {word: index for index, word in enumerate(words)}
     rows = [
         (
@@ -112,6 +112,10 @@ def _packed(trace: Trace) -> Arrays:
         "events": np.array(trace.events, dtype=np.int64).reshape(-1, 2),
         "words": np.frombuffer(json.dumps(words).encode(), dtype=np.uint8),
     }
+
+
+def _words(request: Request) -> tuple[str, str, str]:
+    return request.phase, request.layer, request.call
 
 
 def _unpacked(arrays: Arrays) -> Trace:
