@@ -101,22 +101,34 @@ def to_deepinv(operator: ForwardOperator) -> Any:
 
 
 def import_deepinv() -> ModuleType:
-    """Import deepinv, also where the registry's torchvision doesn't load beside the CPU build of torch.
-
-    torchvision then fails on operators that its compiled part would have declared; deepinv needs none of them,
-    so that declaring those two without an implementation is enough.
+    """Import deepinv, also where ``import_torchvision`` has to help.
 
     Raises:
         ImportError: where deepinv is not installed, or can't be imported.
     """
+    import_torchvision()
+    import deepinv
+
+    return deepinv
+
+
+def import_torchvision() -> ModuleType:
+    """Import torchvision, also where the registry's doesn't load beside the CPU build of torch.
+
+    It then fails on operators that its compiled part would have declared. They find objects in pictures; networks need
+    none of them, so that declaring those two without an implementation is enough.
+
+    Raises:
+        ImportError: where torchvision is not installed, or can't be imported.
+    """
     try:
-        import torchvision  # noqa: F401
+        import torchvision
     except RuntimeError:
         if not _DECLARED:
             library = torch.library.Library("torchvision", "FRAGMENT")
             for name in ("nms", "qnms"):
                 library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
             _DECLARED.append(library)
-    import deepinv
+        import torchvision
 
-    return deepinv
+    return torchvision

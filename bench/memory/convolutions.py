@@ -90,6 +90,10 @@ TF32_CHANNELS_LAST = PerValue(0, 0, 4.4)
 COPIED_BACK = PerValue(4.0, 4.0, 4.0)
 """Without TF32 the engines want one channel after the other."""
 
+WINOGRAD_IMAGE_BYTES = 4 * 36 // 16
+"""Bytes per number: F(4x4, 3x3) keeps 36 float32 for every 16 numbers of an image."""
+WINOGRAD_WEIGHT_BYTES = 4 * 36 // 9
+
 
 def pinned(part: ConvolutionPart) -> Bounds:
     """Tell a workspace of cuDNN 9 without TF32 and without benchmarks, as memory is measured."""
@@ -99,6 +103,17 @@ def pinned(part: ConvolutionPart) -> Bounds:
 def with_tf32(part: ConvolutionPart) -> Bounds:
     """Tell a workspace of cuDNN 9 with TF32, torch's default for convolutions."""
     return _workspace(part, TF32_CHANNELS_LAST if part.channels_last else TF32_COPIED)
+
+
+def of_version_8(part: ConvolutionPart) -> Bounds:
+    """Tell a workspace of cuDNN 8 with TF32 on an A100: Winograd's tiles for 3x3 filters, else as version 9."""
+    if depthwise(part):
+        return NOTHING
+    if tuple(part.weight.shape[2:]) == (3, 3) and max(part.stride) == 1:
+        tiles = WINOGRAD_IMAGE_BYTES * part.values + WINOGRAD_WEIGHT_BYTES * part.weight.numel()
+        return Bounds(0, tiles, tiles)
+    most = TF32_COPIED.high * part.values
+    return Bounds(0, round(most / 2), round(most))
 
 
 def _workspace(part: ConvolutionPart, full: PerValue) -> Bounds:
