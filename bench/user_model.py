@@ -69,11 +69,11 @@ def why_absent(name: str, error: BaseException) -> str:
 def _choices(name: str) -> list[str]:
     """Return the models that a module defines or imports."""
     held = vars(sys.modules[name.partition(":")[0]])
-    own = {key: value for key, value in held.items() if isinstance(value, type) and key[0] != "_"}
+    classes = {key: value for key, value in held.items() if isinstance(value, type) and key[0] != "_"}
     return [
         key
-        for key, value in own.items()
-        if issubclass(value, ReconstructionModel) and value.__module__[:7] != "models."
+        for key, value in classes.items()
+        if issubclass(value, ReconstructionModel) and value is not ReconstructionModel
     ]
 
 

@@ -78,7 +78,7 @@ class ExpandableAllocator(CachingAllocator):
         self._account.segments += 1
 
     def _map(self, gap: Block, size: int) -> Block:
-        """Put memory behind the first ``size`` bytes of a gap, in whole granules; free neighbours on both sides join."""
+        """Put memory behind the first ``size`` bytes of a gap, in whole granules, and join it with free neighbours."""
         granule = _granule(gap.small)
         size = min(gap.size, -(-size // granule) * granule)
         self._gaps[gap.small].remove(gap)

@@ -37,7 +37,7 @@ class QuickFakeTensorMode(FakeTensorMode):
     def __init__(self) -> None:
         super().__init__()
         self._known: dict[Hashable, Any] = {}  # the index of the argument that is returned, a _Made, or a tuple of them
-        self._refused: set[Any] = set()
+        self._ordinary: dict[Any, bool] = {}
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -48,7 +48,10 @@ class QuickFakeTensorMode(FakeTensorMode):
     ) -> Any:
         """Run an operation, or only make its results where they are known."""
         kwargs = kwargs or {}
-        if func in self._refused or not self._is_ordinary(func):
+        ordinary = self._ordinary.get(func)
+        if ordinary is None:
+            ordinary = self._ordinary[func] = _is_ordinary(func) and func not in self.lift_fns
+        if not ordinary:
             return self.dispatch(func, types, args, kwargs)
         try:
             key = (func, torch.get_default_dtype(), torch.is_inference_mode_enabled(), *self._parts(args))
@@ -63,19 +66,6 @@ class QuickFakeTensorMode(FakeTensorMode):
         if isinstance(known, _Made):
             return self._make(known, args)
         return args[known] if isinstance(known, int) else tuple(one and self._make(one, args) for one in known)
-
-    def _is_ordinary(self, func: Any) -> bool:
-        ordinary = (
-            isinstance(func, torch._ops.OpOverload)
-            and func.namespace == "aten"
-            and not _NEVER.intersection(func.tags)
-            and len(func._schema.returns) > 0
-            and func not in self.lift_fns
-            and not func._schema.name.startswith("aten::set_")
-        )
-        if not ordinary:
-            self._refused.add(func)
-        return ordinary
 
     def _parts(self, values: Iterable[Any]) -> Iterable[Hashable]:
         for value in values:
@@ -136,3 +126,14 @@ class QuickFakeTensorMode(FakeTensorMode):
                 empty = torch.empty(0, dtype=made.dtype, device="meta")
                 empty.set_(storage, made.offset, made.shape, made.stride)
         return FakeTensor(self, empty, made.device)
+
+
+def _is_ordinary(func: Any) -> bool:
+    """Whether shapes and dtypes alone say what an operation returns, and it changes no tensor's shape or storage."""
+    return (
+        isinstance(func, torch._ops.OpOverload)
+        and func.namespace == "aten"
+        and not _NEVER.intersection(func.tags)
+        and not func._schema.name.startswith("aten::set_")
+        and len(func._schema.returns) > 0
+    )
