@@ -113,7 +113,7 @@ def test_names_of_others_modules(name, message):
 
 
 def test_a_model_for_some_channels_alone_is_one_and_draws_no_numbers(tmp_path, monkeypatch):
-    text = "import torch\nfrom models import ReconstructionModel\nclass Three(ReconstructionModel):\n"
+    text = "import torch\nfrom tests.bench.brightness import Brightness\nclass Three(Brightness):\n"
     text += "    def __init__(self, channels):\n        assert channels == 3\n        super().__init__(channels)\n"
     (tmp_path / "three.py").write_text(text + "        torch.rand(5)\n")
     monkeypatch.chdir(tmp_path)
