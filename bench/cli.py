@@ -82,10 +82,12 @@ class ModelName(Name):
         super().__init__("model", _model_names)
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return the name; a user's own model must be importable and callable."""
+        """Return the name; a user's own model is made once, so that no command begins with what is none."""
         if ":" not in value:
             return super().convert(value, param, ctx)
-        resolve_model(value)
+        from bench.user_model import check_model
+
+        check_model(value)
         return value
 
 
@@ -103,8 +105,10 @@ def resolve_model(name: str) -> "Callable[..., ReconstructionModel]":
     sys.path.insert(0, str(Path.cwd()))
     try:
         made = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError, TypeError, SyntaxError) as error:
-        raise click.ClickException(f"cannot import model {name!r}: {' '.join(str(error).split())}") from error
+    except (Exception, SystemExit) as error:  # a user's module may raise anything
+        from bench.user_model import why_absent
+
+        raise click.ClickException(f"cannot import model {name!r}: {why_absent(name, error)}") from error
     finally:
         sys.path.pop(0)
     if not callable(made) or (isinstance(made, type) and not issubclass(made, ReconstructionModel)):

@@ -37,17 +37,26 @@ def code_of(model: str) -> str | None:
     """
     if model in MODELS:
         return None
-    resolve_model(model)  # with the working folder on the path, where a user's own model may be
-    start = model.partition(":")[0]
-    home = _file_of(start)
-    if home is None:
-        raise click.ClickException(f"{model!r} has no source file, by which an edited model would be known")
+    start, home = model.partition(":")[0], source_of(model)
 
     def covers(name: str, path: Path) -> bool:
         beside = "." not in start and "." not in name and path.parent == home.parent
         return _package(name) not in OURS and (_package(name) == _package(start) or beside)
 
     return digest_of([start], covers)[:16]
+
+
+def source_of(model: str) -> Path:
+    """Return the file of a user's own model's module.
+
+    Raises:
+        click.ClickException: as of ``code_of``.
+    """
+    resolve_model(model)  # with the working folder on the path, where a user's own model may be
+    home = _file_of(model.partition(":")[0])
+    if home is None:
+        raise click.ClickException(f"{model!r} has no source file, by which an edited model would be known")
+    return home
 
 
 @lru_cache(maxsize=8)

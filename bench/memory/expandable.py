@@ -1,7 +1,7 @@
 """The caching allocator with expandable_segments:True: one growing segment a pool in place of many fixed ones.
 
 Source: c10/cuda/CUDACachingAllocator.cpp of torch 2.9 to 2.13 (``get_free_block``, ``alloc_block``,
-``try_allocate_expandable_block``, ``unmap_block``).
+``try_allocate_expandable_block``, ``map_block``, ``unmap_block``).
 """
 
 from bisect import bisect_left, insort
@@ -30,20 +30,16 @@ class ExpandableAllocator(CachingAllocator):
         # Torch asks for room for a segment of the usual size, whatever whole granules are mapped then.
         if not self._room_for(segment_size(size, small)):
             return None
-        first = self._lowest_room(size, small)
-        if first.mapped:
-            self._unlist(first)
-        else:
-            first = self._map(first, size)
-        while first.size < size:
-            following = first.next
-            assert following is not None, "room was promised"
-            if following.mapped:
-                self._unlist(following)
-            else:
-                following = self._map(following, size - first.size)
-            first = self._join(first, following)
-        return first
+        block = self._lowest_room(size, small)
+        if not block.mapped:
+            block = self._map(block, size)
+        while block.size < size:
+            gap = block.next
+            assert gap is not None, "room was promised"
+            assert not gap.mapped, "free neighbours are joined"
+            block = self._map(gap, size - block.size)
+        self._unlist(block)
+        return block
 
     def _best_fit(self, size: int, small: bool) -> Block | None:
         free = self._free[small]
@@ -82,7 +78,7 @@ class ExpandableAllocator(CachingAllocator):
         self._account.segments += 1
 
     def _map(self, gap: Block, size: int) -> Block:
-        """Put memory behind the first ``size`` bytes of a gap, in whole granules, and return them as a block."""
+        """Put memory behind the first ``size`` bytes of a gap, in whole granules, and join it with free neighbours."""
         granule = _granule(gap.small)
         size = min(gap.size, -(-size // granule) * granule)
         self._gaps[gap.small].remove(gap)
@@ -90,7 +86,9 @@ class ExpandableAllocator(CachingAllocator):
             self._add_gap(self._cut(gap, size))
         gap.mapped = True
         self._reserve(gap.size)
-        return gap
+        block = self._joined(gap)
+        self._list(block)
+        return block
 
     def _unmap(self, block: Block, granule: int) -> None:
         start = -(-block.address // granule) * granule

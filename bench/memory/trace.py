@@ -11,9 +11,10 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException, FakeTensorMode
+from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException
 
 from bench.memory.convolutions import Workspaces, pinned
+from bench.memory.fakes import QuickFakeTensorMode
 from bench.memory.recorder import Note, StepRecorder, section
 from bench.memory.rules import CudaAutocast
 from bench.record import Precision
@@ -89,8 +90,16 @@ def trace_step(make_step: MakeStep, precision: Precision = "fp32", workspaces: W
         TraceError: if the step depends on values, two batch sizes don't agree on the order of events, or a size is
             not affine in the batch.
     """
-    record_step(make_step, TRACED_BATCHES[0], precision, workspaces)  # what a first step makes for good is in no trace
     small, large = (record_step(make_step, batch, precision, workspaces) for batch in TRACED_BATCHES)
+    try:
+        return _merged(small, large)
+    except TraceError:
+        # What a process's first step makes for good, such as torch's caches, is in no trace: it is there by now.
+        return _merged(record_step(make_step, TRACED_BATCHES[0], precision, workspaces), large)
+
+
+def _merged(small: StepRecorder, large: StepRecorder) -> Trace:
+    """Return the trace of recordings of both batches; errors as of ``trace_step``."""
     events = small.finished_events()
     if events != large.finished_events():
         raise TraceError("the order of allocations depends on the batch size")
@@ -118,7 +127,7 @@ def record_step(
     recorder = StepRecorder(workspaces)
     autocast = nullcontext() if precision == "fp32" else CudaAutocast()
     try:
-        with _no_cycle_collection(), FakeTensorMode(), recorder, autocast:
+        with _no_cycle_collection(), QuickFakeTensorMode(), recorder, autocast:
             with section("weights"):
                 step = make_step(batch)
             with recorder.watching():

@@ -169,3 +169,13 @@ def test_an_expandable_segment_gives_free_granules_back_and_maps_them_again():
         allocator.release(address)
     allocator.release_cached()
     assert allocator.statistics().reserved == 0
+
+
+def test_what_is_mapped_again_joins_the_free_block_behind_it():
+    allocator = ExpandableAllocator()
+    first, _ = allocator.allocate(55 * MIB), allocator.allocate(5 * MIB)
+    allocator.release(first)
+    allocator.release_cached()  # 40 MiB are unmapped, 15 free ones are mapped behind them
+    assert allocator.allocate(35 * MIB) == first
+    assert allocator.allocate(18 * MIB) == first + 35 * MIB  # the 5 left over and the 15 behind are one block
+    assert allocator.statistics().reserved == 60 * MIB

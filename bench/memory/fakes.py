@@ -1,0 +1,139 @@
+"""Fake tensors that are made quickly: what an operation returned once is known the next time."""
+
+from collections.abc import Hashable, Iterable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, in_kernel_invocation_manager
+
+from bench.memory.storage import tensors_in
+
+_NEVER = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape, torch.Tag.inplace_view}
+
+
+class _Unknown(Exception):
+    """An operation's arguments say too little about its results."""
+
+
+class _Made(NamedTuple):
+    """A tensor that an operation returns: a view of the argument at ``viewed``, or one of its own where that is -1."""
+
+    shape: tuple[int, ...]
+    stride: tuple[int, ...]
+    offset: int
+    dtype: torch.dtype
+    device: torch.device
+    viewed: int
+
+
+class QuickFakeTensorMode(FakeTensorMode):
+    """A ``FakeTensorMode`` that asks torch once for every operation on tensors of the same shapes.
+
+    Torch's own memory of results takes most of a trace: it also serves symbolic shapes. This one holds ordinary
+    operations on dense tensors of fixed shapes, whatever else is asked for goes to torch.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._known: dict[Hashable, Any] = {}  # the index of the argument that is returned, a _Made, or a tuple of them
+        self._ordinary: dict[Any, bool] = {}
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # nothing is compiled here
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Run an operation, or only make its results where they are known."""
+        kwargs = kwargs or {}
+        ordinary = self._ordinary.get(func)
+        if ordinary is None:
+            ordinary = self._ordinary[func] = _is_ordinary(func) and func not in self.lift_fns
+        if not ordinary:
+            return self.dispatch(func, types, args, kwargs)
+        try:
+            key = (func, torch.get_default_dtype(), torch.is_inference_mode_enabled(), *self._parts(args))
+            key = (*key, *self._parts(kwargs.items())) if kwargs else key
+        except _Unknown:
+            return self.dispatch(func, types, args, kwargs)
+        known = self._known.get(key)
+        if known is None:
+            result = self.dispatch(func, types, args, kwargs)
+            self._remember(key, args, kwargs, result)
+            return result
+        if isinstance(known, _Made):
+            return self._make(known, args)
+        return args[known] if isinstance(known, int) else tuple(one and self._make(one, args) for one in known)
+
+    def _parts(self, values: Iterable[Any]) -> Iterable[Hashable]:
+        for value in values:
+            if isinstance(value, FakeTensor):
+                if value.constant is not None or value.layout is not torch.strided or value.fake_mode is not self:
+                    raise _Unknown
+                yield value.shape
+                yield value.stride()
+                yield value.storage_offset()
+                yield value.dtype
+                yield value.fake_device
+                yield value.is_conj() or value.is_neg()
+            elif isinstance(value, list | tuple):
+                yield len(value)
+                yield from self._parts(value)
+            elif isinstance(value, Tensor | torch.SymInt | torch.SymFloat | torch.SymBool):
+                raise _Unknown
+            else:
+                yield type(value)  # 1 and 1.0 are equal
+                yield value
+
+    def _remember(self, key: Hashable, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+        """Note what came of an operation, if its arguments alone decide that."""
+        same = [index for index, argument in enumerate(args) if argument is result]
+        if same:
+            self._known[key] = same[0]
+            return
+        given = [None if not isinstance(value, Tensor) else value.untyped_storage()._cdata for value in args]
+        others = {tensor.untyped_storage()._cdata for tensor in tensors_in((*args, *kwargs.values()))}
+        results = result if isinstance(result, tuple) else (result,)
+        made = tuple(self._described(one, given, others) for one in results)
+        storages = [one.untyped_storage()._cdata for one in results if isinstance(one, Tensor)]
+        if any(one is NotImplemented for one in made) or len(set(storages)) < len(storages):
+            return
+        self._known[key] = made if isinstance(result, tuple) else made[0]
+
+    def _described(self, one: Any, given: list[int | None], others: set[int]) -> Any:
+        if one is None:
+            return None
+        if not isinstance(one, FakeTensor) or one.constant is not None or one.layout is not torch.strided:
+            return NotImplemented
+        storage = one.untyped_storage()
+        place = (tuple(one.shape), one.stride(), one.storage_offset(), one.dtype, one.fake_device)
+        if one.is_conj() or one.is_neg() or one.requires_grad:
+            return NotImplemented
+        if storage._cdata in given:
+            return _Made(*place, given.index(storage._cdata))
+        last = sum((side - 1) * step for side, step in zip(one.shape, one.stride(), strict=True))
+        whole = one.storage_offset() == 0 and storage.nbytes() == (last + 1) * one.itemsize * (one.numel() > 0)
+        return _Made(*place, -1) if whole and storage._cdata not in others else NotImplemented
+
+    def _make(self, made: _Made, args: tuple[Any, ...]) -> FakeTensor:
+        storage = args[made.viewed].untyped_storage() if made.viewed >= 0 else None
+        with in_kernel_invocation_manager(self):
+            if storage is None:
+                empty = torch.empty_strided(made.shape, made.stride, dtype=made.dtype, device="meta")
+            else:
+                empty = torch.empty(0, dtype=made.dtype, device="meta")
+                empty.set_(storage, made.offset, made.shape, made.stride)
+        return FakeTensor(self, empty, made.device)
+
+
+def _is_ordinary(func: Any) -> bool:
+    """Whether shapes and dtypes alone say what an operation returns, and it changes no tensor's shape or storage."""
+    return (
+        isinstance(func, torch._ops.OpOverload)
+        and func.namespace == "aten"
+        and not _NEVER.intersection(func.tags)
+        and not func._schema.name.startswith("aten::set_")
+        and len(func._schema.returns) > 0
+    )
