@@ -21,6 +21,9 @@ from bench.memory.storage import StorageRecorder
 OUTSIDE = "outside layers"
 """What no layer computes: data consistency, the solver's history, the loss."""
 
+TORCHS_WRAPPERS = {"inner", "_fn"}
+"""Functions that some versions of torch put around a dispatch mode."""
+
 
 @dataclass(frozen=True)
 class Note:
@@ -237,7 +240,10 @@ def section(name: str) -> Iterator[None]:
 
 def _called_by_autograd() -> bool:
     """Whether the engine itself calls, between two nodes of the graph, and no node's Python code."""
-    return sys._getframe(2).f_code.co_name == "_engine_run_backward"
+    caller = sys._getframe(2)
+    while caller.f_code.co_name in TORCHS_WRAPPERS and caller.f_back is not None:
+        caller = caller.f_back
+    return caller.f_code.co_name == "_engine_run_backward"
 
 
 def _specs(arguments: Sequence[Any]) -> list[Any]:

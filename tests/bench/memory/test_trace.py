@@ -154,7 +154,7 @@ class FanOut(OneLayer):
         self.left, self.right = (nn.Conv2d(32, channels, 1, bias=False) for _ in range(2))
 
     def forward(self, y, operator):
-        wide = self.wide(y)
+        wide = self.wide(y).relu()  # its gradient needs it: it is there when the two are added
         image = self.left(wide) + self.right(wide)
         return Reconstruction(image, (image,))
 
