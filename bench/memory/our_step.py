@@ -75,7 +75,7 @@ def _step_of(
 ) -> MakeStep:
     def make_step(batch: int) -> Callable[[], object]:
         model = make_model(channels=operator.image_shape[0])
-        _bound_solver(model, policy)
+        bound_solver(model, policy)
         optimizer = make_optimizer(model)
         with section("images and measurements"):
             truth = torch.empty(batch, *operator.image_shape)
@@ -85,7 +85,13 @@ def _step_of(
     return make_step
 
 
-def _bound_solver(model: ReconstructionModel, policy: Policy) -> None:
+def bound_solver(model: ReconstructionModel, policy: Policy) -> None:
+    """Set a model up as it is traced: its policy, and as many solver steps whatever the values are.
+
+    Args:
+        model: put into training mode.
+        policy: what it keeps for the backward pass.
+    """
     model.policy = policy
     model.train()
     solver = getattr(model, "solver", None)

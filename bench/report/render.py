@@ -30,6 +30,7 @@ from bench.report.operator_times import claims, shown_operators
 from bench.report.page import Exhibit, credited, earlier_page, origin_caption, readme, study_caption
 from bench.report.proof_figure import CAPTION as PROOF_CAPTION
 from bench.report.proof_figure import history_caption, proof_figure
+from bench.report.proof_table import proof_table
 from bench.report.solver_figure import solver_figure
 from bench.report.solver_tables import methods_table, rules_table, shown_races
 from bench.report.study import Study, studies
@@ -181,6 +182,9 @@ def _add_study(report: _Report, study: Study, paper: Paper, store: ResultStore, 
 def _add_proof(report: _Report, records: Records) -> None:
     lines = (PROOF_CAPTION, history_caption(records.proofs), origin_caption(records.proofs))
     report.add_figure("Memory beside real GPUs", "proof", proof_figure(records.proofs), [*filter(None, lines)])
+    table = proof_table(records.proofs)
+    if table is not None:
+        report.add_table("Memory beside real GPUs, errors", table, [origin_caption(records.proofs)])
 
 
 def _add_operators(report: _Report, records: Records) -> None:
