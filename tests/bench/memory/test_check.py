@@ -10,8 +10,8 @@ from torch.profiler import ProfilerActivity, profile
 from bench.memory import check as check_command
 from bench.memory.__main__ import main
 from bench.memory.profiled import Profiled, peak_bytes
+from bench.proof_values import SMALL_BYTES, CheckValues
 from bench.store import ResultStore
-from bench.values import SMALL_BYTES, CheckValues
 
 KIB = 2**10
 
