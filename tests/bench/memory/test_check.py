@@ -45,7 +45,9 @@ def test_a_profile_starts_from_nothing():
     assert profiled_peak(two_at_once) == 3 * KIB * 4
 
 
-@pytest.mark.parametrize("model", ["lu-dncnn", "luser-sw"])
+@pytest.mark.parametrize(
+    "model", ["deq4ip", *(pytest.param(name, marks=pytest.mark.slow) for name in ("lu-dncnn", "luser-sw"))]
+)
 def test_a_real_step_holds_what_is_simulated_and_a_convolutions_scratch(model, tmp_path):
     answer = check(tmp_path, "--model", model, "--policy", "recompute", "--format", "json")
     assert answer.return_value == 0
