@@ -38,7 +38,7 @@ def check_table(entries: Sequence[CheckEntry], paper: Paper) -> Table | None:
             "Profiled: all that asked torch's allocator for memory, by torch's profiler.",
             "Difference: profiled minus simulated, in feature maps of 64 channels. Explained: at most the scratch of a "
             "CPU's convolution, which copies one map and one filter into its own layout; no trace has it. A quarter of "
-            "a map: an image's few channels, filled up to 16.",
+            "a map would be an image's few channels, filled up to 16.",
         ),
     ).with_legend()
 

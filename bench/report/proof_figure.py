@@ -71,7 +71,8 @@ def _panel(
                 lw=0.5,
                 clip_on=False,
             )
-        texts += [prediction.text] + [f"{1 - inside.mean():.0%} outside the axes"] * (not inside.all())
+        texts.append(prediction.text.replace(", ", "\n"))  # thousands have no space behind their comma
+        texts += [f"{100 * (1 - inside.mean()):.0f} % outside the axes"] * (not inside.all())
     axis.set_title(found[0][0].title, loc="left")
     axis.set_xlabel("measured, GiB")
     axis.tick_params(labelbottom=True, labelleft=True)

@@ -7,6 +7,7 @@ from bench.report.layout import DIRTY, Cell, Row, Table
 from bench.report.predictions import OURS, Prediction, predictions
 from bench.sizes import MIB
 
+MINUS = "\N{MINUS SIGN}"
 NAMES = ("Prediction", "constant, MiB", "median error, MiB", "99 % within, MiB")
 
 
@@ -55,5 +56,5 @@ def _title(text: str, entry: ProofEntry) -> Cell:
 
 def _row(prediction: Prediction) -> Row:
     sizes = (prediction.constant_bytes, prediction.median_bytes, prediction.high_bytes)
-    texts = (f"  {prediction.title}", *(f"{size / MIB:,.1f}" for size in sizes))
+    texts = (f"  {prediction.title}", *(f"{size / MIB:,.1f}".replace("-", MINUS) for size in sizes))
     return Row(tuple(Cell(text, bold=prediction.title == OURS) for text in texts))

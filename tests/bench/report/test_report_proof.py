@@ -65,7 +65,7 @@ def test_peers_have_a_constant_a_panel_and_a_row_of_their_own(proved):
     assert peer.error_bytes[0] == 0
     figure = proof_figure(entries)
     assert [axis.get_title(loc="left") for axis in figure.axes][-1] == "other 2.0"
-    assert "50% outside the axes" in figure.axes[-1].texts[0].get_text()
+    assert "50 % outside the axes" in figure.axes[-1].texts[0].get_text()
     assert len(proof_figure(proved).axes) == 3
 
 
