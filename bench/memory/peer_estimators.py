@@ -1,8 +1,8 @@
 """Other libraries that foretell a training step's memory without a GPU: the extra ``memory-peers``.
 
 Both are asked as their documentation says, for a training step with Adam in float32. torch-kitsune runs the forward
-pass on the CPU to learn its shapes and adds 15 % to its sum; vram-check knows the parameters alone and takes
-activations for twice their bytes a sample. Neither simulates an allocator.
+pass to learn its shapes and adds 15 % to its sum; vram-check knows the parameters alone and takes activations for twice
+their bytes a sample. Neither simulates an allocator.
 """
 
 import warnings
@@ -54,9 +54,8 @@ def predicted_bytes(names: Sequence[str], estimators: Sequence[str]) -> list[tup
 
 
 def _of_run(perceptron: Perceptron, estimators: Sequence[str]) -> tuple[int, ...]:
-    with torch.device("meta"):
-        network = perceptron.network()
-    network.to_empty(device="cpu")  # no estimate depends on the weights, and drawing them takes as long as all else
-    with warnings.catch_warnings():
+    # Estimates depend on shapes alone: on the meta device torch-kitsune's forward pass computes nothing.
+    with torch.device("meta"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # theirs are no business of our users
+        network = perceptron.network()
         return tuple(ESTIMATORS[name](network, perceptron.inputs, perceptron.batch) for name in estimators)
