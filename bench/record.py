@@ -196,6 +196,15 @@ class ProofSpec(Frozen):
         return self.source, self.file
 
 
+class CheckSpec(_Spec):
+    """How many bytes one real training step on a CPU holds, beside its simulation."""
+
+    kind: Literal["check"] = "check"
+    policy: Policy
+    batch: int
+    protocol: int = 1
+
+
 class Provenance(Frozen):
     """Where, when and from what code a record was made."""
 
@@ -228,7 +237,15 @@ class Provenance(Frozen):
 
 
 Spec = Annotated[
-    MemorySpec | AccuracySpec | ReferenceSpec | TimingSpec | CallsSpec | SolversSpec | OperatorsSpec | ProofSpec,
+    MemorySpec
+    | AccuracySpec
+    | ReferenceSpec
+    | TimingSpec
+    | CallsSpec
+    | SolversSpec
+    | OperatorsSpec
+    | ProofSpec
+    | CheckSpec,
     Field(discriminator="kind"),
 ]
 

@@ -2,14 +2,13 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-
-class Frozen(BaseModel):
-    """The base of everything that is stored: immutable, and without fields that nobody knows."""
-
-    # JSON has no nan: a skipped step's loss is stored as the string "NaN" and read back as a float.
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+from bench.frozen import Frozen as Frozen
+from bench.proof_values import CheckValues as CheckValues
+from bench.proof_values import HistoryRow as HistoryRow
+from bench.proof_values import PeerFigures as PeerFigures
+from bench.proof_values import ProofValues as ProofValues
 
 
 class Probe(Frozen):
@@ -235,28 +234,6 @@ class OperatorsValues(Frozen):
     doublings: tuple[DoublingRow, ...]
 
 
-class HistoryRow(Frozen):
-    """One recorded history of an allocator."""
-
-    file: str
-    events: int
-    reserved_bytes: int = Field(description="at its end")
-    replayed: bool = Field(description="whether every block came to lie where it lay")
-
-
-class ProofValues(Frozen):
-    """Histories that replay or don't; or what trainings took beside what was predicted, run by run."""
-
-    kind: Literal["proof"] = "proof"
-    histories: tuple[HistoryRow, ...] = ()
-    constant_bytes: int | None = Field(default=None, description="what a process takes beside its allocator, fitted")
-    constant_alone_bytes: int | None = Field(default=None, description="the same where nothing is simulated")
-    fitted_runs: int = Field(default=0, description="the first runs, to which alone the constants are fitted")
-    measured_bytes: tuple[int, ...] = ()
-    reserved_bytes: tuple[int, ...] = Field(default=(), description="simulated, without the constant")
-    requested_bytes: tuple[int, ...] = Field(default=(), description="the fake tensors' own peak, without rules")
-
-
 Values = Annotated[
     MemoryValues
     | AccuracyValues
@@ -265,6 +242,7 @@ Values = Annotated[
     | CallsValues
     | SolversValues
     | OperatorsValues
-    | ProofValues,
+    | ProofValues
+    | CheckValues,
     Field(discriminator="kind"),
 ]

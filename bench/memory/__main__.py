@@ -20,6 +20,7 @@ from bench.memory.cells import (
     row,
     simulate_ahead,
 )
+from bench.memory.check import check
 from bench.memory.nvml import claim_gpu
 from bench.memory.options import image_size_option, step_options
 from bench.memory.prove import prove
@@ -145,7 +146,7 @@ def main(
     return 0 if all_answered(records) else EXIT_FAILED_CELLS
 
 
-for command in (what_fits, calibrate, validate, record, prove):
+for command in (what_fits, calibrate, validate, record, prove, check):
     main.add_command(command)
 
 

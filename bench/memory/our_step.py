@@ -88,7 +88,7 @@ def _step_of(
         model = make_model(channels=operator.image_shape[0])
         if channels_last:
             model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in its stub
-        _bound_solver(model, policy)
+        bound_solver(model, policy)
         optimizer = make_optimizer(model)
         with section("images and measurements"):
             truth = torch.empty(batch, *operator.image_shape)
@@ -98,7 +98,13 @@ def _step_of(
     return make_step
 
 
-def _bound_solver(model: ReconstructionModel, policy: Policy) -> None:
+def bound_solver(model: ReconstructionModel, policy: Policy) -> None:
+    """Set a model up as it is traced: its policy, and as many solver steps whatever the values are.
+
+    Args:
+        model: put into training mode.
+        policy: what it keeps for the backward pass.
+    """
     model.policy = policy
     model.train()
     solver = getattr(model, "solver", None)

@@ -4,29 +4,32 @@ import csv
 import hashlib
 import json
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import click
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 
 from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, results_option
 from bench.environment import provenance
 from bench.memory.calibration import Rules
+from bench.memory.peer_estimators import ESTIMATORS, predicted_bytes
 from bench.memory.perceptron import Perceptron
 from bench.memory.processes import in_processes
 from bench.memory.published import PublishedHistory, ReplayError, replay_published
 from bench.memory.replay import replay
 from bench.memory.trace import trace_batch
+from bench.peers import installed_peers
 from bench.progress import Reporter
 from bench.record import Measurement, ProofSpec, Status
+from bench.report.predictions import predictions
 from bench.runner import Cell, Outcome, all_answered, run_cells
 from bench.sizes import MIB
 from bench.store import ResultStore
-from bench.values import HistoryRow, ProofValues
+from bench.values import HistoryRow, PeerFigures, ProofValues
 
 FITTED_RUNS = 100
 CHUNK = 25
@@ -36,12 +39,15 @@ NAME, PEAK = "Filename", "Max GPU Memory (MiB)"
 
 Peaks = tuple[int, int]
 """Reserved and requested bytes of one run."""
+_Found = TypeVar("_Found")
 
 HELP = f"""Compare the simulator with histories and peaks that others published of real GPUs.
 
 FOLDER holds histories/*.json.gz, allocators' decisions, which have to be made again address by address, and
 measured/*.csv, peaks of training runs. One constant per file, for what a process takes beside its allocator, is fitted
-to the first {FITTED_RUNS} runs; the others are predicted.
+to the first {FITTED_RUNS} runs; the others are predicted. Beside the simulator, with a constant of their own: fake
+tensors without an allocator, a constant alone, and torch-kitsune and vram-check where they are installed (the extra
+memory-peers).
 
 \b
 Example:
@@ -87,7 +93,7 @@ def proof_cells(folder: Path) -> tuple[list[Cell], dict[str, tuple[str, ...]]]:
             continue
         names[path.name] = tuple(name for name, _ in runs)
         spec = ProofSpec(source="perceptrons", file=path.name, content=_digest([path]))
-        cells.append(Cell(spec, where, lambda reporter, runs=runs: _predicted(runs, reporter), f"{len(runs)} runs"))  # type: ignore[misc]
+        cells.append(Cell(spec, where, partial(_predicted, runs), f"{len(runs)} runs", _lacks))
     if not cells:
         raise click.ClickException(f"{folder}: no histories/*.json.gz and no measured/*.csv that can be compared")
     return cells, names
@@ -128,25 +134,59 @@ def _replayed(paths: Sequence[Path], reporter: Reporter) -> Outcome:
 
 
 def _predicted(runs: Sequence[tuple[str, int]], reporter: Reporter) -> Outcome:
-    measured = [size for _, size in runs]
-    chunks = [tuple(name for name, _ in runs[first : first + CHUNK]) for first in range(0, len(runs), CHUNK)]
-    told = in_processes(peaks_of, chunks, lambda done: reporter.detail(f"{done * CHUNK}/{len(runs)} runs"))
-    peaks = [pair for chunk in chunks for pair in (told.get(chunk) or peaks_of(chunk))]
-    reserved, requested = zip(*peaks, strict=True)
-    constant, alone = (
-        int(statistics.median(total - part for total, part in zip(measured[:FITTED_RUNS], parts, strict=False)))
-        for parts in (reserved, [0] * len(runs))
-    )
+    names, measured = tuple(name for name, _ in runs), tuple(size for _, size in runs)
+    reserved, requested = zip(*_of_all(peaks_of, names, reporter), strict=True)
     values = ProofValues(
-        constant_bytes=constant,
-        constant_alone_bytes=alone,
+        constant_bytes=fitted_bytes(measured, reserved),
+        constant_alone_bytes=fitted_bytes(measured, [0] * len(runs)),
         fitted_runs=min(FITTED_RUNS, len(runs)),
-        measured_bytes=tuple(measured),
+        measured_bytes=measured,
         reserved_bytes=reserved,
         requested_bytes=requested,
+        peers=_peers(names, measured, reporter),
     )
-    median, high = errors_bytes(values)
-    return Outcome(Status.OK, values, summary=f"median error {median / MIB:.1f} MiB, 99 % within {high / MIB:.0f} MiB")
+    return Outcome(Status.OK, values, summary=predictions(values)[0].text)
+
+
+def _peers(names: Sequence[str], measured: Sequence[int], reporter: Reporter) -> tuple[PeerFigures, ...]:
+    """Ask every installed estimator for the same runs."""
+    peers = [peer.rsplit(" ", 1) for peer in installed_peers(ESTIMATORS)]
+    if not peers:
+        return ()
+    asked = tuple(name for name, _ in peers)
+    columns = zip(*_of_all(partial(predicted_bytes, estimators=asked), names, reporter), strict=True)
+    return tuple(
+        PeerFigures(name=name, version=version, constant_bytes=fitted_bytes(measured, column), predicted_bytes=column)
+        for (name, version), column in zip(peers, columns, strict=True)
+    )
+
+
+def _of_all(
+    work: Callable[[Sequence[str]], list[_Found]], names: Sequence[str], reporter: Reporter
+) -> Iterator[_Found]:
+    """Yield what ``work`` finds for every run, in their order; one process a core does a chunk at a time."""
+    chunks = [tuple(names[first : first + CHUNK]) for first in range(0, len(names), CHUNK)]
+    told = in_processes(work, chunks, lambda done: reporter.detail(f"{done * CHUNK}/{len(names)} runs"))
+    for chunk in chunks:
+        yield from told.get(chunk) or work(chunk)
+
+
+def fitted_bytes(measured: Sequence[int], predicted: Sequence[int]) -> int:
+    """Return what a process takes beside a prediction: the median over the first runs.
+
+    Args:
+        measured: bytes of every run.
+        predicted: likewise, without a constant.
+    """
+    pairs = zip(measured[:FITTED_RUNS], predicted, strict=False)
+    return int(statistics.median(total - part for total, part in pairs))
+
+
+def _lacks(stored: Measurement) -> str:
+    """Name the installed estimators that a stored record does not have."""
+    known = {f"{peer.name} {peer.version}" for peer in _values(stored).peers}
+    missing = [peer for peer in installed_peers(ESTIMATORS) if peer not in known]
+    return f"without {' and '.join(missing)}: run again with --force" if missing else ""
 
 
 def peaks_of(names: Sequence[str]) -> list[Peaks]:
@@ -164,15 +204,6 @@ def peaks_of(names: Sequence[str]) -> list[Peaks]:
         figures = replay(trace_batch(perceptron.make_step, perceptron.batch), perceptron.batch, BARE)
         found.append((figures.peak_reserved, figures.peak_requested))
     return found
-
-
-def errors_bytes(values: ProofValues) -> tuple[float, float]:
-    """Return the median and the 99th percentile of the absolute error over the runs that nothing was fitted to."""
-    assert values.constant_bytes is not None
-    first = values.fitted_runs if len(values.measured_bytes) > values.fitted_runs else 0
-    predicted = np.array(values.reserved_bytes[first:]) + values.constant_bytes
-    errors = np.abs(predicted - np.array(values.measured_bytes[first:]))
-    return float(np.median(errors)), float(np.quantile(errors, 0.99))
 
 
 def _values(record: Measurement) -> ProofValues:
@@ -200,8 +231,8 @@ def _table(records: Sequence[Measurement]) -> Table:
         values, file = _values(record), record.spec.subject[1]
         for row in values.histories:
             table.add_row(row.file, f"{row.events} events", "", "0" if row.replayed else "differs", "")
-        if values.constant_bytes is not None:
-            median, high = errors_bytes(values)
-            figures = (values.constant_bytes / MIB, median / MIB, high / MIB)
-            table.add_row(file, f"{len(values.measured_bytes)} runs", *(f"{figure:,.1f}" for figure in figures))
+        for prediction in predictions(values) if values.measured_bytes else ():
+            figures = (prediction.constant_bytes, prediction.median_bytes, prediction.high_bytes)
+            what = f"{len(values.measured_bytes)} runs, {prediction.title}"
+            table.add_row(file, what, *(f"{figure / MIB:,.1f}" for figure in figures))
     return table

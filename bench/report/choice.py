@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from bench.record import (
     AccuracySpec,
     CallsSpec,
+    CheckSpec,
     Measurement,
     MemorySpec,
     OperatorsSpec,
@@ -23,6 +24,7 @@ from bench.store import ResultStore, StoreError
 from bench.values import (
     AccuracyValues,
     CallsValues,
+    CheckValues,
     MemoryValues,
     OperatorsValues,
     ProofValues,
@@ -58,7 +60,8 @@ SolversEntry = Entry[SolversSpec, SolversValues]
 OperatorsEntry = Entry[OperatorsSpec, OperatorsValues]
 ReferenceEntry = Entry[ReferenceSpec, ReferenceValues]
 ProofEntry = Entry[ProofSpec, ProofValues]
-ModelEntry = AccuracyEntry | MemoryEntry | TimingEntry | CallsEntry | SolversEntry
+CheckEntry = Entry[CheckSpec, CheckValues]
+ModelEntry = AccuracyEntry | MemoryEntry | TimingEntry | CallsEntry | SolversEntry | CheckEntry
 AnyEntry = ModelEntry | OperatorsEntry | ReferenceEntry | ProofEntry
 E = TypeVar("E", bound=AnyEntry)
 
@@ -84,6 +87,7 @@ class Records:
     operators: tuple[OperatorsEntry, ...]
     references: tuple[ReferenceEntry, ...]
     proofs: tuple[ProofEntry, ...]
+    checks: tuple[CheckEntry, ...]
     outdated: int
     """Records of an older protocol, which are not comparable with these."""
     earlier: "Earlier"
@@ -96,7 +100,7 @@ class Records:
     @property
     def of_models(self) -> tuple[ModelEntry, ...]:
         """Every entry that is about a model."""
-        return (*self.accuracy, *self.memory, *self.timing, *self.calls, *self.solvers)
+        return (*self.accuracy, *self.memory, *self.timing, *self.calls, *self.solvers, *self.checks)
 
 
 def load_records(store: ResultStore) -> Records:
@@ -124,6 +128,7 @@ def load_records(store: ResultStore) -> Records:
         operators=_entries(best, OperatorsSpec, OperatorsValues),
         references=_entries(best, ReferenceSpec, ReferenceValues),
         proofs=_entries(best, ProofSpec, ProofValues),
+        checks=_entries(best, CheckSpec, CheckValues),
         outdated=len(every) - len(current),
         earlier=_earlier([record for record in every if not record.current]),
     )

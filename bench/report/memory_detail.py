@@ -19,6 +19,11 @@ POLICY_TITLES = {
 }
 
 
+def policy_title(model: str, policy: str) -> str:
+    """Return in print what a model keeps for the backward pass."""
+    return POLICY_TITLES.get((model, policy)) or POLICY_TITLES["", policy]
+
+
 def memory_detail_table(entries: Sequence[MemoryEntry], paper: Paper, timing: Sequence[TimingEntry] = ()) -> Table:
     """Lay out the largest batches with their bounds, GiB per image beside what the paper's caps imply, and time.
 
@@ -106,8 +111,8 @@ def _block(
         asked = (model, policy, precision)
         mine = [e for e in entries if (e.spec.model, e.spec.policy, e.spec.precision) == asked]
         if mine:
-            keeps = POLICY_TITLES.get((model, policy)) or POLICY_TITLES["", policy]
-            cells = [Cell("" if rows else title), Cell(paper.model_title(model)), Cell(keeps), Cell(precision)]
+            cells = [Cell("" if rows else title), Cell(paper.model_title(model)), Cell(policy_title(model, policy))]
+            cells.append(Cell(precision))
             cells += [_batch([entry for entry in mine if entry.spec.cap_bytes == cap]) for cap in caps]
             theirs = implied(mine[0].spec.task, model, paper) if asked[1:] == ("paper", "fp32") else ""
             rows.append(Row((*cells, Cell(_per_image(mine)), Cell(theirs), _time(mine[0], timing)), rule=not rows))

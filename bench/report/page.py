@@ -149,7 +149,7 @@ def _commands(studies: Sequence[Study]) -> list[str]:
 
 def _other_commands(records: Records) -> list[str]:
     """Return the commands that ``bench.all`` leaves out."""
-    kinds = {"solvers": records.solvers, "operators": records.operators}
+    kinds = {"solvers": records.solvers, "operators": records.operators, "memory check": records.checks}
     return [f"python -m bench.{name}" for name, entries in kinds.items() if entries]
 
 

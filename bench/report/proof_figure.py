@@ -1,7 +1,6 @@
-"""Memory that others measured on real GPUs, and what the simulator, fake tensors and a constant alone say of it."""
+"""Memory that others measured on real GPUs, against every prediction of it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,55 +8,19 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from bench.report.choice import ProofEntry
+from bench.report.predictions import Prediction, judged_bytes, predictions
 from bench.report.style import EMPHASIS, PALETTE, SOFT
-from bench.sizes import GIB, MIB
-from bench.values import ProofValues
+from bench.sizes import GIB
 
 CAPTION = (
     "Peak memory of training runs on a real GPU, measured by others (GPUMemNet, github.com/itu-rad/GPUMemNet: random "
-    "multilayer perceptrons on an A100, the whole device's memory), against three predictions. Each has one constant, "
-    "fitted to the first runs of the file, which are not shown: what a process takes beside its allocator."
+    "multilayer perceptrons on an A100, the whole device's memory), against predictions. Each has one constant, "
+    "fitted to the first runs of the file, which are not shown: what a process takes beside its allocator. Triangles: "
+    "predictions outside the axes."
 )
 
 MARGIN_GIB = 0.05
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """One way to foretell the runs' memory.
-
-    Attributes:
-        title: in print.
-        predicted_bytes: of every run that nothing was fitted to.
-        error_bytes: absolute, of the same runs.
-    """
-
-    title: str
-    predicted_bytes: NDArray[np.float64]
-    error_bytes: NDArray[np.float64]
-
-    @property
-    def text(self) -> str:
-        """Its median error, and what 99 % of the errors stay below."""
-        median, high = np.quantile(self.error_bytes, [0.5, 0.99]) / MIB
-        return f"median error {median:,.0f} MiB, 99 % within {high:,.0f} MiB"
-
-
-def predictions(values: ProofValues) -> list[Prediction]:
-    """Return the simulator's predictions, those of fake tensors without an allocator, and a constant alone."""
-    measured = np.array(values.measured_bytes, dtype=np.float64)
-    fitted = values.fitted_runs if len(measured) > values.fitted_runs else 0
-    found = []
-    for title, parts in (
-        ("Simulated allocator", values.reserved_bytes),
-        ("Fake tensors alone", values.requested_bytes),
-        ("A constant alone", (0,) * len(measured)),
-    ):
-        part = np.array(parts, dtype=np.float64)
-        constant = np.median((measured - part)[: values.fitted_runs])
-        predicted = (part + constant)[fitted:]
-        found.append(Prediction(title, predicted, np.abs(predicted - measured[fitted:])))
-    return found
+COLUMNS = 3
 
 
 def proof_figure(entries: Sequence[ProofEntry]) -> Figure | None:
@@ -65,25 +28,58 @@ def proof_figure(entries: Sequence[ProofEntry]) -> Figure | None:
     values = [entry.values for entry in entries if entry.values and entry.values.measured_bytes]
     if not values:
         return None
-    figure = Figure(figsize=(9.6, 3.5), layout="constrained")
-    axes = figure.subplots(1, 3, sharex=True, sharey=True)
-    for place, axis in enumerate(axes):
-        for of_file in values:
-            fitted = of_file.fitted_runs if len(of_file.measured_bytes) > of_file.fitted_runs else 0
-            measured = np.array(of_file.measured_bytes[fitted:]) / GIB
-            prediction = predictions(of_file)[place]
-            _panel(axis, measured, prediction)
-    axes[0].set_ylabel("predicted, GiB")
+    panels: dict[str, list[tuple[Prediction, NDArray[np.float64]]]] = {}
+    for of_file in values:
+        for prediction in predictions(of_file):
+            panels.setdefault(prediction.title, []).append((prediction, judged_bytes(of_file) / GIB))
+    rows = -(-len(panels) // COLUMNS)
+    figure = Figure(figsize=(9.6, 3.4 * rows), layout="constrained")
+    axes = figure.subplots(rows, COLUMNS, sharex=True, sharey=True, squeeze=False)
+    every = np.concatenate([measured for _, measured in next(iter(panels.values()))])
+    ends = every.min() - MARGIN_GIB, every.max() + MARGIN_GIB
+    axes[0, 0].set(xlim=ends, ylim=ends)
+    for axis, found in zip(axes.flat, panels.values(), strict=False):
+        _panel(axis, found, ends)
+    for axis in axes.flat[len(panels) :]:
+        axis.remove()
+    for axis in axes[:, 0]:
+        axis.set_ylabel("predicted, GiB")
     return figure
 
 
-def _panel(axis: Axes, measured: NDArray[np.float64], prediction: Prediction) -> None:
-    ends = measured.min() - MARGIN_GIB, measured.max() + MARGIN_GIB
+def _panel(
+    axis: Axes, found: Sequence[tuple[Prediction, NDArray[np.float64]]], ends: tuple[np.float64, np.float64]
+) -> None:
+    """Draw one way to predict; what it puts outside the measured range lies on the edge, as hollow triangles."""
     axis.plot(ends, ends, color=EMPHASIS, lw=0.8, zorder=1)
-    axis.scatter(measured, prediction.predicted_bytes / GIB, s=7, color=PALETTE[0], alpha=0.35, lw=0, zorder=2)
-    axis.set_title(prediction.title, loc="left")
+    texts = []
+    for prediction, measured in found:
+        predicted = prediction.predicted_bytes / GIB
+        above, below = predicted > ends[1], predicted < ends[0]
+        inside = ~(above | below)
+        axis.scatter(measured[inside], predicted[inside], s=7, color=PALETTE[0], alpha=0.35, lw=0, zorder=2)
+        for outside, edge, marker in ((above, ends[1], "^"), (below, ends[0], "v")):
+            level = np.full(outside.sum(), edge)
+            axis.scatter(
+                measured[outside],
+                level,
+                s=12,
+                marker=marker,
+                fc="none",
+                ec=PALETTE[0],
+                alpha=0.35,
+                lw=0.5,
+                clip_on=False,
+            )
+        texts.append(prediction.text.replace(", ", "\n"))  # thousands have no space behind their comma
+        texts += [f"{100 * (1 - inside.mean()):.0f} % outside the axes"] * (not inside.all())
+    axis.set_title(found[0][0].title, loc="left")
     axis.set_xlabel("measured, GiB")
-    axis.text(0.98, 0.04, prediction.text, transform=axis.transAxes, ha="right", fontsize=7.5, color=SOFT)
+    axis.tick_params(labelbottom=True, labelleft=True)
+    box = {"facecolor": "white", "alpha": 0.8, "lw": 0, "pad": 1.5}
+    axis.text(
+        0.98, 0.04, "\n".join(texts), transform=axis.transAxes, ha="right", fontsize=7.5, color=SOFT, bbox=box, zorder=3
+    )
 
 
 def history_caption(entries: Sequence[ProofEntry]) -> str:

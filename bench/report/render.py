@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from bench.paper import Paper, load_paper
 from bench.report.cells import cells_page
+from bench.report.check_table import check_table
 from bench.report.choice import AnyEntry, Records, load_records
 from bench.report.claims import CAPTION as CLAIMS_CAPTION
 from bench.report.claims import claims_table
@@ -30,6 +31,7 @@ from bench.report.operator_times import claims, shown_operators
 from bench.report.page import Exhibit, credited, earlier_page, origin_caption, readme, study_caption
 from bench.report.proof_figure import CAPTION as PROOF_CAPTION
 from bench.report.proof_figure import history_caption, proof_figure
+from bench.report.proof_table import proof_table
 from bench.report.solver_figure import solver_figure
 from bench.report.solver_tables import methods_table, rules_table, shown_races
 from bench.report.study import Study, studies
@@ -127,7 +129,7 @@ def _compose(records: Records, store: ResultStore, paper: Paper) -> _Report:
     report.add_figure(
         "Largest batches", "memory", memory_figure(memory), [BATCH_CAPTION, origin_caption(records.memory)]
     )
-    _add_proof(report, records)
+    _add_proof(report, records, paper)
     detail = [entry for entry in records.memory if not entry.spec.expandable_segments]
     if detail:
         caption = [*disagreements(detail, paper), origin_caption(detail)]
@@ -178,9 +180,15 @@ def _add_study(report: _Report, study: Study, paper: Paper, store: ResultStore, 
     report.add_figure(f"Figure 2{of}", f"figure2{ending}", figure, (FIGURE2_CAPTION, *caption))
 
 
-def _add_proof(report: _Report, records: Records) -> None:
+def _add_proof(report: _Report, records: Records, paper: Paper) -> None:
     lines = (PROOF_CAPTION, history_caption(records.proofs), origin_caption(records.proofs))
     report.add_figure("Memory beside real GPUs", "proof", proof_figure(records.proofs), [*filter(None, lines)])
+    table = proof_table(records.proofs)
+    if table is not None:
+        report.add_table("Memory beside real GPUs, errors", table, [origin_caption(records.proofs)])
+    checks = check_table(records.checks, paper)
+    if checks is not None:
+        report.add_table("Memory beside real steps", checks, [origin_caption(records.checks)])
 
 
 def _add_operators(report: _Report, records: Records) -> None:

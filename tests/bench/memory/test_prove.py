@@ -6,11 +6,15 @@ import json
 import pytest
 from click.testing import CliRunner
 
+from bench.memory import peer_estimators
+from bench.memory import prove as prove_command
 from bench.memory.__main__ import main
-from bench.memory.prove import FITTED_RUNS, errors_bytes, peaks_of
+from bench.memory.peer_estimators import ESTIMATORS, predicted_bytes
+from bench.memory.perceptron import Perceptron
+from bench.memory.prove import FITTED_RUNS, fitted_bytes, peaks_of
+from bench.peers import installed_peers
 from bench.sizes import MIB
 from bench.store import ResultStore
-from bench.values import ProofValues
 from tests.bench.memory.test_published import made_up
 
 CONTEXT_MIB = 700
@@ -67,16 +71,33 @@ def test_a_history_that_differs_is_an_error(folder):
     assert json.loads(answer.stdout)["histories"][0] == {"file": "h0.json.gz", "replayed": False}
 
 
-def test_runs_that_were_fitted_are_not_counted_as_predicted():
-    measured = [0] * FITTED_RUNS + [10, 30, 50]
-    values = ProofValues(
-        constant_bytes=0,
-        fitted_runs=FITTED_RUNS,
-        measured_bytes=tuple(measured),
-        reserved_bytes=(7,) * FITTED_RUNS + (10, 20, 30),
-        requested_bytes=(0,) * len(measured),
-    )
-    assert errors_bytes(values)[0] == 10
+def test_constants_are_fitted_to_the_first_runs_alone():
+    measured, predicted = [10] * FITTED_RUNS + [90], [3] * FITTED_RUNS + [0]
+    assert fitted_bytes(measured, predicted) == 7
+
+
+def test_other_estimators_are_asked_where_they_are_installed(folder, monkeypatch):
+    prove(folder)
+    monkeypatch.setattr(prove_command, "installed_peers", lambda names: ("made-up 1.0",))
+    monkeypatch.setitem(peer_estimators.ESTIMATORS, "made-up", lambda network, inputs, batch: inputs * MIB)
+    assert "stored already, without made-up 1.0: run again with --force" in prove(folder).stderr
+    table = prove(folder, "--force").stdout
+    assert "made-up" in table
+    (values,) = (record.values for record in ResultStore(folder.parent / "results").records() if record.values.peers)
+    (peer,) = values.peers
+    assert (peer.name, peer.version) == ("made-up", "1.0")
+    assert peer.predicted_bytes == (256 * MIB, 512 * MIB, 1024 * MIB)
+    assert peer.constant_bytes == fitted_bytes(values.measured_bytes, peer.predicted_bytes)
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_other_estimators_know_weights_gradients_and_both_moments(name):
+    if not installed_peers([name]):
+        pytest.skip(f"{name} is not installed: pip install .[memory-peers]")
+    run = NAME.format(256, 32)
+    ((told,),) = predicted_bytes([run], [name])
+    weights = sum(parameter.nbytes for parameter in Perceptron.named(run).network().parameters())
+    assert told > 4 * weights
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,18 @@
 """Memory beside real GPUs: what is fitted is left out, and every prediction has a constant of its own."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from bench.record import ProofSpec
 from bench.report.choice import load_records
-from bench.report.proof_figure import history_caption, predictions, proof_figure
+from bench.report.predictions import predictions
+from bench.report.proof_figure import history_caption, proof_figure
+from bench.report.proof_table import proof_table
 from bench.report.render import render
 from bench.sizes import GIB, MIB
-from bench.values import HistoryRow, ProofValues
+from bench.values import HistoryRow, PeerFigures, ProofValues
 
 CONTEXT = 1400 * MIB
 
@@ -35,8 +39,48 @@ def test_predictions_are_judged_on_what_nothing_was_fitted_to(proved):
     ours, fake, alone = predictions(values)
     assert [len(found.error_bytes) for found in (ours, fake, alone)] == [2, 2, 2]
     np.testing.assert_allclose(ours.error_bytes, 2 * MIB)
-    assert ours.text == "median error 2 MiB, 99 % within 2 MiB"
+    assert ours.text == "median error 2.0 MiB, 99 % within 2.0 MiB"
     assert ours.error_bytes.max() < fake.error_bytes.min() < alone.error_bytes.min()
+
+
+def with_peer(proved):
+    """Return the records' entries with a peer that is right by its constant alone for the first of two runs."""
+    found = []
+    for entry in proved:
+        if entry.values.measured_bytes:
+            measured = entry.values.measured_bytes
+            parts = (*(size - 9 * MIB for size in measured[:11]), 500 * GIB)
+            peer = PeerFigures(name="other", version="2.0", constant_bytes=9 * MIB, predicted_bytes=parts)
+            entry = replace(entry, values=entry.values.model_copy(update={"peers": (peer,)}))
+        found.append(entry)
+    return found
+
+
+def test_peers_have_a_constant_a_panel_and_a_row_of_their_own(proved):
+    entries = with_peer(proved)
+    (values,) = (entry.values for entry in entries if entry.values.measured_bytes)
+    peer = predictions(values)[-1]
+    assert peer.title == "other 2.0"
+    assert peer.constant_bytes == 9 * MIB
+    assert peer.error_bytes[0] == 0
+    figure = proof_figure(entries)
+    assert [axis.get_title(loc="left") for axis in figure.axes][-1] == "other 2.0"
+    assert "50 % outside the axes" in figure.axes[-1].texts[0].get_text()
+    assert len(proof_figure(proved).axes) == 3
+
+
+def test_the_table_has_a_row_a_prediction_beside_the_histories(proved):
+    texts = [[cell.text.strip() for cell in row.cells] for row in proof_table(with_peer(proved)).body]
+    assert texts[0] == ["Allocators' histories: 1 of 2 replay to the byte"]
+    assert texts[1] == ["runs.csv: 12 runs, 2 of them predicted"]
+    assert [row[0] for row in texts[2:]] == [
+        "Simulated allocator",
+        "Fake tensors alone",
+        "A constant alone",
+        "other 2.0",
+    ]
+    assert texts[2] == ["Simulated allocator", "1,400.0", "2.0", "2.0"]
+    assert proof_table([]) is None
 
 
 def test_histories_are_counted(proved):
@@ -51,5 +95,6 @@ def test_the_page_shows_them(proved, samples, tmp_path):
     render(samples.store.root, tmp_path / "reports")
     page = (tmp_path / "reports" / "README.md").read_text()
     assert "![Memory beside real GPUs](proof.png)" in page
+    assert "(proof-table.tex)" in page
     assert "1 replay to the byte" in page
     assert proof_figure([]) is None

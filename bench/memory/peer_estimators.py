@@ -1,0 +1,61 @@
+"""Other libraries that foretell a training step's memory without a GPU: the extra ``memory-peers``.
+
+Both are asked as their documentation says, for a training step with Adam in float32. torch-kitsune runs the forward
+pass to learn its shapes and adds 15 % to its sum; vram-check knows the parameters alone and takes activations for twice
+their bytes a sample. Neither simulates an allocator.
+"""
+
+import warnings
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import nn
+
+from bench.memory.perceptron import Perceptron
+
+Estimator = Callable[[nn.Module, int, int], int]
+"""(network, features of a sample, batch) -> bytes."""
+
+
+def _kitsune(network: nn.Module, inputs: int, batch: int) -> int:
+    from kitsune.predict import predict_memory
+
+    found = predict_memory(
+        network, input_shape=(inputs,), batch_size=batch, dtype="float32", optimizer="adam", training=True
+    )
+    return int(found.total_bytes)
+
+
+def _vram_check(network: nn.Module, inputs: int, batch: int) -> int:
+    from vram_check import analyze
+
+    found = analyze(network, batch_size=batch, dtype="fp32", optimizer="adam", training=True)
+    return int(found["estimate"].total_bytes)
+
+
+ESTIMATORS: dict[str, Estimator] = {"torch-kitsune": _kitsune, "vram-check": _vram_check}
+"""By the name of the distribution."""
+
+
+def predicted_bytes(names: Sequence[str], estimators: Sequence[str]) -> list[tuple[int, ...]]:
+    """Ask other libraries for the peak memory of training runs.
+
+    Args:
+        names: of perceptrons.
+        estimators: keys of ``ESTIMATORS`` that are installed.
+
+    Returns:
+        Bytes by every estimator, a tuple a run.
+
+    Raises:
+        ValueError: if a name is no perceptron's.
+    """
+    return [_of_run(Perceptron.named(name), estimators) for name in names]
+
+
+def _of_run(perceptron: Perceptron, estimators: Sequence[str]) -> tuple[int, ...]:
+    # Estimates depend on shapes alone: on the meta device torch-kitsune's forward pass computes nothing.
+    with torch.device("meta"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # theirs are no business of our users
+        network = perceptron.network()
+        return tuple(ESTIMATORS[name](network, perceptron.inputs, perceptron.batch) for name in estimators)
