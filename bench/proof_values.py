@@ -30,13 +30,14 @@ class ProofValues(Frozen):
 
     kind: Literal["proof"] = "proof"
     histories: tuple[HistoryRow, ...] = ()
-    constant_bytes: int | None = Field(default=None, description="what a process takes beside its allocator, fitted")
+    constant_bytes: int | None = Field(default=None, description="what a process takes beside its allocator")
     constant_alone_bytes: int | None = Field(default=None, description="the same where nothing is simulated")
-    fitted_runs: int = Field(default=0, description="the first runs, to which alone the constants are fitted")
+    fitted_runs: int = Field(default=0, description="the first runs, to which alone constants are fitted; 0: to none")
     measured_bytes: tuple[int, ...] = ()
     reserved_bytes: tuple[int, ...] = Field(default=(), description="simulated, without the constant")
     requested_bytes: tuple[int, ...] = Field(default=(), description="the fake tensors' own peak, without rules")
     peers: tuple[PeerFigures, ...] = Field(default=(), description="those that were installed")
+    names: tuple[str, ...] = Field(default=(), description="of runs that are few enough to be told one by one")
 
 
 SMALL_BYTES = 2**16

@@ -185,7 +185,9 @@ class ProofSpec(Frozen):
     """How well the simulator foretells what others measured on real GPUs."""
 
     kind: Literal["proof"] = "proof"
-    source: Literal["histories", "perceptrons"] = Field(description="allocators' decisions, or peaks of trainings")
+    source: Literal["histories", "perceptrons", "classifiers"] = Field(
+        description="allocators' decisions, or peaks of trainings"
+    )
     file: str = Field(description="name of what was published")
     content: str = Field(description="digest of it")
     protocol: int = 1

@@ -3,6 +3,7 @@
 Source: GPUMemNet, github.com/itu-rad/GPUMemNet: Adam, cross-entropy, float32 with PyTorch's default flags.
 """
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -39,6 +40,11 @@ class Classifier:
     classes: int
     batch: int
 
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """Shape of one image."""
+        return 3, self.image, self.image
+
     def network(self) -> nn.Module:
         """Build it.
 
@@ -47,17 +53,19 @@ class Classifier:
             ValueError: if the library has no such network.
         """
         torchvision, name = import_torchvision(), self.name.partition(" ")[0]
-        try:
-            if self.library == "torchvision":
-                options = {"aux_logits": False} if "no auxiliary logits" in self.name else {}
-                made: nn.Module = torchvision.models.get_model(name, num_classes=self.classes, **options)
-                return made
-            import timm
-
-            made = timm.create_model(name, num_classes=self.classes)
+        if self.library == "torchvision" and name in torchvision.models.list_models():
+            options = {"aux_logits": False} if "no auxiliary logits" in self.name else {}
+            made: nn.Module = torchvision.models.get_model(name, num_classes=self.classes, **options)
             return made
-        except (ValueError, RuntimeError, KeyError) as error:
-            raise ValueError(f"{self.library} has no network {name!r}: {error}") from error
+        if self.library == "timm":
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of names that its newer versions write otherwise
+                import timm
+
+                if timm.is_model(name):
+                    made = timm.create_model(name, num_classes=self.classes)
+                    return made
+        raise ValueError(f"{self.library} has no network {name!r}")
 
     def make_step(self, batch: int) -> Callable[[], None]:
         """Build network and Adam; return what loads ``batch`` images and runs one training step of them."""

@@ -1,15 +1,23 @@
 """Fake tensors that are made quickly: what an operation returned once is known the next time."""
 
-from collections.abc import Hashable, Iterable
+import math
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, in_kernel_invocation_manager
+from torch.utils._mode_utils import no_dispatch
 
 from bench.memory.storage import tensors_in
 
+aten = torch.ops.aten
 _NEVER = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape, torch.Tag.inplace_view}
+
+_RANGES = {aten.linspace.default, aten.arange.default, aten.arange.start, aten.arange.start_step}
+MOST_VALUES = 1024
+"""Of a range whose numbers are kept: drop rates of layers, positions of tokens."""
 
 
 class _Unknown(Exception):
@@ -48,6 +56,8 @@ class QuickFakeTensorMode(FakeTensorMode):
     ) -> Any:
         """Run an operation, or only make its results where they are known."""
         kwargs = kwargs or {}
+        if func in _RANGES and _length(func, args) <= MOST_VALUES:
+            return self._range(func, args, kwargs)
         ordinary = self._ordinary.get(func)
         if ordinary is None:
             ordinary = self._ordinary[func] = _is_ordinary(func) and func not in self.lift_fns
@@ -66,6 +76,12 @@ class QuickFakeTensorMode(FakeTensorMode):
         if isinstance(known, _Made):
             return self._make(known, args)
         return args[known] if isinstance(known, int) else tuple(one and self._make(one, args) for one in known)
+
+    def _range(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> FakeTensor:
+        """Return a range that remembers its numbers: networks are built by them."""
+        with no_dispatch():
+            real = func(*args, **{**kwargs, "device": "cpu"})
+        return self.fake_tensor_converter.from_real_tensor(self, real, make_constant=True)
 
     def _parts(self, values: Iterable[Any]) -> Iterable[Hashable]:
         for value in values:
@@ -126,6 +142,29 @@ class QuickFakeTensorMode(FakeTensorMode):
                 empty = torch.empty(0, dtype=made.dtype, device="meta")
                 empty.set_(storage, made.offset, made.shape, made.stride)
         return FakeTensor(self, empty, made.device)
+
+
+def _length(func: Any, args: Sequence[Any]) -> float:
+    if not all(isinstance(value, int | float) for value in args):
+        return math.inf
+    if func is aten.linspace.default:
+        return float(args[2])
+    start, end, step = (0, args[0], 1) if len(args) == 1 else (*args, 1)[:3]
+    return (end - start) / step
+
+
+@contextmanager
+def undrawn() -> Iterator[None]:
+    """Leave weights as they are where torch draws them again until it likes them, for which it has to look at them."""
+    name = "_no_grad_trunc_normal_"
+    drawing = getattr(nn.init, name, None)
+    if drawing is not None:
+        setattr(nn.init, name, lambda tensor, *_, **__: tensor)
+    try:
+        yield
+    finally:
+        if drawing is not None:
+            setattr(nn.init, name, drawing)
 
 
 def _is_ordinary(func: Any) -> bool:

@@ -11,22 +11,22 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import nn
 
-from bench.memory.perceptron import Perceptron
+from bench.memory.published_runs import Training
 
-Estimator = Callable[[nn.Module, int, int], int]
-"""(network, features of a sample, batch) -> bytes."""
+Estimator = Callable[[nn.Module, tuple[int, ...], int], int]
+"""(network, shape of a sample, batch) -> bytes."""
 
 
-def _kitsune(network: nn.Module, inputs: int, batch: int) -> int:
+def _kitsune(network: nn.Module, sample_shape: tuple[int, ...], batch: int) -> int:
     from kitsune.predict import predict_memory
 
     found = predict_memory(
-        network, input_shape=(inputs,), batch_size=batch, dtype="float32", optimizer="adam", training=True
+        network, input_shape=sample_shape, batch_size=batch, dtype="float32", optimizer="adam", training=True
     )
     return int(found.total_bytes)
 
 
-def _vram_check(network: nn.Module, inputs: int, batch: int) -> int:
+def _vram_check(network: nn.Module, sample_shape: tuple[int, ...], batch: int) -> int:
     from vram_check import analyze
 
     found = analyze(network, batch_size=batch, dtype="fp32", optimizer="adam", training=True)
@@ -37,25 +37,22 @@ ESTIMATORS: dict[str, Estimator] = {"torch-kitsune": _kitsune, "vram-check": _vr
 """By the name of the distribution."""
 
 
-def predicted_bytes(names: Sequence[str], estimators: Sequence[str]) -> list[tuple[int, ...]]:
+def predicted_bytes(trainings: Sequence[Training], estimators: Sequence[str]) -> list[tuple[int, ...]]:
     """Ask other libraries for the peak memory of training runs.
 
     Args:
-        names: of perceptrons.
+        trainings: the runs.
         estimators: keys of ``ESTIMATORS`` that are installed.
 
     Returns:
         Bytes by every estimator, a tuple a run.
-
-    Raises:
-        ValueError: if a name is no perceptron's.
     """
-    return [_of_run(Perceptron.named(name), estimators) for name in names]
+    return [_of_run(training, estimators) for training in trainings]
 
 
-def _of_run(perceptron: Perceptron, estimators: Sequence[str]) -> tuple[int, ...]:
+def _of_run(training: Training, estimators: Sequence[str]) -> tuple[int, ...]:
     # Estimates depend on shapes alone: on the meta device torch-kitsune's forward pass computes nothing.
     with torch.device("meta"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # theirs are no business of our users
-        network = perceptron.network()
-        return tuple(ESTIMATORS[name](network, perceptron.inputs, perceptron.batch) for name in estimators)
+        network = training.network()
+        return tuple(ESTIMATORS[name](network, training.sample_shape, training.batch) for name in estimators)

@@ -72,6 +72,11 @@ class Perceptron:
         return cls(inputs, outputs, depth, shape, batch, found[6], dropout, found[9] == "True")
 
     @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """Shape of one sample."""
+        return (self.inputs,)
+
+    @property
     def widths(self) -> tuple[int, ...]:
         """Features after every hidden layer."""
         if self.shape == "uniform":

@@ -1,6 +1,5 @@
 """``python -m bench.memory prove``: the simulator beside what others measured on real GPUs."""
 
-import csv
 import hashlib
 import json
 import statistics
@@ -16,10 +15,11 @@ from rich.table import Table
 from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, results_option
 from bench.environment import provenance
 from bench.memory.calibration import Rules
+from bench.memory.convolutions import of_version_8
 from bench.memory.peer_estimators import ESTIMATORS, predicted_bytes
-from bench.memory.perceptron import Perceptron
 from bench.memory.processes import in_processes
 from bench.memory.published import PublishedHistory, ReplayError, replay_published
+from bench.memory.published_runs import Runs, Training, read_runs
 from bench.memory.replay import replay
 from bench.memory.trace import trace_batch
 from bench.peers import installed_peers
@@ -33,9 +33,8 @@ from bench.values import HistoryRow, PeerFigures, ProofValues
 
 FITTED_RUNS = 100
 CHUNK = 25
-BARE = Rules(context_bytes=0, bound="low")
-"""Context, kernels and cuBLAS's workspaces are in the constant that is fitted."""
-NAME, PEAK = "Filename", "Max GPU Memory (MiB)"
+BARE = Rules(context_bytes=0, bound="expected")
+"""Context, kernels and cuBLAS's workspaces are in the constant."""
 
 Peaks = tuple[int, int]
 """Reserved and requested bytes of one run."""
@@ -44,10 +43,10 @@ _Found = TypeVar("_Found")
 HELP = f"""Compare the simulator with histories and peaks that others published of real GPUs.
 
 FOLDER holds histories/*.json.gz, allocators' decisions, which have to be made again address by address, and
-measured/*.csv, peaks of training runs. One constant per file, for what a process takes beside its allocator, is fitted
-to the first {FITTED_RUNS} runs; the others are predicted. Beside the simulator, with a constant of their own: fake
-tensors without an allocator, a constant alone, and torch-kitsune and vram-check where they are installed (the extra
-memory-peers).
+measured/*.csv, peaks of training runs. What a process takes beside its allocator is one constant per file: for
+perceptrons it is fitted to the first {FITTED_RUNS} runs, and the others are predicted; for classifiers it comes from
+other runs. Beside the simulator, with a constant of their own: fake tensors without an allocator, a constant alone,
+and torch-kitsune and vram-check where they are installed (the extra memory-peers).
 
 \b
 Example:
@@ -87,13 +86,13 @@ def proof_cells(folder: Path) -> tuple[list[Cell], dict[str, tuple[str, ...]]]:
         spec = ProofSpec(source="histories", file="histories", content=_digest(histories))
         cells.append(Cell(spec, where, lambda reporter: _replayed(histories, reporter), f"{len(histories)} files"))
     for path in sorted((folder / "measured").glob("*.csv")):
-        runs = _runs(path)
+        runs = read_runs(path)
         if runs is None:
-            click.echo(f"{path}: skipped, no column {NAME!r} or {PEAK!r}", err=True)
+            click.echo(f"{path}: skipped, its columns are those of no kind that can be compared", err=True)
             continue
-        names[path.name] = tuple(name for name, _ in runs)
-        spec = ProofSpec(source="perceptrons", file=path.name, content=_digest([path]))
-        cells.append(Cell(spec, where, partial(_predicted, runs), f"{len(runs)} runs", _lacks))
+        names[path.name] = runs.names
+        spec = ProofSpec(source=runs.source, file=path.name, content=_digest([path]))
+        cells.append(Cell(spec, where, partial(_predicted, runs), f"{len(runs.names)} runs", _lacks))
     if not cells:
         raise click.ClickException(f"{folder}: no histories/*.json.gz and no measured/*.csv that can be compared")
     return cells, names
@@ -101,18 +100,6 @@ def proof_cells(folder: Path) -> tuple[list[Cell], dict[str, tuple[str, ...]]]:
 
 def _digest(paths: Sequence[Path]) -> str:
     return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[:16]
-
-
-def _runs(path: Path) -> list[tuple[str, int]] | None:
-    """Return (name, measured bytes) of every run of a file, None where it is of another kind."""
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        if not {NAME, PEAK} <= set(reader.fieldnames or ()):
-            return None
-        try:
-            return [(row[NAME], int(float(row[PEAK]) * MIB)) for row in reader]
-        except ValueError as error:
-            raise click.ClickException(f"{path}: {error}") from error
 
 
 def _replayed(paths: Sequence[Path], reporter: Reporter) -> Outcome:
@@ -133,52 +120,62 @@ def _replayed(paths: Sequence[Path], reporter: Reporter) -> Outcome:
     return Outcome(Status.OK, values, summary=f"{same_count} of {len(rows)} histories replay to the byte")
 
 
-def _predicted(runs: Sequence[tuple[str, int]], reporter: Reporter) -> Outcome:
-    names, measured = tuple(name for name, _ in runs), tuple(size for _, size in runs)
-    reserved, requested = zip(*_of_all(peaks_of, names, reporter), strict=True)
+def _predicted(runs: Runs, reporter: Reporter) -> Outcome:
+    try:
+        reserved, requested = zip(*_of_all(peaks_of, runs.trainings, reporter), strict=True)
+    except ImportError as error:
+        return Outcome(Status.UNSUPPORTED, message=f"{error}: pip install .[classifiers]")
+    known = runs.constant_bytes
     values = ProofValues(
-        constant_bytes=fitted_bytes(measured, reserved),
-        constant_alone_bytes=fitted_bytes(measured, [0] * len(runs)),
-        fitted_runs=min(FITTED_RUNS, len(runs)),
-        measured_bytes=measured,
+        constant_bytes=fitted_bytes(runs, reserved),
+        constant_alone_bytes=fitted_bytes(runs, [0] * len(reserved)),
+        fitted_runs=min(FITTED_RUNS, len(reserved)) if known is None else 0,
+        measured_bytes=runs.measured_bytes,
         reserved_bytes=reserved,
         requested_bytes=requested,
-        peers=_peers(names, measured, reporter),
+        peers=_peers(runs, reporter),
+        names=() if known is None else tuple(_title(*run) for run in zip(runs.names, runs.trainings, strict=True)),
     )
     return Outcome(Status.OK, values, summary=predictions(values)[0].text)
 
 
-def _peers(names: Sequence[str], measured: Sequence[int], reporter: Reporter) -> tuple[PeerFigures, ...]:
+def _title(name: str, training: Training) -> str:
+    return f"{name}, batch {training.batch}"
+
+
+def _peers(runs: Runs, reporter: Reporter) -> tuple[PeerFigures, ...]:
     """Ask every installed estimator for the same runs."""
     peers = [peer.rsplit(" ", 1) for peer in installed_peers(ESTIMATORS)]
     if not peers:
         return ()
     asked = tuple(name for name, _ in peers)
-    columns = zip(*_of_all(partial(predicted_bytes, estimators=asked), names, reporter), strict=True)
+    columns = zip(*_of_all(partial(predicted_bytes, estimators=asked), runs.trainings, reporter), strict=True)
     return tuple(
-        PeerFigures(name=name, version=version, constant_bytes=fitted_bytes(measured, column), predicted_bytes=column)
+        PeerFigures(name=name, version=version, constant_bytes=fitted_bytes(runs, column), predicted_bytes=column)
         for (name, version), column in zip(peers, columns, strict=True)
     )
 
 
 def _of_all(
-    work: Callable[[Sequence[str]], list[_Found]], names: Sequence[str], reporter: Reporter
+    work: Callable[[Sequence[Training]], list[_Found]], trainings: Sequence[Training], reporter: Reporter
 ) -> Iterator[_Found]:
     """Yield what ``work`` finds for every run, in their order; one process a core does a chunk at a time."""
-    chunks = [tuple(names[first : first + CHUNK]) for first in range(0, len(names), CHUNK)]
-    told = in_processes(work, chunks, lambda done: reporter.detail(f"{done * CHUNK}/{len(names)} runs"))
+    chunks = [tuple(trainings[first : first + CHUNK]) for first in range(0, len(trainings), CHUNK)]
+    told = in_processes(work, chunks, lambda done: reporter.detail(f"{done * CHUNK}/{len(trainings)} runs"))
     for chunk in chunks:
         yield from told.get(chunk) or work(chunk)
 
 
-def fitted_bytes(measured: Sequence[int], predicted: Sequence[int]) -> int:
-    """Return what a process takes beside a prediction: the median over the first runs.
+def fitted_bytes(runs: Runs, predicted: Sequence[int]) -> int:
+    """Return what a process takes beside a prediction: the median over the first runs, unless it is known.
 
     Args:
-        measured: bytes of every run.
-        predicted: likewise, without a constant.
+        runs: what was measured.
+        predicted: bytes of every run, without a constant.
     """
-    pairs = zip(measured[:FITTED_RUNS], predicted, strict=False)
+    if runs.constant_bytes is not None:
+        return runs.constant_bytes
+    pairs = zip(runs.measured_bytes[:FITTED_RUNS], predicted, strict=False)
     return int(statistics.median(total - part for total, part in pairs))
 
 
@@ -189,19 +186,17 @@ def _lacks(stored: Measurement) -> str:
     return f"without {' and '.join(missing)}: run again with --force" if missing else ""
 
 
-def peaks_of(names: Sequence[str]) -> list[Peaks]:
-    """Simulate training runs.
-
-    Args:
-        names: of perceptrons.
+def peaks_of(trainings: Sequence[Training]) -> list[Peaks]:
+    """Simulate training runs, under PyTorch's default flags and the cuDNN of their time.
 
     Raises:
-        ValueError: if one is no perceptron's.
+        ImportError: if a network's library is not installed.
+        ValueError: if it has no such network.
     """
     found = []
-    for name in names:
-        perceptron = Perceptron.named(name)
-        figures = replay(trace_batch(perceptron.make_step, perceptron.batch), perceptron.batch, BARE)
+    for training in trainings:
+        trace = trace_batch(training.make_step, training.batch, workspaces=of_version_8)
+        figures = replay(trace, training.batch, BARE)
         found.append((figures.peak_reserved, figures.peak_requested))
     return found
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException
 
 from bench.memory.convolutions import Workspaces, pinned
-from bench.memory.fakes import QuickFakeTensorMode
+from bench.memory.fakes import QuickFakeTensorMode, undrawn
 from bench.memory.recorder import Note, StepRecorder, section
 from bench.memory.rules import CudaAutocast
 from bench.record import Precision
@@ -128,7 +128,7 @@ def record_step(
     autocast = nullcontext() if precision == "fp32" else CudaAutocast()
     try:
         with _no_cycle_collection(), QuickFakeTensorMode(), recorder, autocast:
-            with section("weights"):
+            with section("weights"), undrawn():
                 step = make_step(batch)
             with recorder.watching():
                 for _ in range(STEPS):

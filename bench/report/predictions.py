@@ -47,7 +47,8 @@ class Prediction:
 def predictions(values: ProofValues) -> list[Prediction]:
     """Return the simulator's predictions, those of fake tensors without an allocator, a constant alone and peers'.
 
-    Every one has a constant of its own, the median of measured minus predicted over the runs that are fitted.
+    Every one has a constant of its own, the median of measured minus predicted over the runs that are fitted; where
+    none is, they share the one that is known from other runs.
 
     Args:
         values: with runs.
@@ -60,10 +61,11 @@ def predictions(values: ProofValues) -> list[Prediction]:
         ("A constant alone", (0,) * len(measured)),
         *((f"{peer.name} {peer.version}", peer.predicted_bytes) for peer in values.peers),
     ]
+    known = values.constant_bytes or 0
     found = []
     for title, parts in ways:
         part = np.array(parts, dtype=np.float64)
-        constant = float(np.median((measured - part)[: values.fitted_runs]))
+        constant = float(np.median((measured - part)[: values.fitted_runs]) if values.fitted_runs else known)
         predicted = (part + constant)[fitted:]
         found.append(Prediction(title, constant, predicted, np.abs(predicted - measured[fitted:])))
     return found

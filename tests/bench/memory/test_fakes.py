@@ -16,7 +16,7 @@ OPERATOR = ShapeOperator((3, 32, 24), (3, 32, 24), torch.float32)
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("model", ["lu-dncnn", "deq4ip"])
 def test_a_step_is_recorded_as_with_torchs_own_fake_tensors(model, precision, monkeypatch):
-    make_step = _step_of(MODELS[model], OPERATOR, "recompute", precision)
+    make_step = _step_of(MODELS[model], OPERATOR, "recompute", precision, False)
     trace.record_step(make_step, 2, precision)  # what a first step makes for good
     quick = trace.record_step(make_step, 2, precision)
     monkeypatch.setattr(trace, "QuickFakeTensorMode", FakeTensorMode)
@@ -71,3 +71,23 @@ def test_values_are_still_asked_for_in_vain():
             assert torch.tensor(2.0).item() == 2.0
             with pytest.raises(DataDependentOutputException):
                 torch.ones(3).sum().item()
+
+
+def test_networks_are_built_by_the_numbers_of_a_short_range():
+    with QuickFakeTensorMode():
+        assert [value.item() for value in torch.linspace(0, 0.5, 3)] == [0, 0.25, 0.5]
+        assert [value.item() for value in torch.arange(1, 6, 2)] == [1, 3, 5]
+        assert torch.arange(2, 9).dtype == torch.int64
+        with pytest.raises(DataDependentOutputException):
+            torch.linspace(0, 1, 10**7)[3].item()
+
+
+def test_weights_are_not_drawn_until_they_please():
+    def make_step(batch):
+        layer = nn.Linear(4, 4)
+        nn.init.trunc_normal_(layer.weight, std=5.0)
+        return lambda: layer(torch.zeros(batch, 4)).sum().backward()
+
+    assert trace.trace_step(make_step).requests
+    weight = torch.zeros(4)
+    assert nn.init.trunc_normal_(weight).abs().sum() > 0  # outside, all is as before

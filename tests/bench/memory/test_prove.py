@@ -9,9 +9,11 @@ from click.testing import CliRunner
 from bench.memory import peer_estimators
 from bench.memory import prove as prove_command
 from bench.memory.__main__ import main
+from bench.memory.classifier import CONTEXT_BYTES, Classifier
 from bench.memory.peer_estimators import ESTIMATORS, predicted_bytes
 from bench.memory.perceptron import Perceptron
 from bench.memory.prove import FITTED_RUNS, fitted_bytes, peaks_of
+from bench.memory.published_runs import Runs
 from bench.peers import installed_peers
 from bench.sizes import MIB
 from bench.store import ResultStore
@@ -32,7 +34,7 @@ def folder(tmp_path):
     names = [NAME.format(inputs, batch) for inputs, batch in ((256, 32), (512, 64), (1024, 512))]
     lines = ["Filename,Total Parameters,Batch Size,Max GPU Memory (MiB)"]
     for name, more in zip(names, (0, 0, 8), strict=True):
-        ((reserved, _),) = peaks_of([name])
+        ((reserved, _),) = peaks_of([Perceptron.named(name)])
         lines.append(f"{name},0,0,{reserved / MIB + CONTEXT_MIB + more}")
     (tmp_path / "gpu" / "measured" / "runs.csv").write_text("\n".join(lines) + "\n")
     (tmp_path / "gpu" / "measured" / "other.csv").write_text("a,b\n1,2\n")
@@ -72,14 +74,36 @@ def test_a_history_that_differs_is_an_error(folder):
 
 
 def test_constants_are_fitted_to_the_first_runs_alone():
-    measured, predicted = [10] * FITTED_RUNS + [90], [3] * FITTED_RUNS + [0]
-    assert fitted_bytes(measured, predicted) == 7
+    measured, predicted = (10,) * FITTED_RUNS + (90,), [3] * FITTED_RUNS + [0]
+    assert fitted_bytes(Runs("perceptrons", (), measured, ()), predicted) == 7
+    assert fitted_bytes(Runs("classifiers", (), measured, (), 5), predicted) == 5
+
+
+def test_classifiers_are_predicted_with_a_constant_of_other_runs(folder):
+    if not installed_peers(["timm"]):
+        pytest.skip("timm is not installed: pip install .[classifiers]")
+    rows = ["model,library,image,classes,batch,measured_mib"]
+    for name, library in (("resnet18 (a note)", "torchvision"), ("mobilenetv3_small_050", "timm")):
+        ((reserved, _),) = peaks_of([Classifier(name, library, 64, 10, 4)])
+        rows.append(f"{name},{library},64,10,4,{(reserved + CONTEXT_BYTES) / MIB + 1}")
+    (folder / "measured" / "runs.csv").write_text("\n".join(rows) + "\n")
+    runs = json.loads(prove(folder, "--format", "json").stdout)["runs"]
+    assert [run["name"] for run in runs] == ["resnet18 (a note)", "mobilenetv3_small_050"]
+    assert [run["measured_bytes"] - run["predicted_bytes"] for run in runs] == [MIB, MIB]
+
+
+def test_a_network_that_a_library_does_not_have_is_told_by_name():
+    if not installed_peers(["timm"]):
+        pytest.skip("timm is not installed: pip install .[classifiers]")
+    for library in ("torchvision", "timm"):
+        with pytest.raises(ValueError, match=f"{library} has no network 'resnet17'"):
+            Classifier("resnet17", library, 64, 10, 4).network()
 
 
 def test_other_estimators_are_asked_where_they_are_installed(folder, monkeypatch):
     prove(folder)
     monkeypatch.setattr(prove_command, "installed_peers", lambda names: ("made-up 1.0",))
-    monkeypatch.setitem(peer_estimators.ESTIMATORS, "made-up", lambda network, inputs, batch: inputs * MIB)
+    monkeypatch.setitem(peer_estimators.ESTIMATORS, "made-up", lambda network, shape, batch: shape[0] * MIB)
     assert "stored already, without made-up 1.0: run again with --force" in prove(folder).stderr
     table = prove(folder, "--force").stdout
     assert "made-up" in table
@@ -87,7 +111,8 @@ def test_other_estimators_are_asked_where_they_are_installed(folder, monkeypatch
     (peer,) = values.peers
     assert (peer.name, peer.version) == ("made-up", "1.0")
     assert peer.predicted_bytes == (256 * MIB, 512 * MIB, 1024 * MIB)
-    assert peer.constant_bytes == fitted_bytes(values.measured_bytes, peer.predicted_bytes)
+    runs = Runs("perceptrons", (), values.measured_bytes, ())
+    assert peer.constant_bytes == fitted_bytes(runs, peer.predicted_bytes)
 
 
 @pytest.mark.parametrize("name", ESTIMATORS)
@@ -95,7 +120,7 @@ def test_other_estimators_know_weights_gradients_and_both_moments(name):
     if not installed_peers([name]):
         pytest.skip(f"{name} is not installed: pip install .[memory-peers]")
     run = NAME.format(256, 32)
-    ((told,),) = predicted_bytes([run], [name])
+    ((told,),) = predicted_bytes([Perceptron.named(run)], [name])
     weights = sum(parameter.nbytes for parameter in Perceptron.named(run).network().parameters())
     assert told > 4 * weights
 
