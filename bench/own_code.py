@@ -37,7 +37,17 @@ def code_of(model: str) -> str | None:
     """
     if model in MODELS:
         return None
-    start, home = model.partition(":")[0], source_of(model)
+    resolve_model(model)  # with the working folder on the path, where a user's own model may be
+    return digest_around(model)
+
+
+def digest_around(name: str) -> str:
+    """Return the digest that ``code_of`` speaks of, for any ``package.module:name`` that was imported.
+
+    Raises:
+        click.ClickException: if its module has no source file.
+    """
+    start, home = name.partition(":")[0], source_of(name)
 
     def covers(name: str, path: Path) -> bool:
         beside = "." not in start and "." not in name and path.parent == home.parent
@@ -46,16 +56,15 @@ def code_of(model: str) -> str | None:
     return digest_of([start], covers)[:16]
 
 
-def source_of(model: str) -> Path:
-    """Return the file of a user's own model's module.
+def source_of(name: str) -> Path:
+    """Return the file of the module of ``package.module:name``, which was imported.
 
     Raises:
-        click.ClickException: as of ``code_of``.
+        click.ClickException: if it has none.
     """
-    resolve_model(model)  # with the working folder on the path, where a user's own model may be
-    home = _file_of(model.partition(":")[0])
+    home = _file_of(name.partition(":")[0])
     if home is None:
-        raise click.ClickException(f"{model!r} has no source file, by which an edited model would be known")
+        raise click.ClickException(f"{name!r} has no source file, by which an edited one would be known")
     return home
 
 

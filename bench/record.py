@@ -73,6 +73,31 @@ class MemorySpec(_Spec):
     protocol: int = 3
 
 
+class StepSpec(Frozen):
+    """Which batch fits of a user's own training step under one cap."""
+
+    kind: Literal["step"] = "step"
+    step: str = Field(description="package.module:make_step")
+    code: str = Field(description="digest of its source, see bench.own_code")
+    cap_bytes: int
+    backend: Literal["simulate", "cuda"]
+    precision: Precision = "fp32"
+    expandable_segments: bool = False
+    calibration: str | None = None
+    tf32: bool = False
+    any_batch: bool = Field(default=False, description="odd batches too")
+    protocol: int = 1
+
+    @property
+    def subject(self) -> tuple[str, str]:
+        """What is measured, in file names and on progress lines."""
+        return "step", self.step
+
+
+FitSpec = MemorySpec | StepSpec
+"""A question for the largest batch."""
+
+
 class Files(Frozen):
     """Digests of a data set's files, see bench.data.fingerprint; None for a split that the question does not use."""
 
@@ -247,7 +272,8 @@ Spec = Annotated[
     | SolversSpec
     | OperatorsSpec
     | ProofSpec
-    | CheckSpec,
+    | CheckSpec
+    | StepSpec,
     Field(discriminator="kind"),
 ]
 

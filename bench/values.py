@@ -32,13 +32,10 @@ class Probe(Frozen):
         return "fits" if self.fits else "exceeds"
 
 
-class MemoryValues(Frozen):
+class FitValues(Frozen):
     """The largest batch, 0 where not even one image fits, with the evidence for it."""
 
-    kind: Literal["memory"] = "memory"
     max_batch: int
-    parameters: int = Field(description="by the paper's convention, frozen kernel values included where it does")
-    trainable_parameters: int
     peak_bytes: int | None = Field(description="at max_batch; None where nothing fits")
     next_peak_bytes: int = Field(description="at the next batch, which does not fit")
     bytes_per_image: int | None = Field(
@@ -47,6 +44,26 @@ class MemoryValues(Frozen):
     sure_batch: int | None = Field(default=None, description="largest that fits by the upper bound; simulated only")
     possible_batch: int | None = Field(default=None, description="largest that fits by the lower bound; simulated only")
     probes: tuple[Probe, ...]
+
+    @property
+    def batch_text(self) -> str:
+        """The batch in print, - for none, with those of the bounds where they differ."""
+        between = f" ({self.sure_batch}-{self.possible_batch})" if self.sure_batch != self.possible_batch else ""
+        return f"{self.max_batch or '-'}{between}"
+
+
+class MemoryValues(FitValues):
+    """The same for a model and task, and how many parameters the model has."""
+
+    kind: Literal["memory"] = "memory"
+    parameters: int = Field(description="by the paper's convention, frozen kernel values included where it does")
+    trainable_parameters: int
+
+
+class StepValues(FitValues):
+    """The same for a user's own training step."""
+
+    kind: Literal["step"] = "step"
 
 
 class ImageScore(Frozen):
@@ -243,6 +260,7 @@ Values = Annotated[
     | SolversValues
     | OperatorsValues
     | ProofValues
-    | CheckValues,
+    | CheckValues
+    | StepValues,
     Field(discriminator="kind"),
 ]

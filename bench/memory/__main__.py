@@ -7,6 +7,7 @@ from typing import Literal
 
 import click
 import torch
+from click.core import ParameterSource
 from rich.console import Console
 from rich.table import Table
 
@@ -26,12 +27,14 @@ from bench.memory.options import image_size_option, step_options
 from bench.memory.prove import prove
 from bench.memory.questions import MemoryQuestion
 from bench.memory.snapshot import record
+from bench.memory.step_cells import step_cells, step_row, step_table
 from bench.memory.validate import validate
 from bench.memory.what_fits import what_fits
 from bench.record import Measurement, Policy, Precision
 from bench.runner import all_answered, run_cells
 from bench.sizes import GIB
 from bench.store import ResultStore
+from bench.values import FitValues
 from models import MODELS
 
 HELP = f"""Find the largest batch (1, or even) whose full training step fits under a memory cap.
@@ -49,6 +52,7 @@ Examples:
   python -m bench.memory --cap 24GB --task ct --model luser-sw --explain explained
   python -m bench.memory what-fits --gpu 8GB --task ct
   python -m bench.memory --cap 24GB --format json
+  python -m bench.memory --step my_package.my_module:make_step --cap 24GB --any-batch
 
 {EXIT_CODES}
 """
@@ -62,6 +66,12 @@ Examples:
     multiple=True,
     help="Memory cap, e.g. 10GB; repeatable. Default: 8GB, 10GB and 24GB.",
 )
+@click.option(
+    "--step",
+    metavar="MODULE:FUNCTION",
+    help="Ask about any step: FUNCTION(batch) builds model, optimiser and data, and returns what runs one step.",
+)
+@click.option("--any-batch", is_flag=True, help="With --step: try odd batches, too.")
 @selection_options
 @policy_option
 @step_options
@@ -100,6 +110,8 @@ Examples:
 def main(
     context: click.Context,
     caps: Sequence[int],
+    step: str | None,
+    any_batch: bool,
     tasks: Sequence[str],
     models: Sequence[str],
     policies: Sequence[Policy],
@@ -120,6 +132,7 @@ def main(
     """Run the search from the command line, unless a sub-command is named."""
     if context.invoked_subcommand is not None:
         return None
+    _check_step(context, step, any_batch)
     place, store = _place(backend, device), ResultStore(results)
     if place is not None:
         claim_gpu(place, wait_s)
@@ -131,14 +144,16 @@ def main(
         tf32=tf32,
         channels_last=channels_last,
     )
-    cells = memory_cells(
-        tasks or TABLE3_TASKS, models or tuple(MODELS), policies, caps or TABLE3_CAPS_BYTES, place, question
-    )
+    caps = caps or TABLE3_CAPS_BYTES
+    if step is None:
+        cells = memory_cells(tasks or TABLE3_TASKS, models or tuple(MODELS), policies, caps, place, question)
+    else:
+        cells = step_cells(step, caps, place, question, any_batch=any_batch)
     records = run_cells(simulate_ahead(cells, store, force=force), store, force=force)
     if style == "json":
-        click.echo(json.dumps([row(record) for record in records], indent=1))
+        click.echo(json.dumps([(row if step is None else step_row)(record) for record in records], indent=1))
     else:
-        Console().print(_table(records))
+        Console().print((_table if step is None else step_table)(records))
     if explained is not None:
         from bench.memory.explain import explain_records  # matplotlib takes a while, and few ask
 
@@ -148,6 +163,19 @@ def main(
 
 for command in (what_fits, calibrate, validate, record, prove, check):
     main.add_command(command)
+
+
+def _check_step(context: click.Context, step: str | None, any_batch: bool) -> None:
+    """Refuse options that a step decides itself, or that only a step has."""
+    if step is None:
+        if any_batch:
+            raise click.ClickException("--any-batch belongs to --step: tables hold even batches")
+        return
+    theirs = ("tasks", "models", "policies", "image_shape", "channels_last")
+    given = [name for name in theirs if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+    if given:
+        flags = {option.name: option.opts[-1] for option in context.command.params}
+        raise click.ClickException(f"--step says itself what trains: leave out {', '.join(flags[n] for n in given)}")
 
 
 def _place(backend: str, device: str) -> torch.device | None:
@@ -163,7 +191,7 @@ def _place(backend: str, device: str) -> torch.device | None:
 
 
 def _table(records: Sequence[Measurement]) -> Table:
-    rows = [row(record) for record in records]
+    rows = [row(record) | {"batch": _batch(record)} for record in records]
     caps = sorted({int(str(r["cap_bytes"])) for r in rows})
     table = Table(
         title="Largest training batch under a memory cap",
@@ -178,15 +206,14 @@ def _table(records: Sequence[Measurement]) -> Table:
     for key in dict.fromkeys(tuple(str(r[name]) for name in names) for r in rows):
         mine = {r["cap_bytes"]: r for r in rows if tuple(str(r[name]) for name in names) == key}
         first = next(iter(mine.values()))
-        table.add_row(*key, f"{first['parameters'] or 0:,}", *(_batch(mine[cap]) for cap in caps), str(first["device"]))
+        table.add_row(
+            *key, f"{first['parameters'] or 0:,}", *(str(mine[cap]["batch"]) for cap in caps), str(first["device"])
+        )
     return table
 
 
-def _batch(row: dict[str, object]) -> str:
-    if row["max_batch"] is None:
-        return "?"
-    sure, possible = row["sure_batch"], row["possible_batch"]
-    return str(row["max_batch"] or "-") + (f" ({sure}-{possible})" if sure != possible else "")
+def _batch(record: Measurement) -> str:
+    return record.values.batch_text if isinstance(record.values, FitValues) else "?"
 
 
 if __name__ == "__main__":

@@ -12,21 +12,23 @@ from bench.memory.processes import in_processes
 from bench.memory.questions import TABLE3_QUESTION, MemoryQuestion, memory_specs
 from bench.memory.search import largest_batch
 from bench.memory.simulate import (
+    candidates_of,
     find_calibration,
-    memory_values,
+    fit_values,
+    parameters_of,
     simulate,
     simulate_all,
     simulated_batch,
     trace_key,
 )
 from bench.memory.steps import libraries
-from bench.memory.traces import TraceKey, count_parameters, forget_traces
+from bench.memory.traces import AnyKey, forget_traces
 from bench.progress import Reporter
-from bench.record import Measurement, MemorySpec, Policy, Provenance, Status
+from bench.record import FitSpec, Measurement, MemorySpec, Policy, Provenance, Status, StepSpec
 from bench.runner import Cell, Outcome
 from bench.sizes import GIB
 from bench.store import ResultStore
-from bench.values import MemoryValues
+from bench.values import FitValues, MemoryValues
 
 TABLE3_TASKS = ("deblur", "ct", "mri4x")
 TABLE3_CAPS_BYTES = (8 * GIB, 10 * GIB, 24 * GIB)
@@ -67,9 +69,9 @@ def simulate_ahead(cells: Sequence[Cell], store: ResultStore, *, force: bool = F
     Returns:
         The same cells; those whose answers are known now only tell them.
     """
-    groups: dict[TraceKey, list[MemorySpec]] = {}
+    groups: dict[AnyKey, list[FitSpec]] = {}
     for cell in cells:
-        if not isinstance(cell.spec, MemorySpec) or cell.spec.backend != "simulate":
+        if not isinstance(cell.spec, MemorySpec | StepSpec) or cell.spec.backend != "simulate":
             continue
         if force or store.finished(cell.spec, cell.provenance) is None:
             groups.setdefault(trace_key(cell.spec), []).append(cell.spec)
@@ -84,25 +86,29 @@ def simulate_ahead(cells: Sequence[Cell], store: ResultStore, *, force: bool = F
     return [replace(cell, measure=_telling(known[cell.spec])) if cell.spec in known else cell for cell in cells]
 
 
-def _telling(values: MemoryValues) -> Callable[[Reporter], Outcome]:
+def _telling(values: FitValues) -> Callable[[Reporter], Outcome]:
     return lambda _: outcome(values)
 
 
 def _cell(spec: MemorySpec, where: Provenance, device: torch.device | None) -> Cell:
     def measure(reporter: Reporter) -> Outcome:
         reporter.detail("searching")
-        parameters = count_parameters(spec.task, spec.model, spec.image_shape)
         if device is None:
-            return outcome(simulate(spec, parameters))
-        attempt = partial(probe, spec, device=device, context_bytes=context_alone(spec, device))
-        batch, probes = largest_batch(attempt, max(simulated_batch(spec), 1))
-        return outcome(memory_values(batch, probes, parameters))
+            return outcome(simulate(spec, parameters_of(spec)))
+        return outcome(proved(spec, device))
 
     variant = f"{spec.policy} {spec.precision} {spec.cap_bytes / GIB:g} GB"
     return Cell(spec, where, measure, variant)
 
 
-def outcome(values: MemoryValues) -> Outcome:
+def proved(spec: FitSpec, device: torch.device) -> FitValues:
+    """Search on a GPU, from the simulation's answer on."""
+    attempt = partial(probe, spec, device=device, context_bytes=context_alone(spec, device))
+    batch, probes = largest_batch(attempt, max(simulated_batch(spec), 1), candidates_of(spec))
+    return fit_values(batch, probes, parameters_of(spec))
+
+
+def outcome(values: FitValues) -> Outcome:
     """Say in words what was found; where nothing fits, what one image would take."""
     if not values.max_batch:
         reason = f"not even one image fits: it takes {values.next_peak_bytes / GIB:.2f} GiB"

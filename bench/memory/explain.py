@@ -14,13 +14,13 @@ from bench.memory.replay import course, fits
 from bench.memory.simulate import find_calibration, trace_key
 from bench.memory.trace import Trace
 from bench.memory.traces import trace_of
-from bench.record import Measurement, MemorySpec
+from bench.record import FitSpec, Measurement, MemorySpec, StepSpec
 from bench.report.files import save_figure
 from bench.report.memory_timeline import FIXED, LAST, Timeline, timeline_figure
 from bench.report.style import STYLE
 from bench.sizes import GIB
 from bench.tasks import TASKS
-from bench.values import MemoryValues
+from bench.values import FitValues
 
 MOST_LAYERS = 8
 
@@ -30,15 +30,16 @@ def explain_records(records: Sequence[Measurement], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for record in records:
         spec, values = record.spec, record.values
-        if isinstance(spec, MemorySpec) and isinstance(values, MemoryValues):
-            name = f"{spec.task}-{spec.model}-{spec.policy}-{spec.precision}-{spec.cap_bytes / GIB:g}GB.png"
+        if isinstance(spec, MemorySpec | StepSpec) and isinstance(values, FitValues):
+            of_model = f"{spec.task}-{spec.model}-{spec.policy}" if isinstance(spec, MemorySpec) else spec.step
+            name = f"{of_model}-{spec.precision}-{spec.cap_bytes / GIB:g}GB.png"
             path = folder / name.replace(":", ".")
             with style.context(["default", STYLE]):
                 save_figure(path, timeline_figure(timeline(spec, max(values.max_batch, 1))))
             click.echo(f"explained in {path}", err=True)
 
 
-def timeline(spec: MemorySpec, batch: int) -> Timeline:
+def timeline(spec: FitSpec, batch: int) -> Timeline:
     """Replay the second of two traced steps and tell what is held after every event.
 
     A batch that fits is replayed under the cap, which makes room where it is felt; any other one without it.
@@ -75,15 +76,19 @@ def _columns(names: list[str], rows: Sequence[tuple[int, ...]]) -> dict[str, NDA
     return {name: table[:, place] for place, name in enumerate(names) if table[:, place].any()}
 
 
-def _title(spec: MemorySpec, batch: int) -> str:
+def _title(spec: FitSpec, batch: int) -> str:
+    if isinstance(spec, StepSpec):
+        return f"{spec.step}, {spec.precision}; batch {batch}, simulated"
     height, width = spec.image_shape
     what = f"{spec.model}, {spec.policy}, {spec.precision}; {TASKS[spec.task].title} {height} x {width}"
     return f"{what}; batch {batch}, simulated"
 
 
 def _second_step(trace: Trace) -> int:
-    """Return where the first event after the first step's optimiser is."""
+    """Return where the first event after the first step's optimiser is; the first of all where a step has none."""
     phases = [trace.requests[number].phase if birth else "" for number, birth in trace.events]
+    if "optimiser" not in phases:
+        return 0
     first = phases.index("optimiser")
     return next((i for i in range(first, len(phases)) if phases[i] == "forward"), first)
 

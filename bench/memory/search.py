@@ -1,6 +1,7 @@
-"""The largest batch, one or even, that trains under a cap: the search, whoever tries the batches."""
+"""The largest batch that trains under a cap: the search, whoever tries the batches."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from bench.values import Probe
 
@@ -8,12 +9,31 @@ Try = Callable[[int], Probe]
 """Runs or simulates a training step at a batch size."""
 
 
-def largest_batch(attempt: Try, guess: int = 2) -> tuple[int, tuple[Probe, ...]]:
-    """Search 0, 1, 2, 4, 6, ... for the largest batch that fits while the next one does not.
+class Candidates(NamedTuple):
+    """The batches that a search knows: 1 and every ``step``th."""
+
+    step: int
+
+    def at(self, index: int) -> int:
+        """Return the candidate of a number, from 0 on."""
+        return max(self.step * index, 1) if self.step > 1 else index + 1
+
+    def place(self, batch: int) -> int:
+        """Return the number of the candidate that a batch is, or of the one below it."""
+        return batch // self.step if self.step > 1 else max(batch - 1, 0)
+
+
+EVEN, ANY = Candidates(2), Candidates(1)
+"""1, 2, 4, 6, ... and 1, 2, 3, ..."""
+
+
+def largest_batch(attempt: Try, guess: int = 2, candidates: Candidates = EVEN) -> tuple[int, tuple[Probe, ...]]:
+    """Search for the largest batch that fits while the next one does not.
 
     Args:
         attempt: tries one batch; assumed monotone, and both sides of the answer are always tried.
         guess: where to start; a good one makes two probes enough.
+        candidates: the batches among which the answer is, beside 0.
 
     Returns:
         The batch, 0 where one image does not fit, and every probe, by batch.
@@ -25,18 +45,14 @@ def largest_batch(attempt: Try, guess: int = 2) -> tuple[int, tuple[Probe, ...]]
             probes[batch] = attempt(batch)
         return probes[batch].fits
 
-    batch = largest_fitting(fits, guess)
+    batch = largest_fitting(fits, guess, candidates)
     return batch, tuple(probes[key] for key in sorted(probes))
 
 
-def largest_fitting(fits: Callable[[int], bool], guess: int) -> int:
+def largest_fitting(fits: Callable[[int], bool], guess: int, candidates: Candidates = EVEN) -> int:
     """Search like ``largest_batch`` where only the verdict on a batch is asked for, and return the batch alone."""
-    index = largest_index(lambda index: fits(_batch_at(index)), guess // 2)
-    return 0 if index < 0 else _batch_at(index)
-
-
-def _batch_at(index: int) -> int:
-    return max(2 * index, 1)
+    index = largest_index(lambda index: fits(candidates.at(index)), candidates.place(guess))
+    return 0 if index < 0 else candidates.at(index)
 
 
 def largest_index(fits: Callable[[int], bool], guess: int) -> int:
@@ -61,8 +77,3 @@ def largest_index(fits: Callable[[int], bool], guess: int) -> int:
         middle = (low + high) // 2
         low, high = (middle, high) if fits(middle) else (low, middle)
     return low
-
-
-def next_batch(batch: int) -> int:
-    """Return the candidate after a batch: 0, 1, 2, 4, 6, ..."""
-    return batch + 1 if batch < 2 else batch + 2

@@ -2,17 +2,17 @@
 
 from collections.abc import Callable
 from functools import lru_cache, partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import click
 
 from bench.cli import unknown
 from bench.memory.calibration import Bound, Calibration, Rules, calibrations, rule_set
 from bench.memory.replay import fits, judge, replay
-from bench.memory.search import largest_batch, largest_fitting, next_batch
-from bench.memory.traces import TraceKey, count_parameters, trace_of
-from bench.record import MemorySpec
-from bench.values import MemoryValues, Probe
+from bench.memory.search import ANY, EVEN, Candidates, largest_batch, largest_fitting
+from bench.memory.traces import AnyKey, StepKey, TraceKey, count_parameters, trace_of
+from bench.record import FitSpec, StepSpec
+from bench.values import FitValues, MemoryValues, Probe, StepValues
 
 GUESS_BATCHES = (4, 12)
 
@@ -33,61 +33,71 @@ def find_calibration(name: str | None) -> Calibration | None:
     return known[name]
 
 
-def trace_key(spec: MemorySpec) -> TraceKey:
+def trace_key(spec: FitSpec) -> AnyKey:
     """Return what has to be traced for a question."""
+    if isinstance(spec, StepSpec):
+        return StepKey(spec.step, spec.code, spec.precision, spec.tf32)
     return TraceKey(spec.task, spec.model, spec.image_shape, spec.policy, spec.precision, spec.tf32, spec.channels_last)
 
 
-def simulate_all(specs: tuple[MemorySpec, ...]) -> dict[MemorySpec, MemoryValues]:
-    """Answer questions of one model on one task, which differ in their caps only."""
-    parameters = count_parameters(specs[0].task, specs[0].model, specs[0].image_shape)
+def simulate_all(specs: tuple[FitSpec, ...]) -> dict[FitSpec, FitValues]:
+    """Answer questions about one trace, which differ in their caps only."""
+    parameters = parameters_of(specs[0])
     return {spec: simulate(spec, parameters) for spec in specs}
 
 
-def simulated_batch(spec: MemorySpec) -> int:
+def parameters_of(spec: FitSpec) -> tuple[int, int] | None:
+    """Return what ``count_parameters`` does, None for a user's own step, whose model is not known."""
+    return None if isinstance(spec, StepSpec) else count_parameters(spec.task, spec.model, spec.image_shape)
+
+
+def simulated_batch(spec: FitSpec) -> int:
     """Return the largest batch of a simulation, 0 where not even one image fits."""
     return _largest(spec, "expected")
 
 
-def simulate(spec: MemorySpec, parameters: tuple[int, int]) -> MemoryValues:
+def simulate(spec: FitSpec, parameters: tuple[int, int] | None) -> FitValues:
     """Search the largest batch of a simulation, and those of its lower and upper bound.
 
     Args:
         spec: the question.
-        parameters: by the paper's convention, and trainable alone.
+        parameters: as of ``parameters_of``.
 
     Raises:
-        TraceError: if the model cannot be traced.
+        TraceError: if the step cannot be traced.
     """
-    batch, probes = largest_batch(_attempt(judge, spec, "expected"), _guess(spec, "expected"))
+    batch, probes = largest_batch(_attempt(judge, spec, "expected"), _guess(spec, "expected"), candidates_of(spec))
     sure = _largest(spec, "high")
     possible = _largest(spec, "low")
     judged = tuple(
         probe.model_copy(update={"sure": probe.batch <= sure if probe.fits else probe.batch > possible})
         for probe in probes
     )
-    return memory_values(batch, judged, parameters, sure, possible)
+    return fit_values(batch, judged, parameters, sure, possible)
 
 
-def memory_values(
+def candidates_of(spec: FitSpec) -> Candidates:
+    """Return the batches among which a question's answer is."""
+    return ANY if isinstance(spec, StepSpec) and spec.any_batch else EVEN
+
+
+def fit_values(
     batch: int,
     probes: tuple[Probe, ...],
-    parameters: tuple[int, int],
+    parameters: tuple[int, int] | None,
     sure: int | None = None,
     possible: int | None = None,
-) -> MemoryValues:
+) -> FitValues:
     """Return a search's outcome as it is stored."""
     tried = {probe.batch: probe for probe in probes}
-    best, following = tried.get(batch), tried[next_batch(batch)]
+    best, following = tried.get(batch), min((probe for probe in probes if probe.batch > batch), key=lambda p: p.batch)
     growth = None
     if best is not None and best.requested_bytes is not None and following.requested_bytes is not None:
         growth = round((following.requested_bytes - best.requested_bytes) / (following.batch - best.batch))
     elif following.batch == 1:
         growth = following.requested_bytes
-    return MemoryValues(
+    found: dict[str, Any] = dict(
         max_batch=batch,
-        parameters=parameters[0],
-        trainable_parameters=parameters[1],
         peak_bytes=best.peak_bytes if best else None,
         next_peak_bytes=following.peak_bytes,
         bytes_per_image=growth,
@@ -95,13 +105,16 @@ def memory_values(
         possible_batch=possible,
         probes=probes,
     )
+    if parameters is None:
+        return StepValues(**found)
+    return MemoryValues(parameters=parameters[0], trainable_parameters=parameters[1], **found)
 
 
-def _largest(spec: MemorySpec, bound: Bound) -> int:
-    return largest_fitting(_attempt(fits, spec, bound), _guess(spec, bound))
+def _largest(spec: FitSpec, bound: Bound) -> int:
+    return largest_fitting(_attempt(fits, spec, bound), _guess(spec, bound), candidates_of(spec))
 
 
-def _attempt(answer: Callable[..., _Answer], spec: MemorySpec, bound: Bound) -> Callable[[int], _Answer]:
+def _attempt(answer: Callable[..., _Answer], spec: FitSpec, bound: Bound) -> Callable[[int], _Answer]:
     """Return ``judge`` or ``fits`` for one question, to be asked of one batch after another."""
     return partial(
         answer,
@@ -112,7 +125,7 @@ def _attempt(answer: Callable[..., _Answer], spec: MemorySpec, bound: Bound) -> 
     )
 
 
-def _guess(spec: MemorySpec, bound: Bound) -> int:
+def _guess(spec: FitSpec, bound: Bound) -> int:
     """Guess the answer from the allocated bytes of two batches: a line through two points."""
     low, slope = _line(trace_key(spec), spec.calibration, bound)
     room = spec.cap_bytes - _rules(spec.calibration, bound).context_bytes
@@ -120,7 +133,7 @@ def _guess(spec: MemorySpec, bound: Bound) -> int:
 
 
 @lru_cache(maxsize=1024)
-def _line(key: TraceKey, calibration: str | None, bound: Bound) -> tuple[int, float]:
+def _line(key: AnyKey, calibration: str | None, bound: Bound) -> tuple[int, float]:
     """Return the bytes at the smaller batch, and how fast they grow: every cap asks for the same."""
     first, second = GUESS_BATCHES
     rules = _rules(calibration, bound)

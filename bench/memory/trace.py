@@ -6,6 +6,7 @@ batch: each request is an affine function of the batch, and their order does not
 
 import gc
 import json
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -127,7 +128,7 @@ def record_step(
     recorder = StepRecorder(workspaces)
     autocast = nullcontext() if precision == "fp32" else CudaAutocast()
     try:
-        with _no_cycle_collection(), QuickFakeTensorMode(), recorder, autocast:
+        with _no_cycle_collection(), _no_warning_of_pointers(), QuickFakeTensorMode(), recorder, autocast:
             with section("weights"), undrawn():
                 step = make_step(batch)
             with recorder.watching():
@@ -170,6 +171,14 @@ def _affine_dimensions(small: Any, large: Any) -> Any:
     if isinstance(small, int) and small != large:
         return {"batch": list(_affine(small, large))}
     return small if isinstance(small, int | float | str | None) else str(small)
+
+
+@contextmanager
+def _no_warning_of_pointers() -> Iterator[None]:
+    """Torch's own attention asks whether two tensors are the same by their addresses, and is warned of it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Accessing the data pointer of FakeTensor")
+        yield
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from bench.cli import resolve_model
 from bench.memory.convolutions import pinned, with_tf32
 from bench.memory.our_step import ShapeOperator, trace_training
 from bench.memory.trace import Affine, Request, Trace
+from bench.memory.user_step import trace_user_step
 from bench.own_code import code_of, our_code
 from bench.record import Policy, Precision
 from bench.tasks import TASKS
@@ -36,8 +37,20 @@ class TraceKey(NamedTuple):
     channels_last: bool = False
 
 
+class StepKey(NamedTuple):
+    """What is traced of a user's own step; see ``bench.record.StepSpec``."""
+
+    step: str
+    code: str
+    precision: Precision = "fp32"
+    tf32: bool = False
+
+
+AnyKey = TraceKey | StepKey
+
+
 @lru_cache(maxsize=64)
-def trace_of(key: TraceKey) -> Trace:
+def trace_of(key: AnyKey) -> Trace:
     """Return a trace, from this process's memory or the cache on disk where it is there.
 
     Raises:
@@ -46,25 +59,32 @@ def trace_of(key: TraceKey) -> Trace:
     return _unpacked(_arrays(key))
 
 
-def forget_traces(keys: Iterable[TraceKey]) -> None:
+def forget_traces(keys: Iterable[AnyKey]) -> None:
     """Delete what this process and the cache on disk know of some traces: they are made anew."""
     for key in keys:
         discard_arrays(_digest(key))
     trace_of.cache_clear()
 
 
-def _arrays(key: TraceKey) -> Arrays:
+def _arrays(key: AnyKey) -> Arrays:
     def build() -> Arrays:
-        shapes = shape_operator(key.task, key.image_shape)
-        workspaces = with_tf32 if key.tf32 else pinned
-        make_model = resolve_model(key.model)
-        return _packed(
-            trace_training(
-                make_model, shapes, key.policy, key.precision, workspaces=workspaces, channels_last=key.channels_last
-            )
-        )
+        return _packed(_traced(key))
 
     return cached_arrays(_digest(key), build)
+
+
+def _traced(key: AnyKey) -> Trace:
+    workspaces = with_tf32 if key.tf32 else pinned
+    if isinstance(key, StepKey):
+        return trace_user_step(key.step, key.precision, workspaces)
+    return trace_training(
+        resolve_model(key.model),
+        shape_operator(key.task, key.image_shape),
+        key.policy,
+        key.precision,
+        workspaces=workspaces,
+        channels_last=key.channels_last,
+    )
 
 
 @lru_cache(maxsize=64)
@@ -88,8 +108,9 @@ def count_parameters(task: str, model: str, image_shape: tuple[int, int]) -> tup
     return parameter_counts(built, shape_operator(task, image_shape))
 
 
-def _digest(key: TraceKey) -> str:
-    asked = key, torch.__version__, our_code(*CODE), code_of(key.model)
+def _digest(key: AnyKey) -> str:
+    code = key.code if isinstance(key, StepKey) else code_of(key.model)
+    asked = key, torch.__version__, our_code(*CODE), code
     return hashlib.sha256(repr(asked).encode()).hexdigest()
 
 

@@ -2,15 +2,16 @@
 
 import pytest
 
-from bench.memory.search import largest_batch, next_batch
+from bench.memory.search import ANY, EVEN, largest_batch
 from bench.values import Probe
 
-CANDIDATES = [1, *range(2, 201, 2)]
+EVERY_SECOND, EVERY_ONE = [1, *range(2, 201, 2)], list(range(1, 201))
 
 
+@pytest.mark.parametrize(("candidates", "all_of_them"), [(EVEN, EVERY_SECOND), (ANY, EVERY_ONE)])
 @pytest.mark.parametrize("guess", [1, 2, 8, 64])
 @pytest.mark.parametrize("threshold", [0, 1, 2, 3, 4, 7, 10, 33, 68, 150])
-def test_finds_the_largest_candidate_at_most_the_threshold(threshold, guess):
+def test_finds_the_largest_candidate_at_most_the_threshold(threshold, guess, candidates, all_of_them):
     tried = []
 
     def attempt(batch):
@@ -18,10 +19,10 @@ def test_finds_the_largest_candidate_at_most_the_threshold(threshold, guess):
         tried.append(batch)
         return Probe(batch=batch, peak_bytes=batch, fits=batch <= threshold)
 
-    batch, probes = largest_batch(attempt, guess)
-    assert batch == max((c for c in CANDIDATES if c <= threshold), default=0)
+    batch, probes = largest_batch(attempt, guess, candidates)
+    assert batch == max((c for c in all_of_them if c <= threshold), default=0)
     verdicts = {probe.batch: probe.fits for probe in probes}
-    assert verdicts[next_batch(batch)] is False
+    assert verdicts[next(c for c in all_of_them if c > batch)] is False
     assert batch == 0 or verdicts[batch] is True
 
 
