@@ -7,6 +7,7 @@ import sys
 import pytest
 import torch
 
+from bench.environment import pick_device
 from bench.memory import cells, cuda, steps
 from bench.memory.search import largest_batch, next_batch
 from bench.progress import Reporter
@@ -14,7 +15,7 @@ from bench.record import MemorySpec
 from bench.sizes import GIB, MIB
 from tests.records import make_provenance
 
-CUDA = torch.device("cuda")
+CUDA = torch.device("cuda:0")
 CAP, CONTEXT = 4 * GIB, 500 * MIB
 SPEC = MemorySpec(
     task="deblur", model="luser-sw", image_shape=(218, 178), policy="paper", cap_bytes=CAP, backend="cuda"
@@ -102,7 +103,7 @@ def test_a_cell_passes_the_context_on_to_its_probes(monkeypatch, asked):
 @needs_gpu
 @pytest.mark.slow
 def test_the_batch_fits_and_the_next_does_not():
-    device = torch.device("cuda")
+    device = pick_device("cuda")
     context = cuda.context_alone(SPEC, device)
     batch, probes = largest_batch(lambda b: cuda.probe(SPEC, b, device, context), guess=4)
     verdicts = {probe.batch: probe for probe in probes}

@@ -16,9 +16,9 @@ from bench.sizes import GIB, MIB
 from tests.bench.memory.fake_gpu import NEIGHBOUR_PID, FakeGpu
 from tests.records import make_spec
 
-CUDA = torch.device("cuda")
+CUDA = torch.device("cuda:0")
 SPEC = make_spec(backend="cuda")
-ASKED = {"spec": SPEC.model_dump(mode="json"), "device": "cuda", "batch": 2, "cap_bytes": SPEC.cap_bytes}
+ASKED = {"spec": SPEC.model_dump(mode="json"), "device": "cuda:0", "batch": 2, "cap_bytes": SPEC.cap_bytes}
 NOT_SUPPORTED = pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
 DISGUISES = [
     "GET was unable to find an engine to execute this computation after trying 3 plans.",
@@ -103,7 +103,7 @@ def test_the_baseline_is_what_the_device_holds_before_there_is_a_context(gpu):
 
 def test_the_context_cannot_be_measured_beside_a_neighbour_where_no_process_can_be_told(gpu):
     gpu.listing, gpu.others = NEIGHBOUR_PID + 1, {NEIGHBOUR_PID: GIB}
-    with pytest.raises(click.ClickException, match="2 processes are on cuda and NVML does not tell which"):
+    with pytest.raises(click.ClickException, match="2 processes are on cuda:0 and NVML does not tell which"):
         steps.measure_context(ASKED | {"used_bytes": used_bytes(CUDA)})
 
 
