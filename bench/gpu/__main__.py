@@ -33,6 +33,7 @@ command again. The first five fit six minutes on an H100.
 Examples:
   python -m bench.gpu --plan
   python -m bench.gpu --minutes 8 --output gpu --data ct=LODOPAB --data deblur=PHOTOS
+  python -m bench.gpu --minutes 8 --output /tmp/gpu --archives $OUT
   python -m bench.gpu --minutes 0 --output gpu --adopt
   python -m bench.gpu --rehearse --device cpu --output rehearsal
 
@@ -50,6 +51,11 @@ Examples:
     show_default=True,
     help="Folder for all that is found.",
 )
+@click.option(
+    "--archives",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder that every archive is copied to as its part ends, and nothing else.",
+)
 @click.option("--device", default="cuda", show_default=True, help="cuda, cuda:1, ...; cpu for a rehearsal.")
 @data_options
 @click.option("--plan", is_flag=True, help="Print the parts with estimated seconds, and run nothing.")
@@ -58,6 +64,7 @@ Examples:
 def main(
     minutes: float,
     folder: Path,
+    archives: Path | None,
     device: str,
     data: Sequence[str],
     data_root: Path | None,
@@ -68,7 +75,7 @@ def main(
     """Run the plan from the command line."""
     budget = Budget(60 * minutes)
     sources = {task: source.absolute() for task, source in data_sources(data, data_root).items()}
-    site = Site(folder.absolute(), "cpu" if rehearse else device, rehearse, sources)
+    site = Site(folder.absolute(), "cpu" if rehearse else device, rehearse, sources, archives)
     for line in plan_lines(site, minutes):
         click.echo(line)
     if plan:
@@ -76,7 +83,7 @@ def main(
     endings = _run(site, budget) if minutes else {}
     if adopt:
         click.echo(f"{len(adopt_archives(folder))} files put into this checkout")
-    complete = not minutes or len(endings) == len(PARTS) and set(endings.values()) == {Ending.FINISHED}
+    complete = not minutes or (len(endings) == len(PARTS) and set(endings.values()) == {Ending.FINISHED})
     return 0 if complete else EXIT_FAILED_CELLS
 
 

@@ -122,9 +122,13 @@ def store_findings(part: Part, site: Site, ending: Ending, seconds: float) -> Pa
     files = [figures, log, ledger.path, *files_of(part, site)]
     for name in pack(archive, site.folder, files):
         click.echo(f"{stem(part)}: {name} is too large for the archive; it stays in {site.folder}")
-    for other in Ending:
-        if other is not ending:
-            archive_of(part, site, other).unlink(missing_ok=True)
+    others = [archive_of(part, site, other) for other in Ending if other is not ending]
+    if site.archives is not None:
+        site.archives.mkdir(parents=True, exist_ok=True)
+        write_atomically(site.archives / archive.name, archive.read_bytes())
+        others += [site.archives / other.name for other in others]
+    for other in others:
+        other.unlink(missing_ok=True)
     return archive
 
 
@@ -191,7 +195,7 @@ def run_part(name: str, site: Site, limit_s: float) -> None:
     try:
         part.run(Work(site, Budget(limit_s), Ledger(ledger_of(part, site))))
         code = 0
-    except OutOfTime as error:
+    except (OutOfTime, KeyboardInterrupt) as error:
         click.echo(f"out of time: {error}")
         code = OUT_OF_TIME_EXIT
     except BaseException:

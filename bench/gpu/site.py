@@ -44,12 +44,14 @@ class Site:
         device: ``cuda``, ``cuda:1``, ... or, in a rehearsal, ``cpu``.
         rehearse: whether everything is tiny and on the CPU, and nothing is stored as measured.
         sources: task -> folder of real images.
+        archives: folder that every archive is copied to, and nothing else.
     """
 
     folder: Path
     device: str
     rehearse: bool = False
     sources: Mapping[str, Path] = field(default_factory=dict)
+    archives: Path | None = None
 
     @property
     def results(self) -> Path:

@@ -102,6 +102,7 @@ def _end_with_parent() -> None:
 
 
 def _send(connection: Connection, function: Callable[..., object], arguments: tuple[object, ...]) -> None:
+    message: tuple[object, str | None]
     try:
         message = function(*arguments), None
     except Exception as error:

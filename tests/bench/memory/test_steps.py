@@ -62,7 +62,9 @@ def test_a_calibration_ends_a_call_where_a_library_finds_no_memory(monkeypatch):
         return batch if batch < 4 else failing(DISGUISES[0])
 
     monkeypatch.setattr(calibrate, "_hidden_bytes", hidden)
-    assert calibrate.measure_calls(['["aten.convolution"]'], CUDA, 1) == {'["aten.convolution"]': ((1, 1), (2, 2))}
+    assert calibrate.measure_calls(['["aten.convolution"]'], CUDA, (1, 2, 4)) == {
+        '["aten.convolution"]': ((1, 1), (2, 2))
+    }
 
 
 @given(st.integers(GIB, 200 * GIB), st.integers(1, 100_000))
@@ -114,6 +116,25 @@ def test_the_context_is_what_was_loaded_until_memory_ran_out(gpu, monkeypatch):
 
     monkeypatch.setattr(steps, "train", train)
     assert steps.measure_context(ASKED | {"used_bytes": None}) == {"context_bytes": gpu.context}
+
+
+def test_a_driver_that_does_not_answer_stops_no_probe(gpu, monkeypatch):
+    monkeypatch.setattr("pynvml.nvmlInit", failing_nvml)
+    assert used_bytes(CUDA) is None
+    found = steps.train_under_cap(ASKED | {"context_bytes": 500 * MIB})
+    assert (found["context_bytes"], found["nvml_bytes"]) == (500 * MIB, None)
+
+
+def failing_nvml():
+    raise pynvml.NVMLError(pynvml.NVML_ERROR_UNKNOWN)
+
+
+def test_a_request_may_name_fewer_steps_and_shorter_solves(gpu, monkeypatch):
+    asked = []
+    monkeypatch.setattr(steps, "train", lambda *arguments, **options: asked.append((arguments[3], options)))
+    steps.train_under_cap(ASKED | {"context_bytes": 1})
+    steps.train_under_cap(ASKED | {"context_bytes": 1, "steps": 2, "solver_steps": 7})
+    assert asked == [(steps.PROBE_STEPS, {"solver_steps": None}), (2, {"solver_steps": 7})]
 
 
 def test_a_card_whose_processes_nvml_does_not_list_can_be_claimed(gpu):
