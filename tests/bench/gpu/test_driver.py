@@ -48,7 +48,7 @@ def site(tmp_path):
 
 
 def needs(**changes):
-    return {part.name: 20 for part in PARTS} | changes
+    return {part.name: 10 for part in PARTS} | changes
 
 
 def read(path, name):
@@ -80,7 +80,8 @@ def test_whatever_the_parts_need_the_time_is_kept(site, minutes):
     machine = Machine(site, needs(**{part.name: 10_000 for part in PARTS}))
     machine.run(minutes)
     assert machine.now <= 60 * minutes
-    assert [name for name, _ in machine.launched] == [part.name for part in PARTS][: len(machine.launched)]
+    names = [part.name for part in PARTS[:-1]]
+    assert [name for name, _ in machine.launched][:5] == names[: len(machine.launched)]
 
 
 def test_the_first_five_parts_have_six_minutes_and_are_expected_to_need_less(site):

@@ -110,7 +110,7 @@ def test_the_context_cannot_be_measured_beside_a_neighbour_where_no_process_can_
 
 
 def test_the_context_is_what_was_loaded_until_memory_ran_out(gpu, monkeypatch):
-    def train(*_):
+    def train(*_, **__):
         gpu.train()
         failing(DISGUISES[0])
 
