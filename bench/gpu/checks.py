@@ -6,6 +6,7 @@ import statistics
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -15,17 +16,19 @@ from torch import Tensor
 from bench import clock
 from bench.environment import provenance
 from bench.gpu.site import Work
-from bench.memory.steps import pin_flags
+from bench.memory.steps import SHORT_SOLVES, pin_flags
 from bench.record import Provenance
 from bench.tasks import TASKS
 from bench.training.step import compute_gradients, make_optimizer
-from models import MODELS, ReconstructionModel
+from models import MODELS, EquilibriumModel, ReconstructionModel
 from operators import ForwardOperator
 
 COMPARED_SHAPE = (48, 48)
 BATCH = 2
-LARGEST_DIFFERENCE = 0.02
-"""Relative, between the gradients of the CPU and of the GPU: solves stop at a residual of 1e-3."""
+OFF_ZERO = 0.005
+LARGEST_DIFFERENCE = 0.1
+"""Relative, between the gradients of the CPU and of the GPU: a wrong kernel makes it about 1, and rounding in float32
+is amplified by eight stages of BatchNorm."""
 LARGEST_MISMATCH = 1e-4
 """Of the dot test, relative to the norms, in float32."""
 RADON_BATCHES = (1, 2, 4, 8)
@@ -131,14 +134,16 @@ def _problem(
 ) -> tuple[ReconstructionModel, ForwardOperator, Tensor, Tensor]:
     """Return a model, an operator, measurements and images: the same numbers on every device.
 
-    Weights that start at zero are moved off it, so that a gradient reaches everything.
+    Weights that start at zero are moved off it, so that a gradient reaches everything; solves are short.
     """
     torch.manual_seed(0)
     model = MODELS[name](channels=TASKS[task].channels).train()
+    if isinstance(model, EquilibriumModel):
+        model.solver = replace(model.solver, max_steps=min(model.solver.max_steps, SHORT_SOLVES))
     with torch.no_grad():
         for parameter in model.parameters():
             if not parameter.any():
-                parameter.add_(0.05 * torch.randn(parameter.shape))
+                parameter.add_(OFF_ZERO * torch.randn(parameter.shape))
     here = torch.device("cpu")
     images = TASKS[task].load_split(None, "train", image_shape=shape, count=BATCH, seed=0)
     truth = torch.stack([images[index].image for index in range(BATCH)])

@@ -26,7 +26,6 @@ GRACE_S = 4.0
 PACKING_S = 3.0
 LEAST_S = 5.0
 """Seconds without which no part begins."""
-OUT_OF_TIME_EXIT, FAILED_EXIT = 75, 70
 LAST_LINES = 30
 MOST_LOG_BYTES = 2**20
 
@@ -143,6 +142,11 @@ def ledger_of(part: Part, site: Site) -> Path:
     return site.folder / "ledgers" / f"{stem(part)}.jsonl"
 
 
+def ending_of(part: Part, site: Site) -> Path:
+    """Return the file in which a part's process says how it ended."""
+    return site.folder / "ledgers" / f"{stem(part)}.ending"
+
+
 def log_of(part: Part, site: Site) -> Path:
     """Return the file of a part's log."""
     return site.folder / f"{stem(part)}.log"
@@ -164,18 +168,18 @@ def forked_launch(site: Site, server: ForkServer) -> Launch:
     """Return what runs a part in a forked process, and ends it when its time is over."""
 
     def launch(part: Part, limit_s: float) -> Ending:
+        ending_of(part, site).unlink(missing_ok=True)
         try:
             process = server.start(run_part, part.name, site, limit_s)
         except (OSError, EOFError) as error:
             log_of(part, site).write_text(f"no process could be forked: {error}\n")
             return Ending.FAILED
         process.join(limit_s + GRACE_S)
-        if process.exitcode is None:
+        if process.is_alive():
             end(process)
             return Ending.UNFINISHED
-        if process.exitcode == OUT_OF_TIME_EXIT:
-            return Ending.UNFINISHED
-        return Ending.FAILED if process.exitcode else Ending.FINISHED
+        told = ending_of(part, site)  # no exit code: whoever starts another process meanwhile may have taken it
+        return Ending(told.read_text()) if told.exists() else Ending.FAILED
 
     return launch
 
@@ -194,16 +198,17 @@ def run_part(name: str, site: Site, limit_s: float) -> None:
         os.dup2(log, stream)
     try:
         part.run(Work(site, Budget(limit_s), Ledger(ledger_of(part, site))))
-        code = 0
+        ending = Ending.FINISHED
     except (OutOfTime, KeyboardInterrupt) as error:
         click.echo(f"out of time: {error}")
-        code = OUT_OF_TIME_EXIT
+        ending = Ending.UNFINISHED
     except BaseException:
         traceback.print_exc()
-        code = FAILED_EXIT
+        ending = Ending.FAILED
+    write_atomically(ending_of(part, site), ending.value.encode())
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(code)  # a broken context of CUDA cannot hold up the next part
+    os._exit(0)  # a broken context of CUDA cannot hold up the next part
 
 
 def plan_lines(site: Site, minutes: float) -> Sequence[str]:

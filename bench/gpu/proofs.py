@@ -129,7 +129,8 @@ class Proofs:
             context = self._context(spec)
             guess = self._simulated(spec)
             batch, probes = largest_batch(lambda batch: self._probe(spec, batch, context), max(guess, 1))
-            parameters = count_parameters(spec.task, spec.model, spec.image_shape)
+            with self._tracing:
+                parameters = count_parameters(spec.task, spec.model, spec.image_shape)
             return outcome(memory_values(batch, probes, parameters))
 
         return Cell(spec, where, measure, f"{spec.policy} {spec.cap_bytes / GIB:g} GB")

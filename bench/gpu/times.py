@@ -6,7 +6,7 @@ from bench.gpu.site import Work
 from bench.record import TimingSpec
 from bench.runner import Cell, run_cells
 from bench.scales import SCALES
-from bench.timing import DEFAULT_CAP_BYTES, timing_cells
+from bench.timing import timing_cells
 from bench.values import TimingValues
 from models import MODELS
 
@@ -27,11 +27,9 @@ def measure(work: Work) -> None:
         store=work.store,
         device=work.device,
         batch=1 if site.rehearse else 2,
-        cap_bytes=site.caps[0] if site.rehearse else DEFAULT_CAP_BYTES,
         repeats=1 if site.rehearse else 3,
+        maximum=not site.rehearse,
     )
-    if site.rehearse:
-        cells = [cell for cell in cells if _rule(cell) == "common"]
     for cell in sorted(cells, key=_is_long):
         work.budget.need(LONG_CELL_S if _is_long(cell) else CELL_S)
         (record,) = run_cells([cell], work.store)

@@ -30,7 +30,7 @@ from models import MODELS, POLICIES
 
 BATCHES = (1, 2, 4, 6, 8, 10, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 
-SPREAD_BATCHES = (2, 16, 128)
+SPREAD_BATCHES = (2, 16, 64)
 """Enough where a library chooses the same kernels at every batch: bytes then lie on a line."""
 
 HELP = f"""Measure what this GPU takes beside tensors, and store it for simulations.
@@ -42,7 +42,7 @@ others. Needs a CUDA device.
 \b
 Examples:
   python -m bench.memory calibrate
-  python -m bench.memory calibrate --batch 2 --batch 16 --batch 128
+  python -m bench.memory calibrate --batch 2 --batch 16 --batch 64
   python -m bench.memory calibrate --task ct --model my_package.my_module:MyModel
 """
 

@@ -1,7 +1,9 @@
 """The plan on a clock that isn't real: the order of the parts, their time, and what is kept of each."""
 
 import json
+import os
 import tarfile
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from bench.gpu.driver import Ending, archive_of, ledger_of, log_of, plan_lines, 
 from bench.gpu.ledger import Ledger
 from bench.gpu.plan import PARTS, proof_s, stem
 from bench.gpu.site import Site
+from bench.memory.forked import ForkServer
 
 CHECK, CALIBRATION, PROOFS, HISTORY, TIMES, TRAINING = PARTS
 FIRST_FIVE_S = 360
@@ -130,12 +133,34 @@ def test_the_plan_names_every_part_with_its_seconds(site):
     assert f"{proof_s(site):.0f} s" in lines[2]
 
 
+def test_a_process_that_dies_or_hangs_is_no_finished_part(site, monkeypatch):
+    launch = driver.forked_launch(site, ForkServer(["time"]))
+    monkeypatch.setattr(driver, "GRACE_S", 0.0)
+    monkeypatch.setattr(driver, "run_part", die)
+    assert launch(CHECK, 300) is Ending.FAILED
+    monkeypatch.setattr(driver, "run_part", hang)
+    assert launch(CHECK, 3) is Ending.UNFINISHED
+
+
+def die(name, site, limit_s):
+    os._exit(0)
+
+
+def hang(name, site, limit_s):
+    time.sleep(600)
+
+
 def test_a_part_runs_in_a_process_whose_output_is_its_log(site, monkeypatch):
     """In this process, but for its end and its redirected output."""
     ended = []
     monkeypatch.setattr(driver.os, "_exit", ended.append)
     monkeypatch.setattr(driver.os, "dup2", lambda log, stream: None)
-    for problem, code in ((OutOfTime("late"), 75), (ValueError("wrong"), 70), (None, 0)):
+    for problem, ending in (
+        (OutOfTime("late"), Ending.UNFINISHED),
+        (KeyboardInterrupt(), Ending.UNFINISHED),
+        (ValueError("wrong"), Ending.FAILED),
+        (None, Ending.FINISHED),
+    ):
 
         def run(work, problem=problem):
             assert work.budget.left_s <= 5
@@ -146,5 +171,6 @@ def test_a_part_runs_in_a_process_whose_output_is_its_log(site, monkeypatch):
         monkeypatch.setattr(driver, "PARTS", (part,))
         monkeypatch.setattr("bench.gpu.plan.PARTS", (part,))
         driver.run_part("broken", site, 5)
-        assert ended.pop() == code
+        assert ended.pop() == 0
+        assert driver.ending_of(part, site).read_text() == ending.value
     assert Path(log_of(part, site)).exists()
