@@ -12,7 +12,9 @@ from tarfile import TarError
 from typing import Any
 
 import click
+import torch
 
+from bench.environment import device_name, pick_device
 from bench.files import write_atomically
 from bench.gpu.archive import pack, unpack
 from bench.gpu.budget import Budget, OutOfTime
@@ -27,6 +29,8 @@ PACKING_S = 3.0
 LEAST_S = 5.0
 """Seconds without which no part begins."""
 LAST_LINES = 30
+PLACE = "place"
+"""Name of the figure that says where the others were found."""
 MOST_LOG_BYTES = 2**20
 
 
@@ -197,7 +201,7 @@ def run_part(name: str, site: Site, limit_s: float) -> None:
     for stream in (1, 2):
         os.dup2(log, stream)
     try:
-        part.run(Work(site, Budget(limit_s), Ledger(ledger_of(part, site))))
+        part.run(Work(site, Budget(limit_s), _ledger_here(part, site)))
         ending = Ending.FINISHED
     except (OutOfTime, KeyboardInterrupt) as error:
         click.echo(f"out of time: {error}")
@@ -209,6 +213,19 @@ def run_part(name: str, site: Site, limit_s: float) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)  # a broken context of CUDA cannot hold up the next part
+
+
+def _ledger_here(part: Part, site: Site) -> Ledger:
+    """Return a part's ledger; what was found on another card, or with another torch, is put aside."""
+    path, place = ledger_of(part, site), [device_name(pick_device(site.device)), torch.__version__]
+    ledger = Ledger(path)
+    if ledger.figures.get(PLACE, place) != place:
+        click.echo(f"begins anew: {path.name} is of {', '.join(ledger.figures[PLACE])}")
+        path.replace(path.with_suffix(".elsewhere"))
+        ledger = Ledger(path)
+    if PLACE not in ledger.figures:
+        ledger.put(PLACE, place)
+    return ledger
 
 
 def plan_lines(site: Site, minutes: float) -> Sequence[str]:

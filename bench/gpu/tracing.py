@@ -33,8 +33,9 @@ class Tracing:
         wait_for(self._futures, timeout=min(budget.left_s, WAIT_S))
 
     def stop(self) -> None:
-        """Begin no further trace."""
+        """Begin no further trace, and end those that are being made."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+        self._server.end_calls()
 
     def _make(self, key: TraceKey) -> None:
         self._server.call(make_trace, key, timeout_s=TRACE_S)

@@ -37,6 +37,7 @@ class ForkServer:
         self._context = get_context("forkserver")
         self._context.set_forkserver_preload(list(modules))
         self._starting = threading.Lock()
+        self._called: set[BaseProcess] = set()
 
     def start(self, function: Callable[..., object], *arguments: object) -> BaseProcess:
         """Start a function in a process of its own, which ends when this one does.
@@ -65,6 +66,7 @@ class ForkServer:
         ours, theirs = self._context.Pipe(duplex=False)
         process = self.start(_send, theirs, function, arguments)
         theirs.close()
+        self._called.add(process)
         try:
             if not ours.poll(max(timeout_s, 0)):
                 raise TimeoutError(f"{function.__name__} took more than {timeout_s:.0f} s")
@@ -75,10 +77,16 @@ class ForkServer:
             raise ForkedError(f"{function.__name__} died with exit code {process.exitcode}") from None
         finally:
             end(process)
+            self._called.discard(process)
             ours.close()
         if error is not None:
             raise ForkedError(error)
         return result
+
+    def end_calls(self) -> None:
+        """Kill whatever is being called; its callers get a ``ForkedError``."""
+        for process in list(self._called):
+            process.kill()
 
 
 def end(process: BaseProcess) -> None:

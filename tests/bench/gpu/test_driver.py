@@ -133,6 +133,16 @@ def test_the_plan_names_every_part_with_its_seconds(site):
     assert f"{proof_s(site):.0f} s" in lines[2]
 
 
+def test_figures_of_another_card_are_put_aside(site, monkeypatch):
+    monkeypatch.setattr(driver, "pick_device", lambda name: name)
+    for name, known in (("NVIDIA H100", {}), ("NVIDIA H100", {"probe": 2}), ("NVIDIA H200", {})):
+        monkeypatch.setattr(driver, "device_name", lambda device, name=name: name)
+        ledger = driver._ledger_here(PROOFS, site)
+        assert ledger.figures.pop("place")[0] == name
+        assert ledger.figures == known
+        ledger.put("probe", 2)
+
+
 def test_a_process_that_dies_or_hangs_is_no_finished_part(site, monkeypatch):
     launch = driver.forked_launch(site, ForkServer(["time"]))
     monkeypatch.setattr(driver, "GRACE_S", 0.0)
@@ -153,6 +163,7 @@ def hang(name, site, limit_s):
 def test_a_part_runs_in_a_process_whose_output_is_its_log(site, monkeypatch):
     """In this process, but for its end and its redirected output."""
     ended = []
+    monkeypatch.setattr(driver, "_ledger_here", lambda part, site: Ledger(ledger_of(part, site)))
     monkeypatch.setattr(driver.os, "_exit", ended.append)
     monkeypatch.setattr(driver.os, "dup2", lambda log, stream: None)
     for problem, ending in (

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -93,6 +94,15 @@ def test_a_process_that_takes_too_long_is_killed(server, tmp_path):
     with pytest.raises(TimeoutError, match="write_number took more than 3 s"):
         server.call(write_number, str(tmp_path / "other"), timeout_s=3)
     wait_until(lambda: not (tmp_path / "other").exists() or not alive((tmp_path / "other").read_text()))
+
+
+def test_calls_can_be_ended(server, tmp_path):
+    path = tmp_path / "pid"
+    timer = threading.Thread(target=lambda: (wait_until(path.exists), server.end_calls()))
+    timer.start()
+    with pytest.raises(ForkedError, match="write_number died with exit code"):
+        server.call(write_number, str(path), timeout_s=PLENTY_S)
+    timer.join()
 
 
 def test_a_forked_process_may_fork_from_a_server_of_its_own(server):
