@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from bench.gpu.site import Work
+from bench.gpu.site import Site, Work
 from bench.memory.calibrate import (
     SPREAD_BATCHES,
     arguments_at,
@@ -27,9 +27,9 @@ MEASURED = ("context", "handle", "versions")
 """Names of the figures that are no call's."""
 
 
-def calibration_file(folder: Path) -> Path | None:
+def calibration_file(site: Site) -> Path | None:
     """Return the file of the calibration that a run has made, None where there is none yet."""
-    return next(iter(sorted((folder / "calibration").glob("*.json"))), None)
+    return next(iter(sorted(site.calibrations.glob("*.json"))), None)
 
 
 def calibrate(work: Work) -> None:
@@ -60,7 +60,7 @@ def _store(work: Work, calls: list[str]) -> None:
         return
     points = {call: tuple(map(tuple, known[call])) for call in calls if known.get(call)}
     found = Calibration(context_bytes=known["context"], handle_bytes=known["handle"], calls=points, **known["versions"])
-    found.save((work.site.results if work.site.rehearse else work.site.folder) / "calibration")
+    found.save(work.site.calibrations)
 
 
 def _rehearsed_call(call: str, device: torch.device, batches: tuple[int, ...]) -> list[tuple[int, int]]:

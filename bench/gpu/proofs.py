@@ -81,7 +81,7 @@ class Proofs:
     server: ForkServer = field(default_factory=ForkServer)
 
     def __post_init__(self) -> None:
-        path = calibration_file(self.work.site.results if self.work.site.rehearse else self.work.site.folder)
+        path = calibration_file(self.work.site)
         self.calibration = Calibration.model_validate_json(path.read_text()) if path else None
         self._contexts: dict[MemorySpec, Future[int]] = {}
         self._lock, self._tracing = threading.Lock(), threading.Lock()

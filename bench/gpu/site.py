@@ -59,6 +59,11 @@ class Site:
         return self.folder / ("rehearsal" if self.rehearse else "results")
 
     @property
+    def calibrations(self) -> Path:
+        """Folder of the calibration; a rehearsed one is never taken for a GPU's."""
+        return self.folder / ("rehearsed-calibration" if self.rehearse else "calibration")
+
+    @property
     def tasks(self) -> tuple[str, ...]:
         """Tasks that memory and times are measured of."""
         return ("deblur",) if self.rehearse else TABLE3_TASKS

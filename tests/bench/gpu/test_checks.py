@@ -57,7 +57,7 @@ def test_a_calibration_is_stored_without_the_calls_that_fail(work, monkeypatch):
     monkeypatch.setattr(calibrating, "library_calls", lambda specs: ["a", "b"])
     monkeypatch.setattr(calibrating, "_rehearsed_call", measured)
     calibrating.calibrate(work)
-    found = Calibration.model_validate_json(calibrating.calibration_file(work.site.results).read_text())
+    found = Calibration.model_validate_json(calibrating.calibration_file(work.site).read_text())
     assert found.calls == {"a": ((2, 16), (16, 128), (64, 512))}
     assert work.ledger.failures == {"b": "RuntimeError: no such kernel"}
-    assert calibrating.calibration_file(work.site.folder) is None  # where a measured one would be
+    assert not (work.site.folder / "calibration").exists()  # where a measured one would be

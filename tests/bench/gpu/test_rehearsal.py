@@ -62,7 +62,7 @@ def test_a_rehearsal_that_is_killed_goes_on_where_it_was_and_stores_nothing_as_m
         assert killed.poll() is None, killed.stdout.read()
         time.sleep(0.2)
     killed.send_signal(signal.SIGKILL)
-    killed.wait()
+    killed.communicate(timeout=PLENTY_S)  # until nobody holds the pipe: what was forked ends, too
     before = ledger.read_text()
 
     again = start(checkout, cache, *options)
