@@ -12,15 +12,15 @@ from bench.gpu.archive import adopt as adopt_archives
 from bench.gpu.budget import Budget
 from bench.gpu.driver import Ending, forked_launch, plan_lines, run_parts, take_up
 from bench.gpu.plan import PARTS
+from bench.gpu.preparation import Preparation
 from bench.gpu.proofs import forked_environment
 from bench.gpu.site import Site
-from bench.gpu.tracing import Tracing
 from bench.memory.forked import ForkServer
 from bench.memory.nvml import listed_processes
 from bench.sources import data_options, data_sources
 from operators.disk_cache import FOLDER_VARIABLE
 
-PRELOADED = ("bench.gpu.driver", "bench.gpu.tracing")
+PRELOADED = ("bench.gpu.driver", "bench.gpu.preparation")
 
 HELP = f"""Measure everything that a GPU can add, the most wanted first, and stop in time.
 
@@ -95,11 +95,11 @@ def _run(site: Site, budget: Budget) -> dict[str, Ending]:
     os.environ[FOLDER_VARIABLE] = os.environ.get(FOLDER_VARIABLE) or str(site.folder / "cache")
     os.environ |= forked_environment()
     server = ForkServer(PRELOADED)
-    tracing = Tracing(site, server)
+    preparation = Preparation(site, server)
     try:
-        return run_parts(site, budget, forked_launch(site, server), ready=tracing.wait)
+        return run_parts(site, budget, forked_launch(site, server), ready=preparation.wait)
     finally:
-        tracing.stop()
+        preparation.stop()
 
 
 def _require_gpu(site: Site) -> None:

@@ -32,7 +32,7 @@ is amplified by eight stages of BatchNorm."""
 LARGEST_MISMATCH = 1e-4
 """Of the dot test, relative to the norms, in float32."""
 RADON_BATCHES = (1, 2, 4, 8)
-"""Every number of images that the Triton kernels share work among: tuned here, no later part has to."""
+"""Every number of images that the Triton kernels share work among."""
 RADON_REPEATS = 20
 
 

@@ -55,7 +55,7 @@ def run_parts(
         site: where.
         budget: of all of them.
         launch: runs one.
-        ready: waits for the traces.
+        ready: waits for what is prepared meanwhile.
 
     Returns:
         Part's name -> how it ended; a part for which there was no time is missing.
@@ -70,7 +70,7 @@ def run_parts(
                 click.echo(f"{stem(part)}: its archive is there already")
                 endings[part.name] = Ending.FINISHED
                 continue
-            if part.needs_traces:
+            if part.waits:
                 ready(budget)
             limit = min(part.limit_s if shares else float("inf"), budget.left_s - GRACE_S - PACKING_S)
             if limit >= LEAST_S:

@@ -45,7 +45,7 @@ class Part:
         estimate_s: seconds on an H100.
         limit_s: seconds after which it is broken off while later parts wait.
         files: patterns of what it writes, relative to the run's folder; the most wanted first.
-        needs_traces: whether the traces of Table 3's steps have to be there first.
+        waits: whether traces and tuned kernels have to be there first.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Part:
     estimate_s: Callable[[Site], float]
     limit_s: float
     files: tuple[str, ...] = ()
-    needs_traces: bool = False
+    waits: bool = False
 
 
 def proof_s(site: Site) -> float:
@@ -86,7 +86,7 @@ PARTS = (
         _fixed(30, 10),
         40,
         ("calibration/*.json",),
-        needs_traces=True,
+        waits=True,
     ),
     Part(
         "proofs",
@@ -95,7 +95,7 @@ PARTS = (
         proof_s,
         220,
         ("{results}/memory/*.json",),
-        needs_traces=True,
+        waits=True,
     ),
     Part("history", "one recorded allocator history, replayed", history.record, _fixed(8, 1), 12, ("histories/*.gz",)),
     Part(
@@ -105,7 +105,7 @@ PARTS = (
         _fixed(50, 15),
         55,
         ("{results}/timing/*.json",),
-        needs_traces=True,
+        waits=True,
     ),
     Part(
         "training",

@@ -52,7 +52,11 @@ def prove(work: Work) -> None:
     total = torch.cuda.get_device_properties(work.device).total_memory
     room = Room(total - (used_bytes(work.device) or 0) - SHARED_BYTES)
     server = ForkServer()
-    tells = server.call(_tells_processes, str(work.device), timeout_s=work.budget.left_s)
+    try:
+        tells = server.call(_tells_processes, str(work.device), timeout_s=work.budget.left_s)
+    except ForkedError as error:  # probes that cannot be forked run in fresh processes
+        click.echo(f"NVML cannot be asked from a forked process: {error}")
+        tells = False
     Proofs(work, room, tells_processes=tells, server=server).prove()
 
 
@@ -184,7 +188,7 @@ class Proofs:
         """Answer a request in a forked process, or in a fresh one where that fails for another reason than memory."""
         asked = request | {"steps": STEPS, "solver_steps": SHORT_SOLVES}
         answer: Callable[[Figures], Any] = rehearsed_answer if self.work.site.rehearse else steps.answer
-        with self.room.lend(request["cap_bytes"] or CONTEXT_ROOM_BYTES):
+        with self.room.lend(request["cap_bytes"] or min(CONTEXT_ROOM_BYTES, self.room.total_bytes)):
             self.work.budget.need(PROBE_S)
             try:
                 found: Answer = self.server.call(answer, asked, timeout_s=self.work.budget.left_s)
