@@ -7,6 +7,7 @@ from bench.cli import run
 COMMANDS = {
     "bench.all": "measure everything and render it",
     "bench.memory": "largest batch that trains under a memory cap (Table 3)",
+    "bench.gpu": "all that a GPU can add, the most wanted first, within some minutes",
     "bench.accuracy": "train and grade on held-out images (Table 2, Figure 2)",
     "bench.queue": "train Table 2 cell after cell, the most wanted first; resumes at any step",
     "bench.grade": "grade published weights on held-out images",

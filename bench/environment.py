@@ -21,6 +21,8 @@ from bench.scales import Scale
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # of glibc's malloc.h
 ROOT = Path(__file__).resolve().parent.parent
 RESULT_FOLDERS = ("results", "reports")
+COMMIT_VARIABLE = "BENCH_COMMIT"
+"""Where there is no repository: the commit as ``git describe --always --abbrev=40 --dirty`` tells it."""
 FLAGS = (
     *("MALLOC_", "LD_PRELOAD", "OMP_", "GOMP_", "KMP_", "MKL_", "ONEDNN_", "DNNL_", "ATEN_"),
     *("PYTORCH_", "TORCH_ALLOW_", "NVIDIA_TF32_", "CUBLAS_", "CUDNN_"),
@@ -34,11 +36,14 @@ def pick_device(name: str) -> torch.device:
     Args:
         name: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
+    Returns:
+        The device; a CUDA device has a number, without which torch does not take it everywhere.
+
     Raises:
         click.ClickException: if the device is unknown or absent.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
     except RuntimeError as error:
@@ -47,7 +52,7 @@ def pick_device(name: str) -> torch.device:
         raise click.ClickException(f"device {name!r} is not supported: write cpu, cuda or cuda:N")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise click.ClickException(f"device {name!r} is absent: {torch.cuda.device_count()} CUDA devices here")
-    return device
+    return torch.device("cuda", device.index or 0) if device.type == "cuda" else device
 
 
 def provenance(device: torch.device | None, **options: Any) -> Provenance:
@@ -140,7 +145,8 @@ def _git_state() -> tuple[str | None, bool]:
     """Commit of the code that runs and whether it differs; results and reports may, they are output."""
     git = shutil.which("git")
     if git is None or not (ROOT / ".git").exists():
-        return None, False
+        told = os.environ.get(COMMIT_VARIABLE, "").strip()
+        return told.removesuffix("-dirty") or None, told.endswith("-dirty")
 
     def ask(*arguments: str) -> str:
         answer = subprocess.run([git, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603  # no shell

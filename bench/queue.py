@@ -98,7 +98,7 @@ def main(
     if only_list:
         Console().print(_table(cells, training.store))
         return 0
-    records = _work(cells, training, limit)
+    records = work_off(cells, training, limit)
     return 0 if all_answered(records) else EXIT_FAILED_CELLS
 
 
@@ -132,7 +132,7 @@ def queued_cells(training: Training, tasks: Sequence[str], models: Sequence[str]
     ]
 
 
-def _work(cells: Sequence[Cell], training: Training, limit: int | None) -> list[Measurement]:
+def work_off(cells: Sequence[Cell], training: Training, limit: int | None = None) -> list[Measurement]:
     """Train every cell that is neither finished nor somebody else's."""
     store, records = training.store, list[Measurement]()
     for cell in cells:

@@ -12,10 +12,9 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
@@ -26,6 +25,9 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+if TYPE_CHECKING:  # machines that only measure may lack it
+    import pandas as pd
 
 EXAMPLE_KEYS = ("start", "reconstruction", "truth")
 
@@ -134,12 +136,14 @@ class ResultStore:
             where = ".".join(map(str, first["loc"])) or "file"
             raise StoreError(f"{path}: not a valid record: {where}: {first['msg']}") from error
 
-    def select(self, **equals: Any) -> pd.DataFrame:
+    def select(self, **equals: Any) -> "pd.DataFrame":
         """Return the records as a table, one row each: spec fields, status, device and the record itself.
 
         Args:
             equals: columns and the values they must have, e.g. ``kind="memory", task="ct"``.
         """
+        import pandas as pd
+
         rows = [
             {
                 **record.spec.model_dump(),

@@ -118,6 +118,7 @@ def timing_cells(
     cap_bytes: int = DEFAULT_CAP_BYTES,
     repeats: int = 3,
     policies: Sequence[Policy] = ("paper",),
+    maximum: bool = True,
 ) -> list[Cell]:
     """Return two cells per task, model and policy: at the common batch and at the model's own maximum.
 
@@ -131,6 +132,7 @@ def timing_cells(
         cap_bytes: decides the maximum batch, at the paper's image size.
         repeats: timed repeats.
         policies: ``paper``, ``recompute``.
+        maximum: whether the second ones are wanted.
     """
     where = provenance(device)
     cells = []
@@ -146,7 +148,7 @@ def timing_cells(
             repeats=repeats,
         )
         cells.append(_cell(common, where, device))
-        own = _maximum_batch(task, model, policy, cap_bytes, store)
+        own = _maximum_batch(task, model, policy, cap_bytes, store) if maximum else 0
         if own:
             update = {"batch": own, "batch_rule": "maximum", "cap_bytes": cap_bytes}
             cells.append(_cell(common.model_copy(update=update), where, device))

@@ -12,7 +12,7 @@ from bench.proof_values import ProofValues as ProofValues
 
 
 class Probe(Frozen):
-    """One batch tried under a cap; bytes are peaks, and those of a run without a cap where it does not fit."""
+    """One batch tried under a cap; bytes are peaks, and those of a step without a cap where it does not fit."""
 
     batch: int
     peak_bytes: int = Field(description="of the process: reserved segments and CUDA context")
@@ -23,6 +23,9 @@ class Probe(Frozen):
     context_bytes: int | None = Field(default=None, description="measured beside the allocator, on a GPU")
     nvml_bytes: int | None = Field(default=None, description="what NVML says of the process at its end, on a GPU")
     retries: int = Field(default=0, description="how often cached segments were released to make room")
+    simulated_peak: bool = Field(
+        default=False, description="on a GPU: memory ran out, so that peak_bytes is a simulation's, more than the cap"
+    )
 
     @property
     def verdict(self) -> Literal["fits", "exceeds", "undetermined"]:

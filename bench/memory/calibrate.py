@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,25 +24,32 @@ from bench.memory.steps import libraries, memory_ran_out, pin_flags, release
 from bench.memory.trace import Affine
 from bench.memory.traces import trace_of
 from bench.progress import Reporter
+from bench.record import MemorySpec
 from bench.sizes import MIB
 from models import MODELS, POLICIES
 
 BATCHES = (1, 2, 4, 6, 8, 10, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 
+SPREAD_BATCHES = (2, 16, 64)
+"""Enough where a library chooses the same kernels at every batch: bytes then lie on a line."""
+
 HELP = f"""Measure what this GPU takes beside tensors, and store it for simulations.
 
 The CUDA context with its libraries, cuBLAS's workspace, and what every convolution, normalisation and Fourier transform
-of the traced models takes inside its kernel, at {len(BATCHES)} batch sizes up to {BATCHES[-1]}. Needs a CUDA device.
+of the traced models takes inside its kernel, at {len(BATCHES)} batch sizes up to {BATCHES[-1]} unless --batch names
+others. Needs a CUDA device.
 
 \b
 Examples:
   python -m bench.memory calibrate
+  python -m bench.memory calibrate --batch 2 --batch 16 --batch 64
   python -m bench.memory calibrate --task ct --model my_package.my_module:MyModel
 """
 
 
 @click.command("calibrate", help=HELP)
 @selection_options
+@click.option("--batch", "batches", type=click.IntRange(min=1), multiple=True, help="Batch size; repeatable.")
 @click.option("--device", default="cuda", show_default=True, help="cuda, cuda:1, ...")
 @click.option(
     "--output",
@@ -50,48 +58,69 @@ Examples:
     show_default=True,
     help="Folder of the calibrations.",
 )
-def calibrate(tasks: Sequence[str], models: Sequence[str], device: str, output: Path) -> None:
+def calibrate(tasks: Sequence[str], models: Sequence[str], batches: Sequence[int], device: str, output: Path) -> None:
     """Calibrate from the command line."""
     place = claim_cuda(device, "a calibration measures")
     question = MemoryQuestion(precisions=("fp32", "bf16"))
     specs = memory_specs(tasks or TABLE3_TASKS, models or tuple(MODELS), POLICIES, (0,), "cuda", question)
     context = context_alone(specs[0], place)  # before this process has one: nobody else is there
     pin_flags(place)
-    calls = sorted({request.call for spec in specs for request in trace_of(trace_key(spec)).requests if request.call})
     found = Calibration(
         context_bytes=context,
         handle_bytes=handle_bytes(place),
-        calls=measure_calls((call for call in calls if HANDLE not in call), place, len(calls)),
-        **_versions(place),
+        calls=measure_calls(library_calls(specs), place, sorted(set(batches)) or BATCHES),
+        **versions(place),
     )
     click.echo(f"stored {found.save(output)}: {len(found.calls)} calls, context {context / MIB:.0f} MiB")
 
 
-def measure_calls(calls: Iterable[str], device: torch.device, total: int) -> dict[str, tuple[tuple[int, int], ...]]:
-    """Return (batch, bytes) of every call, up to the first batch that does not fit on the device.
+def library_calls(specs: Iterable[MemorySpec]) -> list[str]:
+    """Return every distinct call of the questions' traces in which a library takes memory of its own, sorted.
+
+    Raises:
+        TraceError: if a model cannot be traced.
+    """
+    calls = {request.call for spec in specs for request in trace_of(trace_key(spec)).requests}
+    return sorted(call for call in calls if call and HANDLE not in call)
+
+
+def measure_calls(
+    calls: Sequence[str], device: torch.device, batches: Sequence[int] = BATCHES
+) -> dict[str, tuple[tuple[int, int], ...]]:
+    """Return (batch, bytes) of every call that fits on the device at all.
 
     Args:
         calls: as in ``Request.call``.
         device: a CUDA device.
-        total: how many there are, for the progress bar.
+        batches: rising.
     """
     found = {}
-    with Reporter(total).live() as reporter:
+    with Reporter(len(calls)).live() as reporter:
         for call in calls:
-            operation = json.loads(call)[0]
-            reporter.start(operation)
-            points: list[tuple[int, int]] = []
-            for batch in BATCHES:
-                try:
-                    points.append((batch, _hidden_bytes(call, batch, device)))
-                except RuntimeError as error:
-                    if not memory_ran_out(error):
-                        raise
-                    break
-            if points:
-                found[call] = tuple(points)
+            reporter.start(json.loads(call)[0])
+            if points := measure_call(call, device, batches):
+                found[call] = points
             reporter.finish(f"{max((size for _, size in points), default=0) / MIB:.1f} MiB at most")
     return found
+
+
+def measure_call(call: str, device: torch.device, batches: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    """Return (batch, bytes) of a call, up to the first batch that does not fit on the device.
+
+    Args:
+        call: as in ``Request.call``.
+        device: a CUDA device.
+        batches: rising.
+    """
+    points = []
+    for batch in batches:
+        try:
+            points.append((batch, _hidden_bytes(call, batch, device)))
+        except RuntimeError as error:
+            if not memory_ran_out(error):
+                raise
+            break
+    return tuple(points)
 
 
 def handle_bytes(device: torch.device) -> int:
@@ -158,8 +187,10 @@ def _rounded(tensor: Tensor) -> int:
     return -(-tensor.untyped_storage().nbytes() // 512) * 512
 
 
-def _versions(device: torch.device) -> dict[str, Any]:
-    with handle_of(device):
+def versions(device: torch.device) -> dict[str, Any]:
+    """Return a GPU and what decides about its kernels, as ``Calibration`` holds them."""
+    driver = "unknown"
+    with suppress(click.ClickException), handle_of(device):
         driver = pynvml.nvmlSystemGetDriverVersion()
     return {
         "gpu": torch.cuda.get_device_name(device),

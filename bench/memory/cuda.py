@@ -9,107 +9,52 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from functools import cache
-from typing import Any, Literal, TypeGuard
+from typing import TypeGuard
 
 import click
 import torch
 
 from bench.environment import pick_device
+from bench.memory.calibration import DOCUMENTED, Rules
 from bench.memory.nvml import claim_gpu, used_bytes
-from bench.memory.steps import DISGUISED_EXIT, OUT_OF_MEMORY_EXIT
+from bench.memory.replay import judge
+from bench.memory.simulate import trace_key
+from bench.memory.steps import DISGUISED_EXIT, OUT_OF_MEMORY_EXIT, Answer, Figures
+from bench.memory.traces import trace_of
 from bench.record import MemorySpec
 from bench.values import Probe
 
 PROBE_TIMEOUT_S = 900
 
-Figures = dict[str, Any]
-Answer = Figures | Literal["out of memory", "disguised"]
+Run = Callable[[Figures], Answer]
+"""Answers a request of ``steps.py`` in a process of its own, or raises ``ProbeError``."""
 
 
 class ProbeError(click.ClickException):
     """A probe that failed for another reason than memory."""
 
 
-def context_alone(spec: MemorySpec, device: torch.device) -> int:
-    """Return the bytes that a process holds beside its allocator, measured once a question while nobody else is there.
+def run_fresh(request: Figures, timeout_s: float = PROBE_TIMEOUT_S) -> Answer:
+    """Answer a request in a fresh interpreter.
 
     Args:
-        spec: the question; its cap does not matter.
-        device: a CUDA device, claimed.
+        request: as of ``steps.answer``.
+        timeout_s: seconds that it may take.
 
     Raises:
-        ProbeError: if the process fails.
+        ProbeError: if it fails for another reason than memory.
     """
-    return _context_alone(spec.model_copy(update={"cap_bytes": 0}), device)
-
-
-@cache
-def _context_alone(spec: MemorySpec, device: torch.device) -> int:
-    answer = _run(spec, 1, device, None, None)
-    if not isinstance(answer, dict):
-        raise ProbeError(f"measuring the CUDA context on {device}: {answer}")
-    return int(answer["context_bytes"])
-
-
-def probe(spec: MemorySpec, batch: int, device: torch.device, context_bytes: int) -> Probe:
-    """Train for three steps at a batch size under the cap, in a fresh process.
-
-    Args:
-        spec: the question.
-        batch: images a step.
-        device: a CUDA device.
-        context_bytes: as ``context_alone`` measured it; where NVML tells it of the probe's own process, that counts.
-
-    Returns:
-        Whether it fits, and the peaks. Where it does not fit, they are those of a run without a cap, or the
-        device's memory where that fails too.
-
-    Raises:
-        ProbeError: if the process fails for another reason than memory.
-    """
-    cap = spec.cap_bytes
-    capped = _run(spec, batch, device, cap, context_bytes)
-    if isinstance(capped, dict) and not _under(capped, cap) and capped["context_bytes"] > context_bytes:
-        context_bytes = capped["context_bytes"]  # this batch's kernels are larger: the limit was too wide by that
-        capped = _run(spec, batch, device, cap, context_bytes)
-    if _under(capped, cap):
-        return Probe(batch=batch, fits=True, **capped)
-    if capped == "disguised" and (batch == 1 or _run(spec, batch // 2, device, cap, context_bytes) == "disguised"):
-        raise ProbeError(f"a library finds no workspace at half of batch {batch} either: that is not the cap's doing")
-    free = _run(spec, batch, device, None, context_bytes)
-    if isinstance(free, dict):
-        return Probe(batch=batch, fits=False, **free)
-    return Probe(batch=batch, peak_bytes=torch.cuda.get_device_properties(device).total_memory, fits=False)
-
-
-def _under(answer: Answer, cap_bytes: int) -> TypeGuard[Figures]:
-    """Whether the steps ran, and neither our account nor NVML's of the process is above the cap."""
-    return isinstance(answer, dict) and max(answer["peak_bytes"], answer.get("nvml_bytes") or 0) <= cap_bytes
-
-
-def _run(
-    spec: MemorySpec, batch: int, device: torch.device, cap_bytes: int | None, context_bytes: int | None
-) -> Answer:
-    """Run a process of ``steps.py`` and return its figures, or how memory ran out."""
-    request = {
-        "spec": spec.model_dump(mode="json"),
-        "batch": batch,
-        "cap_bytes": cap_bytes,
-        "context_bytes": context_bytes,
-        "used_bytes": used_bytes(device) if context_bytes is None else None,
-        "device": str(device),
-    }
     command = [sys.executable, "-m", "bench.memory.steps", json.dumps(request)]
-    environment = os.environ | {
-        "PYTORCH_CUDA_ALLOC_CONF": f"expandable_segments:{spec.expandable_segments}",
-    }
+    environment = os.environ | allocator_setting(bool(request["spec"]["expandable_segments"]))
+    batch = request["batch"]
     try:
         answer = subprocess.run(  # noqa: S603  # no shell
-            command, capture_output=True, text=True, timeout=PROBE_TIMEOUT_S, check=False, env=environment
+            command, capture_output=True, text=True, timeout=timeout_s, check=False, env=environment
         )
     except subprocess.TimeoutExpired as error:
-        raise ProbeError(f"the probe at batch {batch} took more than {PROBE_TIMEOUT_S} s") from error
+        raise ProbeError(f"the probe at batch {batch} took more than {timeout_s:.0f} s") from error
     if answer.returncode == OUT_OF_MEMORY_EXIT:
         return "out of memory"
     if answer.returncode == DISGUISED_EXIT:
@@ -119,6 +64,88 @@ def _run(
         raise ProbeError(f"the probe at batch {batch} failed with exit code {answer.returncode}: {last}")
     result: Figures = json.loads(answer.stdout.splitlines()[-1])
     return result
+
+
+def allocator_setting(expandable: bool) -> dict[str, str]:
+    """Return the environment variable that tells a process's allocator whether its segments grow."""
+    return {"PYTORCH_CUDA_ALLOC_CONF": f"expandable_segments:{expandable}"}
+
+
+def context_alone(spec: MemorySpec, device: torch.device, run: Run = run_fresh) -> int:
+    """Return the bytes that a process holds beside its allocator, measured once a question while nobody else is there.
+
+    Args:
+        spec: the question; its cap does not matter.
+        device: a CUDA device, claimed.
+        run: starts the process.
+
+    Raises:
+        ProbeError: if the process fails.
+    """
+    return _context_alone(spec.model_copy(update={"cap_bytes": 0}), device, run)
+
+
+@cache
+def _context_alone(spec: MemorySpec, device: torch.device, run: Run) -> int:
+    answer = run(_request(spec, 1, device, None))
+    if not isinstance(answer, dict):
+        raise ProbeError(f"measuring the CUDA context on {device}: {answer}")
+    return int(answer["context_bytes"])
+
+
+def probe(
+    spec: MemorySpec,
+    batch: int,
+    device: torch.device,
+    context_bytes: int,
+    run: Run = run_fresh,
+    rules: Rules = DOCUMENTED.expected,
+) -> Probe:
+    """Train for three steps at a batch size under the cap, in a process of its own.
+
+    Args:
+        spec: the question.
+        batch: images a step.
+        device: a CUDA device.
+        context_bytes: as ``context_alone`` measured it; where NVML tells it of the probe's own process, that counts.
+        run: starts the process.
+        rules: of the simulation that says what a batch takes for which memory ran out.
+
+    Returns:
+        Whether it fits, and the peaks; where memory ran out, the peak is simulated.
+
+    Raises:
+        ProbeError: if the process fails for another reason than memory.
+    """
+    cap = spec.cap_bytes
+    found = run(_request(spec, batch, device, context_bytes))
+    if isinstance(found, dict) and not _under(found, cap) and found["context_bytes"] > context_bytes:
+        context_bytes = found["context_bytes"]  # this batch's kernels are larger: the limit was too wide by that
+        found = run(_request(spec, batch, device, context_bytes))
+    if isinstance(found, dict):
+        return Probe(batch=batch, fits=_under(found, cap), **found)
+    half = _request(spec, batch // 2, device, context_bytes)
+    if found == "disguised" and (batch == 1 or run(half) == "disguised"):
+        raise ProbeError(f"a library finds no workspace at half of batch {batch} either: that is not the cap's doing")
+    simulated = judge(trace_of(trace_key(spec)), batch, cap, rules, expandable=spec.expandable_segments)
+    return Probe(batch=batch, fits=False, peak_bytes=max(simulated.peak_bytes, cap + 1), simulated_peak=True)
+
+
+def _under(answer: Answer, cap_bytes: int) -> TypeGuard[Figures]:
+    """Whether the steps ran, and neither our account nor NVML's of the process is above the cap."""
+    return isinstance(answer, dict) and max(answer["peak_bytes"], answer.get("nvml_bytes") or 0) <= cap_bytes
+
+
+def _request(spec: MemorySpec, batch: int, device: torch.device, context_bytes: int | None) -> Figures:
+    """Return a request of ``steps.py``; without ``context_bytes`` it is to measure them."""
+    return {
+        "spec": spec.model_dump(mode="json"),
+        "batch": batch,
+        "cap_bytes": spec.cap_bytes,
+        "context_bytes": context_bytes,
+        "used_bytes": used_bytes(device) if context_bytes is None else None,
+        "device": str(device),
+    }
 
 
 def claim_cuda(name: str, purpose: str) -> torch.device:

@@ -27,13 +27,20 @@ def handle_of(device: torch.device) -> Iterator[Any]:
     except pynvml.NVMLError as error:
         raise click.ClickException(f"NVML cannot be used: {error}; is the NVIDIA driver installed?") from error
     try:
-        properties: Any = torch.cuda.get_device_properties(device)  # the stubs lack the PCI fields
-        bus = f"{properties.pci_domain_id:08x}:{properties.pci_bus_id:02x}:{properties.pci_device_id:02x}.0"
-        yield pynvml.nvmlDeviceGetHandleByPciBusId(bus)
+        yield _handle(device)
     except pynvml.NVMLError as error:
         raise click.ClickException(f"NVML does not answer for {device}: {error}") from error
     finally:
         pynvml.nvmlShutdown()
+
+
+def _handle(device: torch.device) -> Any:
+    properties: Any = torch.cuda.get_device_properties(device)  # the stubs lack the PCI fields
+    try:
+        bus = f"{properties.pci_domain_id:08x}:{properties.pci_bus_id:02x}:{properties.pci_device_id:02x}.0"
+    except AttributeError:  # some builds lack them, too
+        return pynvml.nvmlDeviceGetHandleByIndex(torch.cuda._get_nvml_device_index(device))
+    return pynvml.nvmlDeviceGetHandleByPciBusId(bus)
 
 
 def running_processes(device: torch.device) -> list[Any]:
@@ -45,24 +52,37 @@ def running_processes(device: torch.device) -> list[Any]:
             return []
 
 
+def listed_processes(device: torch.device) -> list[Any]:
+    """Return the same; none where NVML cannot be used at all."""
+    try:
+        return running_processes(device)
+    except click.ClickException:
+        return []
+
+
 def used_bytes(device: torch.device) -> int | None:
-    """Return the device's memory in use by all processes; None where NVML can't tell."""
-    with handle_of(device) as handle:
-        try:
+    """Return the device's memory in use by all processes; None where NVML can't tell, or cannot be used at all."""
+    try:
+        with handle_of(device) as handle:
             return int(pynvml.nvmlDeviceGetMemoryInfo(handle).used)
-        except UNANSWERED:
-            return None
+    except click.ClickException:
+        return None
 
 
 def process_bytes(device: torch.device) -> int | None:
-    """Return what this process holds on the device, context included; None where NVML can't tell.
+    """Return what this process holds on the device, context included; None where NVML can't tell or be used.
 
     In a container NVML may show other process numbers than the process has; where it shows a single process
     beside nobody else's, that is the one.
     """
-    processes = running_processes(device)
+    processes = listed_processes(device)
     mine = [process for process in processes if process.pid == os.getpid()] or processes
     return int(mine[0].usedGpuMemory or 0) or None if len(mine) == 1 else None
+
+
+def tells_processes(device: torch.device) -> bool:
+    """Whether NVML knows this process by its number and says what it holds; it has a context on the device."""
+    return any(process.pid == os.getpid() and process.usedGpuMemory for process in listed_processes(device))
 
 
 def other_processes(device: torch.device) -> list[str]:

@@ -110,21 +110,35 @@ def record(
     and the place of every block back, to the byte. Needs a CUDA device.
     """
     place = claim_cuda(device, "a history is recorded on")
-    pin_flags(place)
-    torch.cuda.memory._record_memory_history("all", context=None, max_entries=MOST_EVENTS)
     shape = image_shape or TASKS[task].image_shape
     spec = MemorySpec(task=task, model=model, image_shape=shape, policy=policy, cap_bytes=0, backend="cuda")
-    train(spec, batch, place, reset_peaks=False)  # a replay begins with the first allocation, and so do its peaks
-    release(place)
-    history = _history(place, f"{task} {model} {policy} batch {batch} {shape[0]}x{shape[1]}")
-    torch.cuda.memory._record_memory_history(None)
+    history = record_history(spec, batch, place)
     history.save(path)
     click.echo(f"stored {path}: {len(history.events)} events, {path.stat().st_size / 1024:.0f} KiB")
 
 
+def record_history(spec: MemorySpec, batch: int, device: torch.device) -> History:
+    """Record what the allocator does in three training steps, from this process's first allocation on.
+
+    Args:
+        spec: what trains; its cap does not matter.
+        batch: images a step.
+        device: a CUDA device, on which this process has allocated nothing.
+    """
+    pin_flags(device)
+    torch.cuda.memory._record_memory_history("all", context=None, max_entries=MOST_EVENTS)
+    train(spec, batch, device, reset_peaks=False)  # a replay begins with the first allocation, and so do its peaks
+    release(device)
+    height, width = spec.image_shape
+    history = _history(device, f"{spec.task} {spec.model} {spec.policy} batch {batch} {height}x{width}")
+    torch.cuda.memory._record_memory_history(None)
+    return history
+
+
 def _history(device: torch.device, what: str) -> History:
     snapshot: dict[str, Any] = torch.cuda.memory._snapshot()
-    traces = snapshot["device_traces"][device.index or torch.cuda.current_device()]
+    index = torch.cuda.current_device() if device.index is None else device.index
+    traces = snapshot["device_traces"][index]
     statistics = torch.cuda.memory_stats(device)
     return History(
         device=torch.cuda.get_device_name(device),

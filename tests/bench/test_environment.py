@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from bench import accuracy, queue
 from bench import all as whole_study
-from bench.environment import keep_freed_memory, precision_of
+from bench.environment import keep_freed_memory, pick_device, precision_of, provenance
 from bench.scales import SCALES
 
 ROOT = Path(__file__).parents[2]
@@ -33,6 +33,39 @@ CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 def test_bfloat16_is_for_the_scale_full_where_it_is_fast(monkeypatch, scale, device, amx, expected):
     monkeypatch.setattr("bench.environment.bf16_on_amx", lambda device: amx)
     assert precision_of(SCALES[scale], device) == expected
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ("a" * 40, ("a" * 40, False)),
+        ("a" * 40 + "-dirty", ("a" * 40, True)),
+        ("", (None, False)),
+        (None, (None, False)),
+    ],
+)
+def test_where_there_is_no_repository_the_environment_tells_the_commit(monkeypatch, tmp_path, told, expected):
+    monkeypatch.setattr("bench.environment.ROOT", tmp_path)
+    monkeypatch.delenv("BENCH_COMMIT", raising=False)
+    if told is not None:
+        monkeypatch.setenv("BENCH_COMMIT", told)
+    where = provenance(None)
+    assert (where.commit, where.dirty) == expected
+
+
+def test_a_repository_knows_its_commit_better(monkeypatch):
+    if not (ROOT / ".git").exists():
+        pytest.skip("no repository")
+    monkeypatch.setenv("BENCH_COMMIT", "told")
+    assert provenance(None).commit != "told"
+
+
+@pytest.mark.parametrize(("name", "index"), [("cuda", 0), ("cuda:1", 1), ("auto", 0)])
+def test_a_cuda_device_has_a_number(monkeypatch, name, index):
+    """Without one, ``torch.cuda.set_device`` and ``set_per_process_memory_fraction`` refuse it."""
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    assert pick_device(name) == torch.device("cuda", index)
 
 
 @pytest.mark.parametrize(

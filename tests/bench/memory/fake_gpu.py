@@ -4,6 +4,7 @@ import os
 from types import SimpleNamespace
 
 import pynvml
+import torch
 
 from bench.memory import nvml, steps
 from bench.sizes import MIB
@@ -51,14 +52,23 @@ class FakeGpu:
             self.begin()
             return self.total - self.used, self.total
 
-        def set_fraction(fraction, _):
+        def numbered(device):
+            if torch.device(device).index is None:
+                raise ValueError(f"Expected a torch.device with a specified index or an integer, but got:{device}")
+
+        def set_device(device):
+            numbered(device)
+            self.begin()
+
+        def set_fraction(fraction, device):
+            numbered(device)
             self.fraction = fraction
 
         properties = SimpleNamespace(pci_domain_id=0, pci_bus_id=1, pci_device_id=0, total_memory=self.total)
         statistics = {"requested_bytes.all.peak": 1, "num_alloc_retries": 0}
         monkeypatch.setattr(steps, "train", self.train)
         for name, answer in {
-            "set_device": self.begin,
+            "set_device": set_device,
             "mem_get_info": mem_get_info,
             "set_per_process_memory_fraction": set_fraction,
             "get_device_properties": lambda _: properties,

@@ -7,14 +7,16 @@ import sys
 import pytest
 import torch
 
+from bench.environment import pick_device
 from bench.memory import cells, cuda, steps
 from bench.memory.search import largest_batch
 from bench.progress import Reporter
 from bench.record import MemorySpec
 from bench.sizes import GIB, MIB
+from bench.values import Probe
 from tests.records import make_provenance
 
-CUDA = torch.device("cuda")
+CUDA = torch.device("cuda:0")
 CAP, CONTEXT = 4 * GIB, 500 * MIB
 SPEC = MemorySpec(
     task="deblur", model="luser-sw", image_shape=(218, 178), policy="paper", cap_bytes=CAP, backend="cuda"
@@ -47,6 +49,11 @@ def answering(monkeypatch, *answers, asked=None):
     monkeypatch.setattr(cuda.subprocess, "run", run)
 
 
+def simulating(monkeypatch, peak_bytes):
+    monkeypatch.setattr(cuda, "trace_of", lambda key: None)
+    monkeypatch.setattr(cuda, "judge", lambda *_, **__: Probe(batch=1, peak_bytes=peak_bytes, fits=False))
+
+
 def figures(peak_bytes, context_bytes=CONTEXT, **more):
     return {"peak_bytes": peak_bytes, "context_bytes": context_bytes, "nvml_bytes": None} | more
 
@@ -67,14 +74,24 @@ def test_another_failure_than_memory_is_not_taken_for_it(monkeypatch):
     "above", [figures(CAP + 1), figures(CAP - 1, nvml_bytes=CAP + 1)], ids=["our account", "NVML's account"]
 )
 def test_steps_that_run_fit_only_below_the_cap(monkeypatch, above):
-    answering(monkeypatch, above, figures(CAP + MIB))
+    answering(monkeypatch, above)
     probe = cuda.probe(SPEC, 2, CUDA, CONTEXT)
-    assert (probe.fits, probe.peak_bytes) == (False, CAP + MIB)
+    assert (probe.fits, probe.peak_bytes, probe.simulated_peak) == (False, above["peak_bytes"], False)
+
+
+@pytest.mark.parametrize(("simulated", "told"), [(CAP + MIB, CAP + MIB), (CAP - MIB, CAP + 1)])
+def test_where_memory_runs_out_the_peak_is_simulated_and_above_the_cap(monkeypatch, simulated, told):
+    simulating(monkeypatch, simulated)
+    answering(monkeypatch, (3, ""))
+    probe = cuda.probe(SPEC, 2, CUDA, CONTEXT)
+    assert (probe.fits, probe.peak_bytes, probe.simulated_peak) == (False, told, True)
+    assert probe.requested_bytes is None
 
 
 @pytest.mark.parametrize("second", [figures(CAP, 2 * CONTEXT), (3, "")], ids=["room is made", "no room"])
 def test_a_context_that_grew_is_taken_off_the_cap_again(monkeypatch, asked, second):
-    answering(monkeypatch, figures(CAP + MIB, 2 * CONTEXT), second, figures(CAP + MIB), asked=asked)
+    simulating(monkeypatch, 2 * CAP)
+    answering(monkeypatch, figures(CAP + MIB, 2 * CONTEXT), second, asked=asked)
     assert cuda.probe(SPEC, 2, CUDA, CONTEXT).fits == isinstance(second, dict)
     assert [request["context_bytes"] for request in asked][:2] == [CONTEXT, 2 * CONTEXT]
 
@@ -84,17 +101,17 @@ def test_the_context_is_measured_once_for_all_caps_and_without_one(monkeypatch, 
     for spec in (SPEC, SPEC.model_copy(update={"cap_bytes": 2 * CAP})):
         assert cuda.context_alone(spec, CUDA) == CONTEXT
     (request,) = asked
-    assert (request["cap_bytes"], request["context_bytes"], request["used_bytes"]) == (None, None, GIB)
+    assert (request["cap_bytes"], request["context_bytes"], request["used_bytes"]) == (0, None, GIB)
 
 
 def test_a_cell_passes_the_context_on_to_its_probes(monkeypatch, asked):
-    fitting, exceeding = figures(CAP), (3, "")
-    answering(monkeypatch, {"context_bytes": CONTEXT}, fitting, exceeding, figures(2 * CAP), asked=asked)
+    simulating(monkeypatch, 2 * CAP)
+    answering(monkeypatch, {"context_bytes": CONTEXT}, figures(CAP), (3, ""), asked=asked)
     monkeypatch.setattr(cells, "simulated_batch", lambda spec: 2)
     monkeypatch.setattr(cells, "provenance", lambda device: make_provenance())
     (cell,) = cells.memory_cells(["deblur"], ["luser-sw"], ["paper"], [CAP], CUDA)
     assert cell.measure(Reporter(1)).values.max_batch == 2
-    assert [request["context_bytes"] for request in asked] == [None, CONTEXT, CONTEXT, CONTEXT]
+    assert [request["context_bytes"] for request in asked] == [None, CONTEXT, CONTEXT]
     where = cell.provenance
     assert {"cuda": where.cuda, "cudnn": where.cudnn, "flags": where.flags} == steps.libraries()
 
@@ -102,7 +119,7 @@ def test_a_cell_passes_the_context_on_to_its_probes(monkeypatch, asked):
 @needs_gpu
 @pytest.mark.slow
 def test_the_batch_fits_and_the_next_does_not():
-    device = torch.device("cuda")
+    device = pick_device("cuda")
     context = cuda.context_alone(SPEC, device)
     batch, probes = largest_batch(lambda b: cuda.probe(SPEC, b, device, context), guess=4)
     verdicts = {probe.batch: probe for probe in probes}

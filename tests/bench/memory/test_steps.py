@@ -16,9 +16,9 @@ from bench.sizes import GIB, MIB
 from tests.bench.memory.fake_gpu import NEIGHBOUR_PID, FakeGpu
 from tests.records import make_spec
 
-CUDA = torch.device("cuda")
+CUDA = torch.device("cuda:0")
 SPEC = make_spec(backend="cuda")
-ASKED = {"spec": SPEC.model_dump(mode="json"), "device": "cuda", "batch": 2, "cap_bytes": SPEC.cap_bytes}
+ASKED = {"spec": SPEC.model_dump(mode="json"), "device": "cuda:0", "batch": 2, "cap_bytes": SPEC.cap_bytes}
 NOT_SUPPORTED = pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
 DISGUISES = [
     "GET was unable to find an engine to execute this computation after trying 3 plans.",
@@ -62,7 +62,9 @@ def test_a_calibration_ends_a_call_where_a_library_finds_no_memory(monkeypatch):
         return batch if batch < 4 else failing(DISGUISES[0])
 
     monkeypatch.setattr(calibrate, "_hidden_bytes", hidden)
-    assert calibrate.measure_calls(['["aten.convolution"]'], CUDA, 1) == {'["aten.convolution"]': ((1, 1), (2, 2))}
+    assert calibrate.measure_calls(['["aten.convolution"]'], CUDA, (1, 2, 4)) == {
+        '["aten.convolution"]': ((1, 1), (2, 2))
+    }
 
 
 @given(st.integers(GIB, 200 * GIB), st.integers(1, 100_000))
@@ -103,17 +105,36 @@ def test_the_baseline_is_what_the_device_holds_before_there_is_a_context(gpu):
 
 def test_the_context_cannot_be_measured_beside_a_neighbour_where_no_process_can_be_told(gpu):
     gpu.listing, gpu.others = NEIGHBOUR_PID + 1, {NEIGHBOUR_PID: GIB}
-    with pytest.raises(click.ClickException, match="2 processes are on cuda and NVML does not tell which"):
+    with pytest.raises(click.ClickException, match="2 processes are on cuda:0 and NVML does not tell which"):
         steps.measure_context(ASKED | {"used_bytes": used_bytes(CUDA)})
 
 
 def test_the_context_is_what_was_loaded_until_memory_ran_out(gpu, monkeypatch):
-    def train(*_):
+    def train(*_, **__):
         gpu.train()
         failing(DISGUISES[0])
 
     monkeypatch.setattr(steps, "train", train)
     assert steps.measure_context(ASKED | {"used_bytes": None}) == {"context_bytes": gpu.context}
+
+
+def test_a_driver_that_does_not_answer_stops_no_probe(gpu, monkeypatch):
+    monkeypatch.setattr("pynvml.nvmlInit", failing_nvml)
+    assert used_bytes(CUDA) is None
+    found = steps.train_under_cap(ASKED | {"context_bytes": 500 * MIB})
+    assert (found["context_bytes"], found["nvml_bytes"]) == (500 * MIB, None)
+
+
+def failing_nvml():
+    raise pynvml.NVMLError(pynvml.NVML_ERROR_UNKNOWN)
+
+
+def test_a_request_may_name_fewer_steps_and_shorter_solves(gpu, monkeypatch):
+    asked = []
+    monkeypatch.setattr(steps, "train", lambda *arguments, **options: asked.append((arguments[3], options)))
+    steps.train_under_cap(ASKED | {"context_bytes": 1})
+    steps.train_under_cap(ASKED | {"context_bytes": 1, "steps": 2, "solver_steps": 7})
+    assert asked == [(steps.PROBE_STEPS, {"solver_steps": None}), (2, {"solver_steps": 7})]
 
 
 def test_a_card_whose_processes_nvml_does_not_list_can_be_claimed(gpu):

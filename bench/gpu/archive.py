@@ -1,0 +1,84 @@
+"""One archive a part: its figures, its log and its records, small enough to be sent home."""
+
+import io
+import tarfile
+from collections.abc import Callable, Iterable
+from pathlib import Path, PurePosixPath
+
+from bench.environment import ROOT
+from bench.files import write_atomically
+from bench.sizes import MIB
+
+MOST_BYTES = 15 * MIB
+"""Of one archive; whoever rents GPUs may bring home no file above 16 MiB."""
+HOMES = {
+    "results": ROOT / "results",
+    "calibration": ROOT / "bench" / "memory" / "calibration",
+    "histories": ROOT / "tests" / "bench" / "memory" / "histories",
+}
+"""Where the checkout keeps what is under these folders of an archive."""
+LEFT_BEHIND = "checkpoints"
+
+
+def pack(archive: Path, folder: Path, files: Iterable[Path], most_bytes: int = MOST_BYTES) -> list[str]:
+    """Write an archive whole or not at all.
+
+    Args:
+        archive: what is written, a .tar.gz.
+        folder: names in the archive are relative to it.
+        files: the most wanted first.
+        most_bytes: of the archive.
+
+    Returns:
+        Names that were left out because there was no room for them.
+    """
+    buffer, left_out = io.BytesIO(), []
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        for path in files:
+            name = path.relative_to(folder).as_posix()
+            if buffer.tell() + path.stat().st_size > most_bytes:
+                left_out.append(name)
+            else:
+                tar.add(path, name)
+    write_atomically(archive, buffer.getvalue())
+    return left_out
+
+
+def unpack(archive: Path, folder: Path) -> list[Path]:
+    """Write an archive's files into a folder where they are missing, and return those that were written."""
+    return _write(archive, lambda name: None if (folder / name).exists() else folder / name)
+
+
+def adopt(folder: Path, homes: dict[str, Path] | None = None) -> list[Path]:
+    """Put what the archives of a folder hold where the checkout keeps such things, in place of what is there.
+
+    Args:
+        folder: with archives.
+        homes: first folder of a name -> where it belongs; by default the checkout's.
+
+    Returns:
+        Files that were written.
+    """
+    places = HOMES if homes is None else homes
+
+    def home(name: PurePosixPath) -> Path | None:
+        first, *rest = name.parts
+        known = first in places and rest and LEFT_BEHIND not in rest
+        return places[first].joinpath(*rest) if known else None
+
+    return [path for archive in sorted(folder.glob("*.tar.gz")) for path in _write(archive, home)]
+
+
+def _write(archive: Path, place: Callable[[PurePosixPath], Path | None]) -> list[Path]:
+    written = []
+    with tarfile.open(archive) as tar:
+        for member in tar.getmembers():
+            name = PurePosixPath(member.name)
+            content = tar.extractfile(member) if member.isfile() else None
+            if content is None or name.is_absolute() or ".." in name.parts:
+                continue
+            target = place(name)
+            if target is not None:
+                write_atomically(target, content.read())
+                written.append(target)
+    return written

@@ -1,0 +1,37 @@
+"""How much time is left, and what happens when there is none."""
+
+import time
+from collections.abc import Callable
+
+Clock = Callable[[], float]
+
+
+class OutOfTime(BaseException):
+    """The time is over: no failure, so that what records failures lets it through."""
+
+
+class Budget:
+    """Seconds that may be spent from now on.
+
+    Args:
+        limit_s: how many.
+        clock: tells the time in seconds.
+    """
+
+    def __init__(self, limit_s: float, clock: Clock = time.monotonic) -> None:
+        self._clock = clock
+        self._end = clock() + limit_s
+
+    @property
+    def left_s(self) -> float:
+        """Seconds that are left, 0 where there are none."""
+        return max(self._end - self._clock(), 0.0)
+
+    def need(self, seconds: float) -> None:
+        """Go on only if so many seconds are left.
+
+        Raises:
+            OutOfTime: if not.
+        """
+        if self.left_s < seconds:
+            raise OutOfTime(f"{self.left_s:.0f} s are left, {seconds:.0f} s would be needed")

@@ -1,0 +1,57 @@
+"""What a part has found so far: one line of JSON a figure, so that a part that breaks off goes on where it was."""
+
+import json
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+
+class Ledger:
+    """Figures and failures by name, each in the file as soon as it is known.
+
+    Args:
+        path: the file; what is in it already counts, but for a last line that is torn.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.figures: dict[str, Any] = {}
+        self.failures: dict[str, str] = {}
+        self._writing = threading.Lock()
+        content = path.read_text(encoding="utf-8") if path.exists() else ""
+        for line in content.splitlines():
+            try:
+                self._take(json.loads(line))
+            except ValueError:
+                continue  # torn: the process was killed while it wrote
+        if content and not content.endswith("\n"):
+            self._append("\n")
+
+    def put(self, name: str, figure: Any) -> None:
+        """Keep a figure, which JSON must be able to hold; an earlier failure of that name is forgotten."""
+        self._write({"name": name, "figure": figure})
+
+    def fail(self, name: str, error: str) -> None:
+        """Keep why there is no figure of a name."""
+        self._write({"name": name, "error": error})
+
+    def _write(self, entry: dict[str, Any]) -> None:
+        with self._writing:
+            self._take(entry)
+            self._append(json.dumps(entry) + "\n")
+
+    def _take(self, entry: dict[str, Any]) -> None:
+        name = entry["name"]
+        if "error" in entry:
+            self.failures[name] = entry["error"]
+        else:
+            self.figures[name] = entry["figure"]
+            self.failures.pop(name, None)
+
+    def _append(self, text: str) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())

@@ -1,0 +1,68 @@
+"""What later parts need and the CPU can make while the first part has the GPU: traces, and kernels that are tuned."""
+
+import os
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
+
+import torch
+
+from bench.environment import pick_device
+from bench.gpu.budget import Budget
+from bench.gpu.site import Site
+from bench.memory.forked import ForkServer
+from bench.memory.simulate import trace_key
+from bench.memory.traces import TraceKey, trace_of
+from bench.tasks import TASKS
+
+JOB_S, WAIT_S = 120.0, 60.0
+SHARED_BATCHES = (8, 1, 2, 4)
+"""Every number of images that the Radon kernels share work among: each is tuned apart, and tuning allocates what no
+step does, so that it has to be over before memory is measured. Triton keeps its choices on disk."""
+
+
+class Preparation:
+    """Makes traces and tunes kernels in forked processes, which leave both on disk.
+
+    Args:
+        site: whose questions they are for.
+        server: forks the processes.
+    """
+
+    def __init__(self, site: Site, server: ForkServer) -> None:
+        self._server = server
+        self._pool = ThreadPoolExecutor(os.cpu_count() or 1, "preparation")
+        self._futures: list[Future[None]] = []
+        if not site.rehearse:
+            device, shape = str(pick_device(site.device)), site.image_shape("ct")
+            self._futures += [self._pool.submit(self._call, tune, device, shape, batch) for batch in SHARED_BATCHES]
+        for key in dict.fromkeys(map(trace_key, site.traced)):
+            self._futures.append(self._pool.submit(self._call, make_trace, key))
+
+    def wait(self, budget: Budget) -> None:
+        """Wait until all is there, but not for long; whoever needs what is missing makes it."""
+        wait_for(self._futures, timeout=min(budget.left_s, WAIT_S))
+
+    def stop(self) -> None:
+        """Begin nothing further, and end what is going on."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._server.end_calls()
+
+    def _call(self, *call: object) -> None:
+        self._server.call(*call, timeout_s=JOB_S)  # type: ignore[arg-type]
+
+
+def make_trace(key: TraceKey) -> None:
+    """Make a trace, unless it is in the cache on disk."""
+    trace_of(key)
+
+
+def tune(device: str, image_shape: tuple[int, int], batch: int) -> None:
+    """Apply the Radon transform both ways once, so that its kernels for a batch are compiled and tuned.
+
+    Args:
+        device: a CUDA device.
+        image_shape: (H, W) in pixels.
+        batch: images.
+    """
+    operator = TASKS["ct"].operator_at(image_shape, torch.device(device))
+    operator.adjoint(operator(torch.rand(batch, *operator.image_shape, device=device)))

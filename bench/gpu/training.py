@@ -1,0 +1,69 @@
+"""Part 6: cells of Table 2 on real images, until the time is over."""
+
+import signal
+from typing import NoReturn
+
+from bench.environment import ROOT, precision_of
+from bench.gpu.budget import OutOfTime
+from bench.gpu.site import Work
+from bench.scales import SCALES
+from bench.sources import check_sources
+from bench.store import ResultStore
+from bench.tasks import PAPER_TASKS
+from bench.values import AccuracyValues
+
+CHECKPOINT_S = 10.0
+TRAINING_S = 20.0
+"""Seconds without which no training begins."""
+
+
+def train(work: Work) -> None:
+    """Train what the checkout's results lack, in the order of ``bench.queue``; the last cell resumes another time."""
+    tasks = [task for task in PAPER_TASKS if task in work.site.sources]
+    if not tasks or work.site.rehearse:
+        reason = "a rehearsal trains nothing" if work.site.rehearse else "no --data names real images"
+        work.once("skipped", lambda: reason)
+        return
+    work.budget.need(TRAINING_S)
+    before = signal.signal(signal.SIGALRM, _ring)
+    signal.setitimer(signal.ITIMER_REAL, work.budget.left_s)
+    try:
+        _train(work, tasks)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _ring(*_: object) -> NoReturn:
+    raise OutOfTime("trainings resume at their last checkpoint")
+
+
+def _train(work: Work, tasks: list[str]) -> None:
+    # Lightning's Fabric is wanted here alone: where it is missing, every other part goes on.
+    from bench.queue import SPLITS, finished, queued_cells, work_off
+    from bench.training.processes import make_fabric
+    from bench.training.sweep import Training
+    from models import MODELS
+
+    scale = SCALES["full"]
+    training = Training(
+        scale=scale,
+        sources=work.site.sources,
+        store=work.store,
+        fabric=make_fabric(work.device),
+        precision=precision_of(scale, work.device),
+        start="fbp",
+        keep_weights=True,
+        checkpoint_s=CHECKPOINT_S,
+    )
+    check_sources(tasks, training.sources, scale, SPLITS)
+    at_home = ResultStore(ROOT / "results")
+    for cell in queued_cells(training, tasks, tuple(MODELS)):
+        work.budget.need(1)
+        if finished(cell, at_home) is not None:
+            continue
+        for record in work_off([cell], training):
+            if isinstance(record.values, AccuracyValues):
+                work.ledger.put(cell.label, record.status.value)
+            else:
+                work.ledger.fail(cell.label, record.message)
