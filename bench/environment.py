@@ -15,6 +15,7 @@ from typing import Any
 import click
 import torch
 
+from bench.kernels import pin_kernels
 from bench.record import Precision, Provenance
 from bench.scales import Scale
 
@@ -31,7 +32,7 @@ FLAGS = (
 
 
 def pick_device(name: str) -> torch.device:
-    """Turn ``--device`` into a device.
+    """Turn ``--device`` into a device, and pin a GPU's kernels: all that is measured there shares them.
 
     Args:
         name: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
@@ -42,6 +43,7 @@ def pick_device(name: str) -> torch.device:
     Raises:
         click.ClickException: if the device is unknown or absent.
     """
+    pin_kernels()
     if name == "auto":
         return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
     try:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from bench.gpu.site import Site, Work
+from bench.kernels import libraries
 from bench.memory.calibrate import (
     SPREAD_BATCHES,
     arguments_at,
@@ -18,7 +19,7 @@ from bench.memory.calibrate import (
 )
 from bench.memory.calibration import Calibration
 from bench.memory.cuda import context_alone
-from bench.memory.steps import libraries, pin_flags
+from bench.memory.steps import take
 from bench.sizes import ALLOWANCE_BYTES
 
 CALL_S = 1.0
@@ -39,7 +40,7 @@ def calibrate(work: Work) -> None:
     # Before this process has a context: nobody else may have one.
     work.once("context", lambda: ALLOWANCE_BYTES if rehearsed else _context(work), 5)
     if not rehearsed:
-        pin_flags(work.device)
+        take(work.device)
     work.once("versions", lambda: _rehearsed_versions() if rehearsed else versions(work.device))
     work.once("handle", lambda: 0 if rehearsed else handle_bytes(work.device))
     measure = _rehearsed_call if rehearsed else measure_call

@@ -16,7 +16,8 @@ from torch import Tensor
 from bench import clock
 from bench.environment import provenance
 from bench.gpu.site import Work
-from bench.memory.steps import SHORT_SOLVES, pin_flags
+from bench.memory.real_step import SHORT_SOLVES
+from bench.memory.steps import take
 from bench.record import Provenance
 from bench.tasks import TASKS
 from bench.training.step import compute_gradients, make_optimizer
@@ -40,7 +41,7 @@ def check(work: Work) -> None:
     """Find the figures of part 1."""
     work.once("versions", partial(versions, work))
     if work.device.type == "cuda":
-        pin_flags(work.device)
+        take(work.device)
     first, *others = work.site.tasks
     for model in MODELS:
         work.once(f"step {model} {first}", partial(checked_step, work, model, first), 3)

@@ -14,18 +14,20 @@ from bench.environment import provenance
 from bench.gpu.budget import OutOfTime
 from bench.gpu.calibrating import calibration_file
 from bench.gpu.site import Work
-from bench.memory import steps
+from bench.kernels import libraries
 from bench.memory.calibration import Calibration, Rules, rule_set
 from bench.memory.cells import outcome
 from bench.memory.cuda import ProbeError, allocator_setting, context_alone, probe, run_fresh
 from bench.memory.forked import ForkedError, ForkServer
 from bench.memory.nvml import tells_processes, used_bytes
+from bench.memory.real_step import SHORT_SOLVES, train
 from bench.memory.replay import fits, replay
 from bench.memory.search import largest_batch, largest_fitting
 from bench.memory.side_by_side import Room
-from bench.memory.simulate import memory_values, trace_key
-from bench.memory.steps import SHORT_SOLVES, Answer, Figures, libraries
-from bench.memory.traces import count_parameters, trace_of
+from bench.memory.simulate import fit_values, parameters_of, trace_key
+from bench.memory.steps import Answer, Figures
+from bench.memory.steps import answer as steps_answer
+from bench.memory.traces import trace_of
 from bench.progress import Reporter
 from bench.record import MemorySpec, Provenance
 from bench.runner import Cell, Outcome, run_cells
@@ -134,8 +136,8 @@ class Proofs:
             guess = self._simulated(spec)
             batch, probes = largest_batch(lambda batch: self._probe(spec, batch, context), max(guess, 1))
             with self._tracing:
-                parameters = count_parameters(spec.task, spec.model, spec.image_shape)
-            return outcome(memory_values(batch, probes, parameters))
+                parameters = parameters_of(spec)
+            return outcome(fit_values(batch, probes, parameters))
 
         return Cell(spec, where, measure, f"{spec.policy} {spec.cap_bytes / GIB:g} GB")
 
@@ -187,7 +189,7 @@ class Proofs:
     def _run(self, request: Figures) -> Answer:
         """Answer a request in a forked process, or in a fresh one where that fails for another reason than memory."""
         asked = request | {"steps": STEPS, "solver_steps": SHORT_SOLVES}
-        answer: Callable[[Figures], Any] = rehearsed_answer if self.work.site.rehearse else steps.answer
+        answer: Callable[[Figures], Any] = rehearsed_answer if self.work.site.rehearse else steps_answer
         with self.room.lend(request["cap_bytes"] or min(CONTEXT_ROOM_BYTES, self.room.total_bytes)):
             self.work.budget.need(PROBE_S)
             try:
@@ -211,8 +213,8 @@ class Proofs:
 def rehearsed_answer(request: Figures) -> Answer:
     """Train one image on the CPU, and answer a request by a simulation."""
     spec = MemorySpec(**request["spec"])
-    steps.train(spec, 1, torch.device("cpu"), 1, reset_peaks=False, solver_steps=request["solver_steps"])
-    rules = Rules(request["context_bytes"], share=0)
+    train(spec, 1, torch.device("cpu"), 1, reset_peaks=False, solver_steps=request["solver_steps"])
+    rules = Rules(request["context_bytes"], bound="low")
     trace = trace_of(trace_key(spec))
     if not fits(trace, request["batch"], spec.cap_bytes, rules):
         return "out of memory"

@@ -13,14 +13,16 @@ import torch
 from torch import Tensor
 
 from bench.cli import selection_options
+from bench.kernels import libraries
 from bench.memory.calibration import FOLDER, Calibration
 from bench.memory.cells import TABLE3_TASKS
 from bench.memory.cuda import claim_cuda, context_alone
 from bench.memory.nvml import handle_of
 from bench.memory.questions import MemoryQuestion, memory_specs
+from bench.memory.real_step import release
 from bench.memory.rules import HANDLE
 from bench.memory.simulate import trace_key
-from bench.memory.steps import libraries, memory_ran_out, pin_flags, release
+from bench.memory.steps import memory_ran_out, take
 from bench.memory.trace import Affine
 from bench.memory.traces import trace_of
 from bench.progress import Reporter
@@ -64,7 +66,7 @@ def calibrate(tasks: Sequence[str], models: Sequence[str], batches: Sequence[int
     question = MemoryQuestion(precisions=("fp32", "bf16"))
     specs = memory_specs(tasks or TABLE3_TASKS, models or tuple(MODELS), POLICIES, (0,), "cuda", question)
     context = context_alone(specs[0], place)  # before this process has one: nobody else is there
-    pin_flags(place)
+    take(place)
     found = Calibration(
         context_bytes=context,
         handle_bytes=handle_bytes(place),

@@ -7,6 +7,7 @@ from functools import partial
 import torch
 
 from bench.environment import provenance
+from bench.kernels import libraries
 from bench.memory.cuda import context_alone, probe
 from bench.memory.processes import in_processes
 from bench.memory.questions import TABLE3_QUESTION, MemoryQuestion, memory_specs
@@ -21,14 +22,13 @@ from bench.memory.simulate import (
     simulated_batch,
     trace_key,
 )
-from bench.memory.steps import libraries
 from bench.memory.traces import AnyKey, forget_traces
 from bench.progress import Reporter
 from bench.record import FitSpec, Measurement, MemorySpec, Policy, Provenance, Status, StepSpec
 from bench.runner import Cell, Outcome
 from bench.sizes import GIB
 from bench.store import ResultStore
-from bench.values import FitValues, MemoryValues
+from bench.values import MemoryValues, StepValues
 
 TABLE3_TASKS = ("deblur", "ct", "mri4x")
 TABLE3_CAPS_BYTES = (8 * GIB, 10 * GIB, 24 * GIB)
@@ -57,7 +57,7 @@ def memory_cells(
     """
     where = provenance(device)
     if device is not None:
-        where = where.model_copy(update=libraries())
+        where = where.model_copy(update=libraries(tf32=question.tf32))
     find_calibration(question.calibration)
     specs = memory_specs(tasks, models, policies, caps, "simulate" if device is None else "cuda", question)
     return [_cell(spec, where, device) for spec in specs]
@@ -86,7 +86,7 @@ def simulate_ahead(cells: Sequence[Cell], store: ResultStore, *, force: bool = F
     return [replace(cell, measure=_telling(known[cell.spec])) if cell.spec in known else cell for cell in cells]
 
 
-def _telling(values: FitValues) -> Callable[[Reporter], Outcome]:
+def _telling(values: MemoryValues | StepValues) -> Callable[[Reporter], Outcome]:
     return lambda _: outcome(values)
 
 
@@ -101,14 +101,14 @@ def _cell(spec: MemorySpec, where: Provenance, device: torch.device | None) -> C
     return Cell(spec, where, measure, variant)
 
 
-def proved(spec: FitSpec, device: torch.device) -> FitValues:
+def proved(spec: FitSpec, device: torch.device) -> MemoryValues | StepValues:
     """Search on a GPU, from the simulation's answer on."""
     attempt = partial(probe, spec, device=device, context_bytes=context_alone(spec, device))
     batch, probes = largest_batch(attempt, max(simulated_batch(spec), 1), candidates_of(spec))
     return fit_values(batch, probes, parameters_of(spec))
 
 
-def outcome(values: FitValues) -> Outcome:
+def outcome(values: MemoryValues | StepValues) -> Outcome:
     """Say in words what was found; where nothing fits, what one image would take."""
     if not values.max_batch:
         reason = f"not even one image fits: it takes {values.next_peak_bytes / GIB:.2f} GiB"

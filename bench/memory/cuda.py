@@ -23,7 +23,7 @@ from bench.memory.replay import judge
 from bench.memory.simulate import trace_key
 from bench.memory.steps import DISGUISED_EXIT, OUT_OF_MEMORY_EXIT, Answer, Figures
 from bench.memory.traces import trace_of
-from bench.record import MemorySpec
+from bench.record import FitSpec
 from bench.values import Probe
 
 PROBE_TIMEOUT_S = 900
@@ -71,7 +71,7 @@ def allocator_setting(expandable: bool) -> dict[str, str]:
     return {"PYTORCH_CUDA_ALLOC_CONF": f"expandable_segments:{expandable}"}
 
 
-def context_alone(spec: MemorySpec, device: torch.device, run: Run = run_fresh) -> int:
+def context_alone(spec: FitSpec, device: torch.device, run: Run = run_fresh) -> int:
     """Return the bytes that a process holds beside its allocator, measured once a question while nobody else is there.
 
     Args:
@@ -86,7 +86,7 @@ def context_alone(spec: MemorySpec, device: torch.device, run: Run = run_fresh) 
 
 
 @cache
-def _context_alone(spec: MemorySpec, device: torch.device, run: Run) -> int:
+def _context_alone(spec: FitSpec, device: torch.device, run: Run) -> int:
     answer = run(_request(spec, 1, device, None))
     if not isinstance(answer, dict):
         raise ProbeError(f"measuring the CUDA context on {device}: {answer}")
@@ -94,7 +94,7 @@ def _context_alone(spec: MemorySpec, device: torch.device, run: Run) -> int:
 
 
 def probe(
-    spec: MemorySpec,
+    spec: FitSpec,
     batch: int,
     device: torch.device,
     context_bytes: int,
@@ -136,7 +136,7 @@ def _under(answer: Answer, cap_bytes: int) -> TypeGuard[Figures]:
     return isinstance(answer, dict) and max(answer["peak_bytes"], answer.get("nvml_bytes") or 0) <= cap_bytes
 
 
-def _request(spec: MemorySpec, batch: int, device: torch.device, context_bytes: int | None) -> Figures:
+def _request(spec: FitSpec, batch: int, device: torch.device, context_bytes: int | None) -> Figures:
     """Return a request of ``steps.py``; without ``context_bytes`` it is to measure them."""
     return {
         "spec": spec.model_dump(mode="json"),

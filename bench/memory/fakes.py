@@ -52,7 +52,7 @@ class QuickFakeTensorMode(FakeTensorMode):
         return False  # nothing is compiled here
 
     def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         """Run an operation, or only make its results where they are known."""
         kwargs = kwargs or {}
@@ -77,13 +77,17 @@ class QuickFakeTensorMode(FakeTensorMode):
             return self._make(known, args)
         return args[known] if isinstance(known, int) else tuple(one and self._make(one, args) for one in known)
 
-    def _range(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> FakeTensor:
+    def __deepcopy__(self, memo: object) -> "QuickFakeTensorMode":
+        """Return itself: a copied layer's tensors name their mode, and stay in it."""
+        return self
+
+    def _range(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> FakeTensor:
         """Return a range that remembers its numbers: networks are built by them."""
         with no_dispatch():
             real = func(*args, **{**kwargs, "device": "cpu"})
         return self.fake_tensor_converter.from_real_tensor(self, real, make_constant=True)
 
-    def _parts(self, values: Iterable[Any]) -> Iterable[Hashable]:
+    def _parts(self, values: Iterable[Any]) -> Iterator[Any]:
         for value in values:
             if isinstance(value, FakeTensor):
                 if value.constant is not None or value.layout is not torch.strided or value.fake_mode is not self:
@@ -103,7 +107,7 @@ class QuickFakeTensorMode(FakeTensorMode):
                 yield type(value)  # 1 and 1.0 are equal
                 yield value
 
-    def _remember(self, key: Hashable, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+    def _remember(self, key: Hashable, args: Sequence[Any], kwargs: Mapping[str, Any], result: Any) -> None:
         """Note what came of an operation, if its arguments alone decide that."""
         same = [index for index, argument in enumerate(args) if argument is result]
         if same:
@@ -124,7 +128,7 @@ class QuickFakeTensorMode(FakeTensorMode):
         if not isinstance(one, FakeTensor) or one.constant is not None or one.layout is not torch.strided:
             return NotImplemented
         storage = one.untyped_storage()
-        place = (tuple(one.shape), one.stride(), one.storage_offset(), one.dtype, one.fake_device)
+        place = (tuple(one.shape), one.stride(), int(one.storage_offset()), one.dtype, one.fake_device)
         if one.is_conj() or one.is_neg() or one.requires_grad:
             return NotImplemented
         if storage._cdata in given:
@@ -133,7 +137,7 @@ class QuickFakeTensorMode(FakeTensorMode):
         whole = one.storage_offset() == 0 and storage.nbytes() == (last + 1) * one.itemsize * (one.numel() > 0)
         return _Made(*place, -1) if whole and storage._cdata not in others else NotImplemented
 
-    def _make(self, made: _Made, args: tuple[Any, ...]) -> FakeTensor:
+    def _make(self, made: _Made, args: Sequence[Any]) -> FakeTensor:
         storage = args[made.viewed].untyped_storage() if made.viewed >= 0 else None
         with in_kernel_invocation_manager(self):
             if storage is None:

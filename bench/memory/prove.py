@@ -124,7 +124,7 @@ def _predicted(runs: Runs, reporter: Reporter) -> Outcome:
     try:
         reserved, requested = zip(*_of_all(peaks_of, runs.trainings, reporter), strict=True)
     except ImportError as error:
-        return Outcome(Status.UNSUPPORTED, message=f"{error}: pip install .[classifiers]")
+        return Outcome(Status.UNSUPPORTED, None, message=f"{error}: pip install .[classifiers]")
     known = runs.constant_bytes
     values = ProofValues(
         constant_bytes=fitted_bytes(runs, reserved),

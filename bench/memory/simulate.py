@@ -12,7 +12,7 @@ from bench.memory.replay import fits, judge, replay
 from bench.memory.search import ANY, EVEN, Candidates, largest_batch, largest_fitting
 from bench.memory.traces import AnyKey, StepKey, TraceKey, count_parameters, trace_of
 from bench.record import FitSpec, StepSpec
-from bench.values import FitValues, MemoryValues, Probe, StepValues
+from bench.values import MemoryValues, Probe, StepValues
 
 GUESS_BATCHES = (4, 12)
 
@@ -40,7 +40,7 @@ def trace_key(spec: FitSpec) -> AnyKey:
     return TraceKey(spec.task, spec.model, spec.image_shape, spec.policy, spec.precision, spec.tf32, spec.channels_last)
 
 
-def simulate_all(specs: tuple[FitSpec, ...]) -> dict[FitSpec, FitValues]:
+def simulate_all(specs: tuple[FitSpec, ...]) -> dict[FitSpec, MemoryValues | StepValues]:
     """Answer questions about one trace, which differ in their caps only."""
     parameters = parameters_of(specs[0])
     return {spec: simulate(spec, parameters) for spec in specs}
@@ -56,7 +56,7 @@ def simulated_batch(spec: FitSpec) -> int:
     return _largest(spec, "expected")
 
 
-def simulate(spec: FitSpec, parameters: tuple[int, int] | None) -> FitValues:
+def simulate(spec: FitSpec, parameters: tuple[int, int] | None) -> MemoryValues | StepValues:
     """Search the largest batch of a simulation, and those of its lower and upper bound.
 
     Args:
@@ -87,7 +87,7 @@ def fit_values(
     parameters: tuple[int, int] | None,
     sure: int | None = None,
     possible: int | None = None,
-) -> FitValues:
+) -> MemoryValues | StepValues:
     """Return a search's outcome as it is stored."""
     tried = {probe.batch: probe for probe in probes}
     best, following = tried.get(batch), min((probe for probe in probes if probe.batch > batch), key=lambda p: p.batch)

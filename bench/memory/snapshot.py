@@ -13,7 +13,8 @@ from bench.cli import MODEL, TASK
 from bench.memory.allocator import CachingAllocator
 from bench.memory.cuda import claim_cuda
 from bench.memory.options import image_size_option
-from bench.memory.steps import pin_flags, release, train
+from bench.memory.real_step import release, train
+from bench.memory.steps import take
 from bench.record import MemorySpec
 from bench.tasks import TASKS
 
@@ -125,7 +126,7 @@ def record_history(spec: MemorySpec, batch: int, device: torch.device) -> Histor
         batch: images a step.
         device: a CUDA device, on which this process has allocated nothing.
     """
-    pin_flags(device)
+    take(device)
     torch.cuda.memory._record_memory_history("all", context=None, max_entries=MOST_EVENTS)
     train(spec, batch, device, reset_peaks=False)  # a replay begins with the first allocation, and so do its peaks
     release(device)

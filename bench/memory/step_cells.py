@@ -8,10 +8,10 @@ import torch
 from rich.table import Table
 
 from bench.environment import provenance
+from bench.kernels import libraries
 from bench.memory.cells import outcome, proved
 from bench.memory.questions import MemoryQuestion
 from bench.memory.simulate import simulate
-from bench.memory.steps import libraries
 from bench.memory.user_step import code_of_step
 from bench.progress import Reporter
 from bench.record import Measurement, StepSpec
@@ -37,7 +37,7 @@ def step_cells(
     """
     where = provenance(device)
     if device is not None:
-        where = where.model_copy(update=libraries())
+        where = where.model_copy(update=libraries(tf32=question.tf32))
     code = code_of_step(step)
     specs = [
         StepSpec(

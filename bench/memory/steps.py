@@ -5,24 +5,18 @@ every kernel. Where NVML cannot tell the process from others, it is what was mea
 """
 
 import json
-from dataclasses import replace
 from typing import Any, Literal
 
 import click
 import torch
 
-from bench.cli import resolve_model, run
+from bench.cli import run
+from bench.kernels import pin_kernels
 from bench.memory.nvml import listed_processes, process_bytes, used_bytes
-from bench.record import MemorySpec
+from bench.memory.real_step import PROBE_STEPS, train
+from bench.record import FitSpec, MemorySpec, StepSpec
 from bench.sizes import MIB
-from bench.tasks import TASKS
-from bench.training.step import make_optimizer, training_step
-from models import EquilibriumModel
 
-PROBE_STEPS = 3
-SHORT_SOLVES = 7
-"""Solver steps after which a solve takes no more memory: the history, five iterates, is allocated whole at the start
-and begun anew after the fifth. DEQ4IP's solves, 50 steps both ways at first, then take a seventh of the time."""
 BARE_CONTEXT_BYTES = 300 * MIB
 """What is gone before the first call of mem_get_info; NVIDIA's smallest."""
 OUT_OF_MEMORY_EXIT, DISGUISED_EXIT = 3, 4
@@ -39,8 +33,6 @@ DISGUISED = (
 Figures = dict[str, Any]
 Answer = Figures | Literal["out of memory", "disguised"]
 """What the steps of one request measured, or how memory ran out."""
-FLAGS: dict[str, bool | str] = {"benchmark": False, "deterministic": True, "tf32": False}
-"""Neither benchmarks nor TF32 decide which kernels run, and with them which workspaces."""
 
 
 def memory_ran_out(error: RuntimeError) -> bool:
@@ -48,34 +40,15 @@ def memory_ran_out(error: RuntimeError) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or any(sign in str(error).lower() for sign in DISGUISED)
 
 
-def pin_flags(device: torch.device) -> None:
-    """Make a device the current one, which gives the process its context, and set ``FLAGS``.
+def take(device: torch.device, *, tf32: bool = False) -> None:
+    """Make a device the current one, which gives the process its context, and pin its kernels.
 
     Args:
         device: a CUDA device with its number.
+        tf32: see ``pin_kernels``.
     """
     torch.cuda.set_device(device)
-    torch.backends.cudnn.benchmark = bool(FLAGS["benchmark"])
-    torch.backends.cudnn.deterministic = bool(FLAGS["deterministic"])
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = bool(FLAGS["tf32"])
-
-
-def libraries() -> dict[str, Any]:
-    """Return what decides about kernels beside GPU and torch, as ``Provenance`` and ``Calibration`` hold it."""
-    return {
-        "cuda": str(torch.version.cuda),
-        "cudnn": str(torch.backends.cudnn.version()),
-        "flags": dict(FLAGS),
-    }
-
-
-def release(device: torch.device) -> None:
-    """Give everything that is not in use back to the device, cuBLAS's workspaces too; a CPU keeps nothing."""
-    if device.type != "cuda":
-        return
-    torch.cuda.synchronize(device)
-    torch._C._cuda_clearCublasWorkspaces()
-    torch.cuda.empty_cache()
+    pin_kernels(tf32=tf32)
 
 
 def cap_fraction(allowed_bytes: int, total_bytes: int) -> float:
@@ -106,6 +79,11 @@ def answer(request: Figures) -> Answer:
         raise
 
 
+def _spec_of(request: Figures) -> FitSpec:
+    kind: type[MemorySpec] | type[StepSpec] = StepSpec if request["spec"]["kind"] == "step" else MemorySpec
+    return kind(**request["spec"])
+
+
 def measure_context(request: Figures) -> Figures:
     """Measure what a process holds beside its allocator after training steps of one image.
 
@@ -119,8 +97,8 @@ def measure_context(request: Figures) -> Figures:
     Raises:
         click.ClickException: if others use the device and NVML does not tell which process this one is.
     """
-    spec, device = MemorySpec(**request["spec"]), torch.device(request["device"])
-    pin_flags(device)
+    spec, device = _spec_of(request), torch.device(request["device"])
+    take(device, tf32=spec.tf32)
     told = request["used_bytes"]
     before = _in_use(device) - BARE_CONTEXT_BYTES if told is None else told
     try:
@@ -159,8 +137,8 @@ def train_under_cap(request: Figures) -> Figures:
     Raises:
         torch.OutOfMemoryError: if the steps do not fit.
     """
-    spec, device = MemorySpec(**request["spec"]), torch.device(request["device"])
-    pin_flags(device)
+    spec, device = _spec_of(request), torch.device(request["device"])
+    take(device, tf32=spec.tf32)
     context = request["context_bytes"]
     allowed = request["cap_bytes"] - context
     if allowed <= 0:
@@ -186,45 +164,6 @@ def train_under_cap(request: Figures) -> Figures:
         "nvml_bytes": held,
         "retries": int(statistics["num_alloc_retries"]),
     }
-
-
-def train(
-    spec: MemorySpec,
-    batch: int,
-    device: torch.device,
-    steps: int = PROBE_STEPS,
-    *,
-    reset_peaks: bool = True,
-    solver_steps: int | None = None,
-) -> None:
-    """Train from scratch; peaks afterwards are those of the steps, model, images and optimiser included.
-
-    Args:
-        spec: what trains.
-        batch: images a step.
-        device: a CUDA device; on a CPU there are no peaks.
-        steps: how many.
-        reset_peaks: False leaves peaks what they are since the process began, finding the norm included.
-        solver_steps: the most that a fixed-point solve takes, None for the model's own; see ``SHORT_SOLVES``.
-    """
-    task = TASKS[spec.task]
-    operator = task.operator_at(spec.image_shape, device)
-    operator.norm()
-    model = resolve_model(spec.model)(channels=task.channels).to(device).train()
-    model.policy = spec.policy
-    if solver_steps is not None and isinstance(model, EquilibriumModel):
-        model.solver = replace(model.solver, max_steps=min(model.solver.max_steps, solver_steps))
-    truth = torch.rand(batch, *operator.image_shape, device=device)
-    with torch.no_grad():
-        y = operator(truth)
-    release(device)  # what finding the norm took is no part of a training step
-    if reset_peaks:
-        torch.cuda.reset_peak_memory_stats(device)
-    optimizer = make_optimizer(model)
-    for _ in range(steps):
-        training_step(model, optimizer, operator, y, truth, "final", spec.precision)
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 @click.command(hidden=True)

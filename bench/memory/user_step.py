@@ -35,7 +35,7 @@ def resolve_step(name: str) -> MakeStep:
         sys.path.pop(0)
     if not callable(made):
         raise click.ClickException(f"{name!r} is a {type(made).__name__}, which cannot be called: {WHAT}")
-    return made  # type: ignore[no-any-return]
+    return made
 
 
 def code_of_step(name: str) -> str:

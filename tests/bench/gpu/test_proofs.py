@@ -65,7 +65,7 @@ class Card:
 def site(tmp_path, monkeypatch):
     monkeypatch.setattr("bench.gpu.site.pick_device", torch.device)
     monkeypatch.setattr(proofs, "provenance", lambda device, **options: make_provenance(options=options))
-    monkeypatch.setattr(proofs, "count_parameters", lambda *_: (5, 4))
+    monkeypatch.setattr(proofs, "parameters_of", lambda spec: (5, 4))
     monkeypatch.setattr(Proofs, "_simulated", lambda self, spec: 2)
     monkeypatch.setattr(cuda, "used_bytes", lambda device: GIB)
     monkeypatch.setattr(cuda, "trace_of", lambda key: None)
@@ -142,7 +142,7 @@ def test_a_forked_process_that_fails_is_asked_again_in_a_fresh_one(site, monkeyp
 
 
 def test_a_cell_that_fails_takes_no_other_down(site, monkeypatch):
-    monkeypatch.setattr(proofs, "count_parameters", lambda task, model, shape: 1 / 0 if task == "ct" else (5, 4))
+    monkeypatch.setattr(proofs, "parameters_of", lambda spec: 1 / 0 if spec.task == "ct" else (5, 4))
     proofs_at(site, Card()).prove()
     states = {(record.spec.task, record.status) for record in ResultStore(site.results).records()}
     assert states == {("deblur", Status.OK), ("mri4x", Status.OK), ("ct", Status.FAILED)}

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from bench.environment import pick_device
-from bench.memory import cells, cuda, steps
+from bench.kernels import libraries
+from bench.memory import cells, cuda
 from bench.memory.search import largest_batch
 from bench.progress import Reporter
 from bench.record import MemorySpec
@@ -113,7 +114,7 @@ def test_a_cell_passes_the_context_on_to_its_probes(monkeypatch, asked):
     assert cell.measure(Reporter(1)).values.max_batch == 2
     assert [request["context_bytes"] for request in asked] == [None, CONTEXT, CONTEXT]
     where = cell.provenance
-    assert {"cuda": where.cuda, "cudnn": where.cudnn, "flags": where.flags} == steps.libraries()
+    assert {"cuda": where.cuda, "cudnn": where.cudnn, "flags": where.flags} == libraries()
 
 
 @needs_gpu

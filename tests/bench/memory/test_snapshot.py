@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.memory import snapshot, steps
+from bench.memory import real_step, snapshot
 from bench.memory.snapshot import (
     History,
     ReplayError,
@@ -108,9 +108,9 @@ def test_a_recording_keeps_the_peaks_of_all_that_it_records(monkeypatch, tmp_pat
     """Its replay begins with the first allocation: the peak may be that of finding the operator's norm."""
     resets = []
     monkeypatch.setattr(snapshot, "claim_cuda", lambda *_: torch.device("cpu"))
-    for module, name in [(snapshot, "pin_flags"), (snapshot, "release"), (steps, "release")]:
+    for module, name in [(snapshot, "take"), (snapshot, "release"), (real_step, "release")]:
         monkeypatch.setattr(module, name, lambda *_: None)
-    monkeypatch.setattr(steps, "training_step", lambda *_: None)
+    monkeypatch.setattr(real_step, "training_step", lambda *_: None)
     monkeypatch.setattr(snapshot, "_history", lambda *_: BY_HAND)
     monkeypatch.setattr("torch.cuda.memory._record_memory_history", lambda *_, **__: None)
     monkeypatch.setattr("torch.cuda.synchronize", lambda *_: None)
