@@ -46,6 +46,11 @@ class FitValues(Frozen):
     )
     sure_batch: int | None = Field(default=None, description="largest that fits by the upper bound; simulated only")
     possible_batch: int | None = Field(default=None, description="largest that fits by the lower bound; simulated only")
+    slower_batch: int | None = Field(
+        default=None,
+        description="largest that trains where convolutions without their workspace fall to slower engines; simulated "
+        "only, None where they have none",
+    )
     probes: tuple[Probe, ...]
 
     @property

@@ -116,7 +116,9 @@ def outcome(values: MemoryValues | StepValues) -> Outcome:
     between = ""
     if values.sure_batch is not None and values.sure_batch != values.possible_batch:
         between = f" ({values.sure_batch} to {values.possible_batch})"
-    return Outcome(Status.OK, values, summary=f"batch {values.max_batch}{between}")
+    slower = values.slower_batch if values.slower_batch is not None else values.max_batch
+    more = f", {slower} with slower convolutions" if slower > values.max_batch else ""
+    return Outcome(Status.OK, values, summary=f"batch {values.max_batch}{between}{more}")
 
 
 def row(record: Measurement) -> dict[str, object]:
@@ -125,7 +127,7 @@ def row(record: Measurement) -> dict[str, object]:
     assert isinstance(spec, MemorySpec)
     answer = values if isinstance(values, MemoryValues) else None
     names = ("max_batch", "parameters", "trainable_parameters", "peak_bytes", "next_peak_bytes")
-    more = ("bytes_per_image", "sure_batch", "possible_batch")
+    more = ("bytes_per_image", "sure_batch", "possible_batch", "slower_batch")
     return {
         "task": spec.task,
         "model": spec.model,

@@ -90,9 +90,8 @@ TF32_CHANNELS_LAST = PerValue(0, 0, 4.4)
 COPIED_BACK = PerValue(4.0, 4.0, 4.0)
 """Without TF32 the engines want one channel after the other."""
 
-WINOGRAD_IMAGE_BYTES = 4 * 36 // 16
+WINOGRAD_BYTES = 4 * 36 // 16
 """Bytes per number: F(4x4, 3x3) keeps 36 float32 for every 16 numbers of an image."""
-WINOGRAD_WEIGHT_BYTES = 4 * 36 // 9
 
 
 def pinned(part: ConvolutionPart) -> Bounds:
@@ -110,7 +109,7 @@ def of_version_8(part: ConvolutionPart) -> Bounds:
     if depthwise(part):
         return NOTHING
     if tuple(part.weight.shape[2:]) == (3, 3) and max(part.stride) == 1:
-        tiles = WINOGRAD_IMAGE_BYTES * part.values + WINOGRAD_WEIGHT_BYTES * part.weight.numel()
+        tiles = WINOGRAD_BYTES * part.values
         return Bounds(0, tiles, tiles)
     most = TF32_COPIED.high * part.values
     return Bounds(0, round(most / 2), round(most))

@@ -33,7 +33,7 @@ from bench.values import HistoryRow, PeerFigures, ProofValues
 
 FITTED_RUNS = 100
 CHUNK = 25
-BARE = Rules(context_bytes=0, bound="expected")
+BARE = Rules(context_bytes=0, bound="expected", handle_bytes=0)
 """Context, kernels and cuBLAS's workspaces are in the constant."""
 
 Peaks = tuple[int, int]

@@ -15,7 +15,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook, register_op
 from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 from bench.memory.convolutions import CONVOLUTIONS, NOTHING, Bounds, Workspaces, parts_of, pinned
-from bench.memory.rules import CUBLAS, HANDLE, LARGEST_CUBLAS_WORKSPACE, bounds
+from bench.memory.rules import CUBLAS, CUBLAS_WORKSPACE, HANDLE, bounds
 from bench.memory.storage import StorageRecorder
 
 OUTSIDE = "outside layers"
@@ -135,7 +135,7 @@ class StepRecorder(StorageRecorder):
             self._hidden(str(func), _specs(args), taken)
         elif getattr(func, "overloadpacket", None) in CUBLAS and self._phase not in self._handles:
             self._handles.add(self._phase)  # autograd's thread has a handle of its own
-            self._hidden(HANDLE, (), Bounds(0, 0, LARGEST_CUBLAS_WORKSPACE), stays=True)
+            self._hidden(HANDLE, (), CUBLAS_WORKSPACE, stays=True)
         return result
 
     def finished_events(self) -> list[tuple[int, bool]]:

@@ -11,9 +11,18 @@ from bench.memory.statistics import Statistics
 from bench.memory.trace import Trace
 from bench.values import Probe
 
+CONVOLUTION = '["aten.convolution'
+"""How the calls of convolutions begin."""
+
 
 def replay(
-    trace: Trace, batch: int, rules: Rules, limit_bytes: int | None = None, *, expandable: bool = False
+    trace: Trace,
+    batch: int,
+    rules: Rules,
+    limit_bytes: int | None = None,
+    *,
+    expandable: bool = False,
+    slower: bool = False,
 ) -> Statistics:
     """Replay a trace at a batch size and return the figures at its end.
 
@@ -22,13 +31,19 @@ def replay(
     Raises:
         OutOfMemoryError: if it does not fit.
     """
-    events = course(trace, batch, rules, limit_bytes, expandable=expandable)
+    events = course(trace, batch, rules, limit_bytes, expandable=expandable, slower=slower)
     ((_, allocator),) = deque(events, maxlen=1)
     return allocator.statistics()
 
 
 def course(
-    trace: Trace, batch: int, rules: Rules, limit_bytes: int | None = None, *, expandable: bool = False
+    trace: Trace,
+    batch: int,
+    rules: Rules,
+    limit_bytes: int | None = None,
+    *,
+    expandable: bool = False,
+    slower: bool = False,
 ) -> Iterator[tuple[int, CachingAllocator]]:
     """Replay a trace at a batch size, event by event.
 
@@ -38,6 +53,7 @@ def course(
         rules: what hidden requests take.
         limit_bytes: most that the allocator may reserve, the context not counted.
         expandable: whether segments grow, as with expandable_segments:True.
+        slower: whether a convolution does without a workspace that cannot be had, as torch tries the next engine.
 
     Yields:
         The index of every event that happens, and the allocator after it.
@@ -53,15 +69,24 @@ def course(
         if not size:
             continue
         if birth:
-            addresses[number] = allocator.allocate(size)
-        else:
+            try:
+                addresses[number] = allocator.allocate(size)
+            except OutOfMemoryError:
+                if not (slower and trace.requests[number].call.startswith(CONVOLUTION)):
+                    raise
+                continue
+        elif number in addresses:
             allocator.release(addresses.pop(number))
+        else:
+            continue
         yield index, allocator
 
 
-def fits(trace: Trace, batch: int, cap_bytes: int, rules: Rules, *, expandable: bool = False) -> bool:
-    """Say whether a batch trains in a process that may take ``cap_bytes`` in all."""
-    return _within(trace, batch, cap_bytes - rules.context_bytes, rules, expandable) is not None
+def fits(
+    trace: Trace, batch: int, cap_bytes: int, rules: Rules, *, expandable: bool = False, slower: bool = False
+) -> bool:
+    """Say whether a batch trains in a process that may take ``cap_bytes`` in all, ``slower`` as of ``course``."""
+    return _within(trace, batch, cap_bytes - rules.context_bytes, rules, expandable, slower) is not None
 
 
 def judge(trace: Trace, batch: int, cap_bytes: int, rules: Rules, *, expandable: bool = False) -> Probe:
@@ -78,13 +103,15 @@ def judge(trace: Trace, batch: int, cap_bytes: int, rules: Rules, *, expandable:
     )
 
 
-def _within(trace: Trace, batch: int, limit_bytes: int, rules: Rules, expandable: bool) -> Statistics | None:
+def _within(
+    trace: Trace, batch: int, limit_bytes: int, rules: Rules, expandable: bool, slower: bool = False
+) -> Statistics | None:
     """Return the figures of a replay under a limit, None where it breaks it.
 
     Where segments grow, more may be mapped than was asked for: what is reserved decides, too.
     """
     with suppress(OutOfMemoryError):
-        figures = replay(trace, batch, rules, limit_bytes, expandable=expandable)
+        figures = replay(trace, batch, rules, limit_bytes, expandable=expandable, slower=slower)
         if figures.peak_reserved <= limit_bytes:
             return figures
     return None

@@ -22,8 +22,9 @@ from bench.sizes import MIB
 aten = torch.ops.aten
 
 
-LARGEST_CUBLAS_WORKSPACE = 32 * MIB
-"""On compute capability 9.0; 8.1 MiB elsewhere. One for every thread's handle, from its first product on."""
+CUBLAS_WORKSPACE = Bounds((2 * 4096 + 8 * 16) * 1024, 32 * MIB, 32 * MIB)
+"""One for every thread's handle, from its first product on: 32 MiB on compute capability 9.0, elsewhere two pieces of
+4 MiB and eight of 16 KiB. It stays where it lies and may spoil a large block for good: the guess is the most."""
 HANDLE = "cublas.workspace"
 """The name of that request among the calls of a trace."""
 CUBLAS = {aten.mm, aten.bmm, aten.addmm, aten.baddbmm, aten.addmv, aten.mv}

@@ -8,7 +8,7 @@ import click
 
 from bench.cli import unknown
 from bench.memory.calibration import Bound, Calibration, Rules, calibrations, rule_set
-from bench.memory.replay import fits, judge, replay
+from bench.memory.replay import CONVOLUTION, fits, judge, replay
 from bench.memory.search import ANY, EVEN, Candidates, largest_batch, largest_fitting
 from bench.memory.traces import AnyKey, StepKey, TraceKey, count_parameters, trace_of
 from bench.record import FitSpec, StepSpec
@@ -73,7 +73,17 @@ def simulate(spec: FitSpec, parameters: tuple[int, int] | None) -> MemoryValues 
         probe.model_copy(update={"sure": probe.batch <= sure if probe.fits else probe.batch > possible})
         for probe in probes
     )
-    return fit_values(batch, judged, parameters, sure, possible)
+    found = fit_values(batch, judged, parameters, sure, possible)
+    if not _has_workspaces(trace_key(spec)):
+        return found
+    slower = largest_fitting(partial(_attempt(fits, spec, "expected"), slower=True), batch, candidates_of(spec))
+    return found.model_copy(update={"slower_batch": slower})
+
+
+@lru_cache(maxsize=64)
+def _has_workspaces(key: AnyKey) -> bool:
+    """Whether a convolution takes memory that grows with the batch, by the best guess."""
+    return any(request.call.startswith(CONVOLUTION) and request.expected.slope for request in trace_of(key).requests)
 
 
 def candidates_of(spec: FitSpec) -> Candidates:

@@ -69,7 +69,15 @@ def step_row(record: Measurement) -> dict[str, object]:
     spec, values = record.spec, record.values
     assert isinstance(spec, StepSpec)
     answer = values if isinstance(values, StepValues) else None
-    names = ("max_batch", "peak_bytes", "next_peak_bytes", "bytes_per_image", "sure_batch", "possible_batch")
+    names = (
+        "max_batch",
+        "peak_bytes",
+        "next_peak_bytes",
+        "bytes_per_image",
+        "sure_batch",
+        "possible_batch",
+        "slower_batch",
+    )
     return {
         "step": spec.step,
         "cap_bytes": spec.cap_bytes,

@@ -8,9 +8,11 @@ from torch import nn
 
 from bench.memory.calibration import DOCUMENTED
 from bench.memory.convolutions import ConvolutionPart, pinned, with_tf32
-from bench.memory.replay import replay
+from bench.memory.questions import MemoryQuestion, memory_specs
+from bench.memory.replay import fits, replay
+from bench.memory.simulate import simulate
 from bench.memory.trace import trace_step
-from bench.sizes import MIB
+from bench.sizes import GIB, MIB
 
 LAST = torch.channels_last
 VALUES = 2 * 3 * 8 * 16 * 16
@@ -80,3 +82,23 @@ def test_tf32_takes_more_and_both_bounds_hold_the_guess():
     assert peaks[0] < peaks[1]
     low, high = (replay(tf32, 32, rules).peak_allocated for rules in (DOCUMENTED.low, DOCUMENTED.high))
     assert low < peaks[1] <= high
+
+
+def test_a_workspace_that_cannot_be_had_makes_a_convolution_slower_not_impossible():
+    trace = trained(64, workspaces=with_tf32)
+    rules = DOCUMENTED.expected
+    enough = replay(trace, 256, rules).peak_reserved + rules.context_bytes
+    assert fits(trace, 256, enough, rules)
+    less = next(cap for cap in range(enough, 0, -MIB) if not fits(trace, 256, cap, rules))
+    assert fits(trace, 256, less, rules, slower=True)
+    assert not fits(trace, 256, rules.context_bytes + 4 * MIB, rules, slower=True)
+
+
+def test_the_first_choice_decides_and_the_slower_ones_are_noted():
+    question = MemoryQuestion(image_shape=(64, 64), tf32=True)
+    spec, *_ = memory_specs(["deblur"], ["luser-sw"], ["recompute"], [2 * GIB], "simulate", question)
+    found = simulate(spec, (1, 1))
+    assert found.slower_batch > found.max_batch
+    plain = spec.model_copy(update={"tf32": False})
+    assert simulate(plain, (1, 1)).slower_batch is None
+    assert simulate(plain, (1, 1)).max_batch >= found.slower_batch
