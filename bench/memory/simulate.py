@@ -67,8 +67,8 @@ def simulate(spec: FitSpec, parameters: tuple[int, int] | None) -> MemoryValues 
         TraceError: if the step cannot be traced.
     """
     batch, probes = largest_batch(_attempt(judge, spec, "expected"), _guess(spec, "expected"), candidates_of(spec))
-    sure = _largest(spec, "high")
-    possible = _largest(spec, "low")
+    sure = min(_largest(spec, "high"), batch)  # fragments may favour the larger requests
+    possible = max(_largest(spec, "low"), batch)
     judged = tuple(
         probe.model_copy(update={"sure": probe.batch <= sure if probe.fits else probe.batch > possible})
         for probe in probes
