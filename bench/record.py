@@ -90,8 +90,9 @@ class StepSpec(Frozen):
 
     @property
     def subject(self) -> tuple[str, str]:
-        """What is measured, in file names and on progress lines."""
-        return "step", self.step
+        """What is measured, in file names and on progress lines: module and function."""
+        module, _, function = self.step.partition(":")
+        return module, function
 
 
 FitSpec = MemorySpec | StepSpec

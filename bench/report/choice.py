@@ -81,6 +81,9 @@ class Records:
 
     accuracy: tuple[AccuracyEntry, ...]
     memory: tuple[MemoryEntry, ...]
+    """Under the flags that memory is measured with."""
+    memory_flags: tuple[MemoryEntry, ...]
+    """Under these and all others."""
     timing: tuple[TimingEntry, ...]
     calls: tuple[CallsEntry, ...]
     solvers: tuple[SolversEntry, ...]
@@ -119,9 +122,11 @@ def load_records(store: ResultStore) -> Records:
             raise StoreError(f"{path}: not a valid record: {record.values.kind} values, {record.spec.kind} spec")
     current = [record for record in every if record.current]
     best = _one_environment(current)
+    memory = _entries(best, MemorySpec, MemoryValues)
     return Records(
         accuracy=_entries(best, AccuracySpec, AccuracyValues),
-        memory=_entries(best, MemorySpec, MemoryValues),
+        memory=tuple(entry for entry in memory if not (entry.spec.tf32 or entry.spec.channels_last)),
+        memory_flags=memory,
         timing=_entries(best, TimingSpec, TimingValues),
         calls=_entries(best, CallsSpec, CallsValues),
         solvers=_entries(best, SolversSpec, SolversValues),

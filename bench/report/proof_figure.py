@@ -25,7 +25,8 @@ COLUMNS = 3
 
 def proof_figure(entries: Sequence[ProofEntry]) -> Figure | None:
     """Draw predicted against measured memory, a panel a prediction; None where nothing was measured."""
-    values = [entry.values for entry in entries if entry.values and entry.values.measured_bytes]
+    runs = [entry for entry in entries if entry.spec.source == "perceptrons"]
+    values = [entry.values for entry in runs if entry.values and entry.values.measured_bytes]
     if not values:
         return None
     panels: dict[str, list[tuple[Prediction, NDArray[np.float64]]]] = {}

@@ -6,6 +6,7 @@ from bench.report.choice import ProofEntry
 from bench.report.layout import DIRTY, Cell, Row, Table
 from bench.report.predictions import OURS, Prediction, predictions
 from bench.sizes import MIB
+from bench.values import ProofValues
 
 MINUS = "\N{MINUS SIGN}"
 NAMES = ("Prediction", "constant, MiB", "median error, MiB", "99 % within, MiB")
@@ -21,8 +22,12 @@ def proof_table(entries: Sequence[ProofEntry]) -> Table | None:
     if not body:
         return None
     notes = (
-        "Errors: absolute, of the runs that nothing was fitted to. Constant: the median of measured minus predicted "
-        "over the first runs, fitted for every prediction alike.",
+        "Errors: absolute, of the runs that nothing was fitted to. Constant: what a process takes beside the "
+        "prediction. For perceptrons it is the median over the first runs, fitted for every prediction alike; for "
+        "classifiers it comes from other runs on the same machine: the perceptrons, and light networks for what "
+        "cuDNN's kernels take.",
+        "Classifiers trained with cuDNN 8 and TensorFloat-32: non-fused Winograd's tiles (9 bytes per number) for 3x3 "
+        "filters, and the middle of what cuDNN 9 takes for others. Which rules fit was seen on these runs.",
         "Fake tensors alone: the peak of the bytes that a traced step asks for. The simulator replays the same "
         "requests through CUDA's allocator.",
     )
@@ -47,7 +52,24 @@ def _block(entry: ProofEntry) -> list[Row]:
         return []
     found = predictions(values)
     text = f"{entry.spec.file}: {len(values.measured_bytes):,} runs, {len(found[0].error_bytes):,} of them predicted"
-    return [Row((_title(text, entry),), rule=True), *map(_row, found)]
+    return [Row((_title(text, entry),), rule=True), *map(_row, found), *_named(values)]
+
+
+def _named(values: ProofValues) -> list[Row]:
+    """Return a row a run where they are few: what it took, what the simulator said, and the difference."""
+    if not values.names:
+        return []
+    ours = predictions(values)[0].predicted_bytes
+    head = Row((Cell("  Run"), Cell("took, MiB"), Cell("simulated, MiB"), Cell("difference")), rule=True)
+    rows = [
+        Row((Cell(f"  {name}"), Cell(f"{took / MIB:,.0f}"), Cell(f"{said / MIB:,.0f}"), Cell(_percent(said / took))))
+        for name, took, said in zip(values.names, values.measured_bytes, ours, strict=True)
+    ]
+    return [head, *rows]
+
+
+def _percent(ratio: float) -> str:
+    return f"{100 * (ratio - 1):+.1f} %".replace("-", MINUS)
 
 
 def _title(text: str, entry: ProofEntry) -> Cell:

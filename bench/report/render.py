@@ -21,6 +21,7 @@ from bench.report.figure2 import CAPTION as FIGURE2_CAPTION
 from bench.report.figure2 import examples, reconstruction_figure
 from bench.report.figures import gain_figure, training_figure
 from bench.report.files import save_figure, save_text
+from bench.report.flags_table import flags_table
 from bench.report.latex import latex
 from bench.report.layout import Table
 from bench.report.memory_detail import disagreements, memory_detail_table
@@ -186,6 +187,9 @@ def _add_proof(report: _Report, records: Records, paper: Paper) -> None:
     table = proof_table(records.proofs)
     if table is not None:
         report.add_table("Memory beside real GPUs, errors", table, [origin_caption(records.proofs)])
+    flags = flags_table(records.memory_flags, paper)
+    if flags is not None:
+        report.add_table("Memory by flags", flags, [origin_caption(records.memory_flags)])
     checks = check_table(records.checks, paper)
     if checks is not None:
         report.add_table("Memory beside real steps", checks, [origin_caption(records.checks)])

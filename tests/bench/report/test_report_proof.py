@@ -98,3 +98,20 @@ def test_the_page_shows_them(proved, samples, tmp_path):
     assert "(proof-table.tex)" in page
     assert "1 replay to the byte" in page
     assert proof_figure([]) is None
+
+
+def test_classifiers_share_a_known_constant_and_are_told_one_by_one(samples):
+    runs = ProofValues(
+        constant_bytes=CONTEXT,
+        measured_bytes=(2000 * MIB, 3000 * MIB),
+        reserved_bytes=(600 * MIB, 1540 * MIB),
+        requested_bytes=(500 * MIB, 1000 * MIB),
+        names=("small, batch 8", "large, batch 16"),
+    )
+    samples.add(ProofSpec(source="classifiers", file="cnn.csv", content="2" * 16), runs)
+    entries = load_records(samples.store).proofs
+    assert {found.constant_bytes for found in predictions(runs)} == {CONTEXT}
+    rows = [tuple(cell.text.strip() for cell in row.cells) for row in proof_table(entries).body]
+    assert ("small, batch 8", "2,000", "2,000", "+0.0 %") in rows
+    assert ("large, batch 16", "3,000", "2,940", "\N{MINUS SIGN}2.0 %") in rows
+    assert proof_figure(entries) is None  # its axes are the perceptrons'
