@@ -54,7 +54,8 @@ def timeline(spec: FitSpec, batch: int) -> Timeline:
     limit = spec.cap_bytes - rules.context_bytes if fitting else None
     start = _second_step(trace)
     names = _names(trace)
-    live = dict.fromkeys([*FIXED, *sorted(set(names) - set(FIXED) - set(LAST)), *LAST], 0)
+    layers = [name for name in dict.fromkeys(names) if name not in FIXED and name not in LAST]  # as they compute
+    live = dict.fromkeys([*FIXED, *layers, *LAST], 0)
     live["CUDA context"] = rules.context_bytes
     rows: list[tuple[int, ...]] = []
     phases: list[str] = []

@@ -28,6 +28,7 @@ class StorageRecorder(TorchDispatchMode):
         self.live_bytes = 0
         self.peak_bytes = 0
         self._alive: dict[int, int] = {}
+        self._stopped = False
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -59,7 +60,13 @@ class StorageRecorder(TorchDispatchMode):
         self.peak_bytes = max(self.peak_bytes, self.live_bytes)
         weakref.finalize(storage, self._died, key, number).atexit = False
 
+    def stop(self) -> None:
+        """Note no more deaths: what dies after a step is no part of it."""
+        self._stopped = True
+
     def _died(self, key: int, number: int) -> None:
+        if self._stopped:
+            return
         del self._alive[key]
         self.events.append((number, False))
         self.live_bytes -= self.sizes[number]

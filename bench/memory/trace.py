@@ -134,7 +134,7 @@ def record_step(
             with recorder.watching():
                 for _ in range(STEPS):
                     step()
-            recorder.events = recorder.events[:]  # what dies after the steps is not part of them
+            recorder.stop()
     except (DataDependentOutputException, DynamicOutputShapeException) as error:
         raise TraceError(
             f"the training step depends on values ({error.func}), which a trace does not have; a GPU can prove it"

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from models import MODELS, POLICIES, Reconstruction, ReconstructionModel
 
 ROOT = Path(__file__).parents[3]
 SHAPE = (3, 24, 20)
+WITHOUT_HANDLES = replace(DOCUMENTED.low, handle_bytes=0)
 OPERATOR = ShapeOperator(SHAPE, SHAPE, torch.float32)
 
 
@@ -31,7 +33,7 @@ def requested(trace, batch):
     live, sizes, course = 0, {}, []
     for number, birth in trace.events:
         if birth:
-            sizes[number] = DOCUMENTED.low.size(trace.requests[number], batch)
+            sizes[number] = WITHOUT_HANDLES.size(trace.requests[number], batch)
             live += sizes[number]
         else:
             live -= sizes.pop(number)
@@ -75,7 +77,7 @@ def test_steps_leave_nothing_behind(name):
     weights = 4 * sum(p.numel() for p in model.parameters())
     images = 2 * 4 * 8 * 3 * 24 * 20
     # Weights and Adam's two moments, y and the truth; buffers and step counters are small.
-    assert course[-1] - (3 * weights + images) < 0.15 * weights + 50_000
+    assert 0 <= course[-1] - (3 * weights + images) < 0.15 * weights + 50_000
 
 
 def test_recompute_keeps_a_fifth_at_most():
