@@ -76,7 +76,7 @@ def simulate(spec: FitSpec, parameters: tuple[int, int] | None) -> MemoryValues 
     found = fit_values(batch, judged, parameters, sure, possible)
     if not _has_workspaces(trace_key(spec)):
         return found
-    slower = largest_fitting(partial(_attempt(fits, spec, "expected"), slower=True), batch, candidates_of(spec))
+    slower = largest_fitting(_attempt(partial(fits, slower=True), spec, "expected"), batch, candidates_of(spec))
     return found.model_copy(update={"slower_batch": slower})
 
 
