@@ -141,7 +141,7 @@ def test_memory_prints_the_documented_rows_and_skips_them_the_second_time(tmp_pa
     rows = json.loads(first.stdout)
     assert [row["cap_bytes"] for row in rows] == [8 * 2**30, 10 * 2**30]
     keys = "task model policy cap_bytes max_batch parameters trainable_parameters peak_bytes next_peak_bytes"
-    more = "precision image_shape bytes_per_image sure_batch possible_batch"
+    more = "precision image_shape bytes_per_image sure_batch possible_batch slower_batch"
     assert list(rows[0]) == [*keys.split(), "backend", "device", "status", *more.split()]
     for row in rows:
         assert row["peak_bytes"] <= row["cap_bytes"] < row["next_peak_bytes"]

@@ -28,7 +28,7 @@ CALIBRATION = Calibration(
     flags={"tf32": False},
     total_bytes=80_000 * MIB,
     context_bytes=CONTEXT,
-    handle_bytes=32 * MIB,
+    handle_bytes=48 * MIB,
     calls={},
 )
 
