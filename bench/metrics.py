@@ -4,7 +4,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from skimage import metrics  # whose functions load SciPy when they are first used, a quarter of a command's start
 from torch import Tensor
 
 SSIM_WINDOW = 7  # pixels; scikit-image's default and fastMRI's
@@ -31,7 +31,7 @@ def psnr_db(image: Tensor, truth: Tensor, *, data_range: DataRange = "unit") -> 
     """
     shown, reference = _as_array(image), _as_array(truth)
     with np.errstate(divide="ignore"):  # equal images: log10 of an infinite ratio
-        return float(peak_signal_noise_ratio(reference, shown, data_range=_range(reference, data_range)))
+        return float(metrics.peak_signal_noise_ratio(reference, shown, data_range=_range(reference, data_range)))
 
 
 def ssim(image: Tensor, truth: Tensor, *, data_range: DataRange = "unit") -> float:
@@ -51,7 +51,7 @@ def ssim(image: Tensor, truth: Tensor, *, data_range: DataRange = "unit") -> flo
     Source: Wang et al. 2004, with scikit-image's (and so fastMRI's) uniform window and sample covariance.
     """
     shown, reference = _as_array(image), _as_array(truth)
-    value = structural_similarity(
+    value = metrics.structural_similarity(
         reference, shown, win_size=SSIM_WINDOW, data_range=_range(reference, data_range), channel_axis=0
     )
     return float(value)

@@ -3,11 +3,12 @@
 import math
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, in_kernel_invocation_manager
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils._mode_utils import no_dispatch
 
 from bench.memory.storage import tensors_in
@@ -31,8 +32,15 @@ class _Made(NamedTuple):
     stride: tuple[int, ...]
     offset: int
     dtype: torch.dtype
-    device: torch.device
     viewed: int
+    state: dict[str, Any]
+    """What torch keeps with a fake tensor beside its shape: its device, its mode and no value."""
+
+    @property
+    def device(self) -> torch.device:
+        """The device that it pretends to lie on."""
+        device: torch.device = self.state["_fake_device"]
+        return device
 
 
 class QuickFakeTensorMode(FakeTensorMode):
@@ -44,7 +52,8 @@ class QuickFakeTensorMode(FakeTensorMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self._known: dict[Hashable, Any] = {}  # the index of the argument that is returned, a _Made, or a tuple of them
+        # the index of the argument that is returned, a _Made or some of them
+        self._known: dict[Hashable, Any] = {}
         self._ordinary: dict[Any, bool] = {}
 
     @classmethod
@@ -58,24 +67,44 @@ class QuickFakeTensorMode(FakeTensorMode):
         kwargs = kwargs or {}
         if func in _RANGES and _length(func, args) <= MOST_VALUES:
             return self._range(func, args, kwargs)
-        ordinary = self._ordinary.get(func)
-        if ordinary is None:
-            ordinary = self._ordinary[func] = _is_ordinary(func) and func not in self.lift_fns
-        if not ordinary:
-            return self.dispatch(func, types, args, kwargs)
-        try:
-            key = (func, torch.get_default_dtype(), torch.is_inference_mode_enabled(), *self._parts(args))
-            key = (*key, *self._parts(kwargs.items())) if kwargs else key
-        except _Unknown:
+        key = self._key(func, args, kwargs)
+        if key is None:
             return self.dispatch(func, types, args, kwargs)
         known = self._known.get(key)
         if known is None:
             result = self.dispatch(func, types, args, kwargs)
             self._remember(key, args, kwargs, result)
             return result
+        return self._again(known, args, kwargs)
+
+    def known(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """Return what an operation returns without torch's dispatcher, ``NotImplemented`` where that is not known."""
+        if _changes_in_place(func) and all(getattr(one, "constant", self) is None for one in tensors_in(args)):
+            return None
+        key = self._key(func, args, kwargs)
+        known = None if key is None else self._known.get(key)
+        return NotImplemented if known is None else self._again(known, args, kwargs)
+
+    def _key(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Hashable | None:
+        """Return what decides an operation's results; None where that is more than its arguments' shapes."""
+        ordinary = self._ordinary.get(func)
+        if ordinary is None:
+            ordinary = self._ordinary[func] = _is_ordinary(func) and func not in self.lift_fns
+        if not ordinary:
+            return None
+        try:
+            key = (func, torch.get_default_dtype(), torch.is_inference_mode_enabled(), *self._parts(args))
+            return (*key, *self._parts(kwargs.items())) if kwargs else key
+        except _Unknown:
+            return None
+
+    def _again(self, known: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """Return what is noted of an operation, made of these arguments."""
         if isinstance(known, _Made):
             return self._make(known, args)
-        return args[known] if isinstance(known, int) else tuple(one and self._make(one, args) for one in known)
+        if isinstance(known, int):
+            return args[known] if known < len(args) else list(kwargs.values())[known - len(args)]
+        return type(known)([one and self._make(one, args) for one in known])
 
     def __deepcopy__(self, memo: object) -> "QuickFakeTensorMode":
         """Return itself: a copied layer's tensors name their mode, and stay in it."""
@@ -109,18 +138,18 @@ class QuickFakeTensorMode(FakeTensorMode):
 
     def _remember(self, key: Hashable, args: Sequence[Any], kwargs: Mapping[str, Any], result: Any) -> None:
         """Note what came of an operation, if its arguments alone decide that."""
-        same = [index for index, argument in enumerate(args) if argument is result]
+        same = [index for index, argument in enumerate((*args, *kwargs.values())) if argument is result]
         if same:
             self._known[key] = same[0]
             return
         given = [None if not isinstance(value, Tensor) else value.untyped_storage()._cdata for value in args]
         others = {tensor.untyped_storage()._cdata for tensor in tensors_in((*args, *kwargs.values()))}
-        results = result if isinstance(result, tuple) else (result,)
-        made = tuple(self._described(one, given, others) for one in results)
+        results = result if isinstance(result, tuple | list) else (result,)
+        made = [self._described(one, given, others) for one in results]
         storages = [one.untyped_storage()._cdata for one in results if isinstance(one, Tensor)]
         if any(one is NotImplemented for one in made) or len(set(storages)) < len(storages):
             return
-        self._known[key] = made if isinstance(result, tuple) else made[0]
+        self._known[key] = made if isinstance(result, list) else tuple(made) if isinstance(result, tuple) else made[0]
 
     def _described(self, one: Any, given: list[int | None], others: set[int]) -> Any:
         if one is None:
@@ -128,24 +157,29 @@ class QuickFakeTensorMode(FakeTensorMode):
         if not isinstance(one, FakeTensor) or one.constant is not None or one.layout is not torch.strided:
             return NotImplemented
         storage = one.untyped_storage()
-        place = (tuple(one.shape), one.stride(), int(one.storage_offset()), one.dtype, one.fake_device)
+        place = (tuple(one.shape), one.stride(), int(one.storage_offset()), one.dtype)
         if one.is_conj() or one.is_neg() or one.requires_grad:
             return NotImplemented
         if storage._cdata in given:
-            return _Made(*place, given.index(storage._cdata))
+            return _Made(*place, given.index(storage._cdata), dict(one.__dict__))
         last = sum((side - 1) * step for side, step in zip(one.shape, one.stride(), strict=True))
         whole = one.storage_offset() == 0 and storage.nbytes() == (last + 1) * one.itemsize * (one.numel() > 0)
-        return _Made(*place, -1) if whole and storage._cdata not in others else NotImplemented
+        return _Made(*place, -1, dict(one.__dict__)) if whole and storage._cdata not in others else NotImplemented
 
     def _make(self, made: _Made, args: Sequence[Any]) -> FakeTensor:
         storage = args[made.viewed].untyped_storage() if made.viewed >= 0 else None
-        with in_kernel_invocation_manager(self):
+        with torch._C._DisableTorchDispatch():
             if storage is None:
                 empty = torch.empty_strided(made.shape, made.stride, dtype=made.dtype, device="meta")
             else:
                 empty = torch.empty(0, dtype=made.dtype, device="meta")
                 empty.set_(storage, made.offset, made.shape, made.stride)
-        return FakeTensor(self, empty, made.device)
+        # ``FakeTensor(...)`` does the same, and takes a tenth of a trace to check what it is given.
+        fake = Tensor._make_subclass(
+            FakeTensor, empty, False, dispatch_device=True, device_for_backend_keys=made.device
+        )
+        fake.__dict__.update(made.state)
+        return fake
 
 
 def _length(func: Any, args: Sequence[Any]) -> float:
@@ -169,6 +203,13 @@ def undrawn() -> Iterator[None]:
     finally:
         if drawing is not None:
             setattr(nn.init, name, drawing)
+
+
+@cache
+def _changes_in_place(func: Any) -> bool:
+    """Whether an operation on lists of tensors changes their values and nothing else: most of an optimiser's step."""
+    schema = getattr(func, "_schema", None)
+    return schema is not None and schema.name.startswith("aten::_foreach_") and not schema.returns
 
 
 def _is_ordinary(func: Any) -> bool:

@@ -15,6 +15,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook, register_op
 from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 from bench.memory.convolutions import CONVOLUTIONS, NOTHING, Bounds, Workspaces, parts_of, pinned
+from bench.memory.fakes import QuickFakeTensorMode
 from bench.memory.rules import CUBLAS, CUBLAS_WORKSPACE, HANDLE, bounds
 from bench.memory.storage import StorageRecorder
 
@@ -82,11 +83,13 @@ class StepRecorder(StorageRecorder):
         section: what is being set up, for storages that no layer computes; "" during a step.
 
     Args:
+        fakes: the mode that makes the fake tensors; active below the recorder.
         workspaces: tells what cuDNN takes inside a convolution.
     """
 
-    def __init__(self, workspaces: Workspaces = pinned) -> None:
+    def __init__(self, fakes: QuickFakeTensorMode, workspaces: Workspaces = pinned) -> None:
         super().__init__()
+        self._fakes = fakes
         self._workspaces = workspaces
         self.notes: list[Note] = []
         self.section = ""
@@ -137,6 +140,10 @@ class StepRecorder(StorageRecorder):
             self._handles.add(self._phase)  # autograd's thread has a handle of its own
             self._hidden(HANDLE, (), CUBLAS_WORKSPACE, stays=True)
         return result
+
+    def _run(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        result = self._fakes.known(func, args, kwargs)
+        return func(*args, **kwargs) if result is NotImplemented else result
 
     def finished_events(self) -> list[tuple[int, bool]]:
         """Return the events so far, gradients accumulated in place.

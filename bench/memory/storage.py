@@ -38,7 +38,7 @@ class StorageRecorder(TorchDispatchMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Run an operation and note the storages of its results."""
-        result = func(*args, **(kwargs or {}))
+        result = self._run(func, args, kwargs or {})
         if not isinstance(result, Tensor | tuple | list):
             return result
         given = (*args, *kwargs.values()) if kwargs else args
@@ -47,6 +47,9 @@ class StorageRecorder(TorchDispatchMode):
             if tensor.untyped_storage()._cdata not in known:
                 self._note(tensor.untyped_storage())
         return result
+
+    def _run(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return func(*args, **kwargs)
 
     def _note(self, storage: torch.UntypedStorage) -> None:
         key = storage._cdata

@@ -125,10 +125,11 @@ def record_step(
     make_step: MakeStep, batch: int, precision: Precision = "fp32", workspaces: Workspaces = pinned
 ) -> StepRecorder:
     """Record two training steps at one batch size; arguments and errors as of ``trace_step``."""
-    recorder = StepRecorder(workspaces)
+    fakes = QuickFakeTensorMode()
+    recorder = StepRecorder(fakes, workspaces)
     autocast = nullcontext() if precision == "fp32" else CudaAutocast()
     try:
-        with _no_cycle_collection(), _no_warning_of_pointers(), QuickFakeTensorMode(), recorder, autocast:
+        with _no_cycle_collection(), _no_warning_of_pointers(), fakes, recorder, autocast:
             with section("weights"), undrawn():
                 step = make_step(batch)
             with recorder.watching():

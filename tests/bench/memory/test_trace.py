@@ -70,6 +70,18 @@ def test_every_batch_follows_from_two(name, policy, monkeypatch):
     assert trace_training(two_stages(name), OPERATOR, policy) == events
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("name", MODELS)
+def test_a_network_lies_channels_last(name, precision):
+    def convolutions(channels_last):
+        traced = trace_training(two_stages(name), OPERATOR, "paper", precision, channels_last=channels_last)
+        return [request for request in traced.requests if "convolution" in request.call]
+
+    plain, last = convolutions(False), convolutions(True)
+    assert [request.call for request in plain] == [request.call for request in last]
+    assert [request.size for request in plain] != [request.size for request in last]
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_steps_leave_nothing_behind(name):
     course = requested(trace_training(two_stages(name), OPERATOR, "paper"), 8)
