@@ -17,18 +17,18 @@ from bench.cli import (
     run,
     selection_options,
 )
-from bench.environment import pick_device, provenance
-from bench.own_code import code_of
-from bench.progress import Reporter
-from bench.recipe import Recipe
-from bench.record import CallsSpec, Measurement, Policy, Provenance, Status
-from bench.runner import Cell, Outcome, all_answered, run_cells
-from bench.store import ResultStore
+from bench.records.environment import pick_device, provenance
+from bench.cli.source_digest import code_of
+from bench.records.progress import Reporter
+from bench.records.recipe import Recipe
+from bench.records.question import CallsSpec, Measurement, Policy, Provenance, Status
+from bench.records.runner import Cell, Outcome, all_answered, run_cells
+from bench.records.store import ResultStore
 from bench.tasks import PAPER_TASKS, TASKS
-from bench.train import Run, fit
+from bench.training.trainer import Run, fit
 from bench.training.processes import make_fabric
 from bench.training.step import compute_gradients
-from bench.values import CallsValues
+from bench.records.answer import CallsValues
 from models import MODELS
 from operators import CallCounter
 

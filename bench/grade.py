@@ -10,15 +10,15 @@ from rich.table import Table
 
 from bench.cli import resolve_model, run
 from bench.data import DataError, source_label
-from bench.environment import pick_device
-from bench.evaluate import Grades, QualityError, evaluate
-from bench.record import AccuracySpec
-from bench.report.bootstrap import Estimate, estimate
-from bench.scales import SCALES
-from bench.sources import data_options, data_sources
+from bench.records.environment import pick_device
+from bench.evaluation.grading import Grades, QualityError, evaluate
+from bench.records.question import AccuracySpec
+from bench.evaluation.bootstrap import Estimate, estimate
+from bench.tasks.scales import SCALES
+from bench.cli.sources import data_options, data_sources
 from bench.tasks import TASKS
 from bench.training.step import placed
-from bench.weights import WeightsError, load_weights
+from bench.evaluation.weights import WeightsError, load_weights
 from models import ReconstructionModel
 
 HELP = """Grade published weights by PSNR and SSIM on held-out images, with 95 % intervals; nothing is stored.
@@ -54,7 +54,7 @@ def grade_files(
     """Grade the weights of several files, one after the other.
 
     Args:
-        files: written by ``bench.weights.save_weights``.
+        files: written by ``bench.evaluation.weights.save_weights``.
         sources: task -> folder of held-out images; generated images elsewhere.
         device: where to reconstruct.
         test_images: as in ``grade_weights``.
@@ -87,7 +87,7 @@ def load_model(path: Path) -> tuple[AccuracySpec, ReconstructionModel]:
     """Build the model that a file holds the weights of.
 
     Args:
-        path: written by ``bench.weights.save_weights``.
+        path: written by ``bench.evaluation.weights.save_weights``.
 
     Returns:
         What it was trained for, and the model in evaluation mode, on the CPU.
@@ -127,7 +127,7 @@ def grade_weights(
         spec: what it was trained for: task, image size and number of test images are its.
         source: folder of the held-out images; None for generated ones.
         test_images: how many; None for as many as ``spec`` says.
-        example: as in ``bench.evaluate.evaluate``.
+        example: as in ``bench.evaluation.grading.evaluate``.
 
     Raises:
         DataError: if the folder cannot be used.

@@ -12,18 +12,18 @@ from rich.table import Table
 
 from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, results_option, run, scale_option, selection_options
 from bench.data import Split
-from bench.environment import keep_freed_memory, pick_device, precision_of
-from bench.experiment import accuracy_cells, checkpoint_of, discard_checkpoints, mean_psnr_db
-from bench.record import AccuracySpec, Loss, Measurement, Start
-from bench.runner import Cell, all_answered, run_cells
-from bench.scales import SCALES
-from bench.sources import by_task, check_examples, check_sources, data_options, data_sources
-from bench.store import ResultStore
+from bench.records.environment import keep_freed_memory, pick_device, precision_of
+from bench.training.cells import accuracy_cells, checkpoint_of, discard_checkpoints, mean_psnr_db
+from bench.records.question import AccuracySpec, Loss, Measurement, Start
+from bench.records.runner import Cell, all_answered, run_cells
+from bench.tasks.scales import SCALES
+from bench.cli.sources import by_task, check_examples, check_sources, data_options, data_sources
+from bench.records.store import ResultStore
 from bench.tasks import PAPER_TASKS, TASKS
 from bench.training.checkpoint import read_checkpoint
 from bench.training.processes import make_fabric
 from bench.training.sweep import Training, denoiser_checkpoint
-from bench.values import AccuracyValues
+from bench.records.answer import AccuracyValues
 from models import MODELS
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")

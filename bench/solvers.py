@@ -10,14 +10,14 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, common_options, run
-from bench.environment import pick_device, provenance
-from bench.peers import PEERS, installed_peers
-from bench.progress import Reporter
-from bench.race import Race
-from bench.record import Measurement, Provenance, SolversSpec, Status
-from bench.runner import Cell, Outcome, all_answered, run_cells
-from bench.store import ResultStore
-from bench.values import SolversValues
+from bench.records.environment import pick_device, provenance
+from bench.comparison.solver_peers import PEERS, installed_peers
+from bench.records.progress import Reporter
+from bench.comparison.solver_race import Race
+from bench.records.question import Measurement, Provenance, SolversSpec, Status
+from bench.records.runner import Cell, Outcome, all_answered, run_cells
+from bench.records.store import ResultStore
+from bench.records.answer import SolversValues
 
 SIZES = (64, 128)
 TOLERANCES = (1e-3, 1e-4)

@@ -10,7 +10,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from bench import clock
+from bench.evaluation import clock
 from bench.cli import (
     EXIT_CODES,
     EXIT_FAILED_CELLS,
@@ -22,19 +22,19 @@ from bench.cli import (
     scale_option,
     selection_options,
 )
-from bench.environment import pick_device, provenance
+from bench.records.environment import pick_device, provenance
 from bench.memory.questions import memory_specs
 from bench.memory.simulate import simulated_batch
-from bench.own_code import code_of
-from bench.progress import Reporter
-from bench.record import Measurement, Policy, Provenance, Status, TimingSpec
-from bench.runner import Cell, Outcome, all_answered, run_cells
-from bench.scales import SCALES, Scale
-from bench.sizes import GIB
-from bench.store import ResultStore
+from bench.cli.source_digest import code_of
+from bench.records.progress import Reporter
+from bench.records.question import Measurement, Policy, Provenance, Status, TimingSpec
+from bench.records.runner import Cell, Outcome, all_answered, run_cells
+from bench.tasks.scales import SCALES, Scale
+from bench.records.units import GIB
+from bench.records.store import ResultStore
 from bench.tasks import TASKS
 from bench.training.step import make_optimizer, placed, training_step
-from bench.values import MemoryValues, TimingValues
+from bench.records.answer import MemoryValues, TimingValues
 from models import MODELS
 
 TIMED_TASKS = ("deblur", "ct", "mri4x")

@@ -7,9 +7,9 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from models.implicit import Solve
+from models.equilibrium.implicit import Solve
 from operators import ForwardOperator, Radon
-from operators.filtered_backprojection import filtered_backprojection
+from operators.radon.filtered_backprojection import filtered_backprojection
 
 NUM_STAGES = 8
 """Unrolled stages K of the paper (Sec. 4.1)."""

@@ -4,13 +4,13 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from models.anderson import Anderson
+from models.equilibrium.anderson import Anderson
 from models.base import Policy, Reconstruction, gradient_step
-from models.equilibrium import EquilibriumModel, Stage
-from models.fixed_point import FixedPointSolver
-from models.gradients import GradientRule, Unrolled
+from models.equilibrium_model import EquilibriumModel, Stage
+from models.equilibrium.fixed_point import FixedPointSolver
+from models.equilibrium.gradients import GradientRule, Unrolled
 from models.networks import DnCNN
-from models.problem import Context, FixedPointProblem
+from models.equilibrium.problem import Context, FixedPointProblem
 from models.spectral import SpectralKind, SpectralNorm
 from operators import ForwardOperator
 

@@ -8,15 +8,15 @@ from collections.abc import Callable
 
 from operators.base import ForwardOperator, LinearOperator
 from operators.blur import GaussianBlur
-from operators.counting import CallCounter
-from operators.deepinv_physics import from_deepinv, to_deepinv
+from operators.wrappers.counting import CallCounter
+from operators.bridges.deepinv import from_deepinv, to_deepinv
 from operators.diffraction import Diffraction
 from operators.fourier import SubsampledFourier
 from operators.nonlinear import NonlinearOperator
 from operators.phases import PHASES, Phase, current_phase, phase
-from operators.radon import Radon
-from operators.scipy_operator import from_scipy, to_scipy
-from operators.slowed import Slowed
+from operators.radon.transform import Radon
+from operators.bridges.scipy import from_scipy, to_scipy
+from operators.wrappers.slowed import Slowed
 
 OPERATORS: dict[str, Callable[..., ForwardOperator]] = {
     "gaussian-blur": GaussianBlur,

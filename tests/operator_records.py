@@ -1,7 +1,7 @@
 """Made-up records of operators, with ratios that are known beforehand."""
 
-from bench.record import OperatorsSpec
-from bench.values import ApplicationRow, DoublingRow, LibraryRow, OperatorsValues
+from bench.records.question import OperatorsSpec
+from bench.records.answer import ApplicationRow, DoublingRow, LibraryRow, OperatorsValues
 
 
 def operators_record(operator="radon", scan="kpi", *, ours=0.004, size=362, peers=("astra-toolbox 2.5",)):

@@ -2,8 +2,8 @@
 
 from datetime import datetime, timezone
 
-from bench.record import Measurement, MemorySpec, Provenance, Status
-from bench.values import MemoryValues, Probe
+from bench.records.question import Measurement, MemorySpec, Provenance, Status
+from bench.records.answer import MemoryValues, Probe
 
 
 def make_provenance(**changes):

@@ -9,8 +9,8 @@ from rich.table import Table
 
 from bench.cli import TASK, run
 from bench.data.base import DataError, source_label
-from bench.data.check import Report, SplitSummary
-from bench.progress import Reporter
+from bench.data.audits.check import Report, SplitSummary
+from bench.records.progress import Reporter
 
 EXIT_PROBLEMS = 1
 COUNTED = ("files", "images", "problems")
@@ -50,7 +50,7 @@ def main() -> None:
 @click.option("--complete", is_flag=True, help="Fewer images or volumes than were published are a problem, too.")
 def check_command(data: Path, task: str | None, complete: bool) -> int:
     """Examine a data set from the command line."""
-    from bench.data.check import check
+    from bench.data.audits.check import check
 
     report = Report()
     try:
@@ -99,7 +99,7 @@ def _row(split: SplitSummary) -> tuple[str, ...]:
 )
 def describe_command(data: Path | None, task: str, output: Path) -> int:
     """Draw a contact sheet from the command line."""
-    from bench.data.sheet import draw_sheet
+    from bench.data.audits.contact_sheet import draw_sheet
     from bench.tasks import TASKS
 
     if output.suffix.lower() != ".png":

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from bench.gpu.site import Site, Work
-from bench.kernels import libraries
+from bench.records.kernels import libraries
 from bench.memory.calibrate import (
     SPREAD_BATCHES,
     arguments_at,
@@ -20,7 +20,7 @@ from bench.memory.calibrate import (
 from bench.memory.calibration import Calibration
 from bench.memory.cuda import context_alone
 from bench.memory.steps import take
-from bench.sizes import ALLOWANCE_BYTES
+from bench.records.units import ALLOWANCE_BYTES
 
 CALL_S = 1.0
 """That one call may take at the largest batch, tensors and all."""

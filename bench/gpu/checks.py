@@ -13,12 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench import clock
-from bench.environment import provenance
+from bench.evaluation import clock
+from bench.records.environment import provenance
 from bench.gpu.site import Work
 from bench.memory.real_step import SHORT_SOLVES
 from bench.memory.steps import take
-from bench.record import Provenance
+from bench.records.question import Provenance
 from bench.tasks import TASKS
 from bench.training.step import compute_gradients, make_optimizer
 from models import MODELS, EquilibriumModel, ReconstructionModel

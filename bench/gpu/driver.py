@@ -14,8 +14,8 @@ from typing import Any
 import click
 import torch
 
-from bench.environment import device_name, pick_device
-from bench.files import write_atomically
+from bench.records.environment import device_name, pick_device
+from bench.records.files import write_atomically
 from bench.gpu.archive import pack, unpack
 from bench.gpu.budget import Budget, OutOfTime
 from bench.gpu.ledger import Ledger

@@ -6,7 +6,7 @@ from concurrent.futures import wait as wait_for
 
 import torch
 
-from bench.environment import pick_device
+from bench.records.environment import pick_device
 from bench.gpu.budget import Budget
 from bench.gpu.site import Site
 from bench.memory.forked import ForkServer

@@ -3,11 +3,11 @@
 from dataclasses import replace
 
 from bench.gpu.site import Work
-from bench.record import TimingSpec
-from bench.runner import Cell, run_cells
-from bench.scales import SCALES
+from bench.records.question import TimingSpec
+from bench.records.runner import Cell, run_cells
+from bench.tasks.scales import SCALES
 from bench.timing import timing_cells
-from bench.values import TimingValues
+from bench.records.answer import TimingValues
 from models import MODELS
 
 CELL_S, LONG_CELL_S = 2.0, 10.0

@@ -3,14 +3,14 @@
 import signal
 from typing import NoReturn
 
-from bench.environment import ROOT, precision_of
+from bench.records.environment import ROOT, precision_of
 from bench.gpu.budget import OutOfTime
 from bench.gpu.site import Work
-from bench.scales import SCALES
-from bench.sources import check_sources
-from bench.store import ResultStore
+from bench.tasks.scales import SCALES
+from bench.cli.sources import check_sources
+from bench.records.store import ResultStore
 from bench.tasks import PAPER_TASKS
-from bench.values import AccuracyValues
+from bench.records.answer import AccuracyValues
 
 CHECKPOINT_S = 10.0
 TRAINING_S = 20.0

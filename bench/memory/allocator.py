@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from bench.memory.statistics import Statistics
-from bench.sizes import MIB
+from bench.records.units import MIB
 
 MIN_BLOCK = 512
 SMALL_LIMIT = MIB

@@ -11,8 +11,8 @@ from pydantic import Field
 
 from bench.memory.rules import HANDLE
 from bench.memory.trace import Affine, Request
-from bench.sizes import ALLOWANCE_BYTES, GIB
-from bench.values import Frozen
+from bench.records.units import ALLOWANCE_BYTES, GIB
+from bench.records.answer import Frozen
 
 Bound = Literal["low", "expected", "high"]
 """Least, best guess, most."""

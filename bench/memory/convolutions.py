@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from bench.sizes import MIB
+from bench.records.units import MIB
 
 aten = torch.ops.aten
 

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Literal
 
-from bench.own_code import code_of
-from bench.record import MemorySpec, Policy, Precision
+from bench.cli.source_digest import code_of
+from bench.records.question import MemorySpec, Policy, Precision
 from bench.tasks import TASKS
 
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryQuestion:
-    """What a sweep asks beside its tasks, models, policies and caps; see ``bench.record.MemorySpec``.
+    """What a sweep asks beside its tasks, models, policies and caps; see ``bench.records.question.MemorySpec``.
 
     Attributes:
         precisions: of the training step.

@@ -8,7 +8,7 @@ import torch
 
 from bench.cli import resolve_model
 from bench.memory.user_step import built, resolve_step, run_step
-from bench.record import FitSpec, MemorySpec, StepSpec
+from bench.records.question import FitSpec, MemorySpec, StepSpec
 from bench.tasks import TASKS
 from bench.training.step import make_optimizer, training_step
 from models import EquilibriumModel

@@ -14,8 +14,8 @@ from bench.memory.convolutions import pinned, with_tf32
 from bench.memory.our_step import ShapeOperator, trace_training
 from bench.memory.trace import Affine, Request, Trace
 from bench.memory.user_step import trace_user_step
-from bench.own_code import code_of, our_code
-from bench.record import Policy, Precision
+from bench.cli.source_digest import code_of, our_code
+from bench.records.question import Policy, Precision
 from bench.tasks import TASKS
 from models import ReconstructionModel, parameter_counts
 from operators.disk_cache import Arrays, cached_arrays, discard_arrays
@@ -26,7 +26,7 @@ CODE = ("bench.memory.our_step", "bench.tasks", "models", "operators")
 
 
 class TraceKey(NamedTuple):
-    """What is traced; see ``bench.record.MemorySpec``."""
+    """What is traced; see ``bench.records.question.MemorySpec``."""
 
     task: str
     model: str
@@ -38,7 +38,7 @@ class TraceKey(NamedTuple):
 
 
 class StepKey(NamedTuple):
-    """What is traced of a user's own step; see ``bench.record.StepSpec``."""
+    """What is traced of a user's own step; see ``bench.records.question.StepSpec``."""
 
     step: str
     code: str

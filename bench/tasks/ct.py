@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from bench.data.base import ImageSplit, MeasuredImage, Split
-from bench.data.lodopab import open_lodopab
-from bench.data.observations import open_observations
-from bench.data.synthetic import GeneratedSplit
-from bench.metrics import psnr_db, ssim
+from bench.data.formats.lodopab import open_lodopab
+from bench.data.formats.observations import open_observations
+from bench.data.synthetic.images import GeneratedSplit
+from bench.tasks.metrics import psnr_db, ssim
 from bench.tasks.base import MeasuredData, Task
 from bench.tasks.ct_windows import ScanWindows
 from operators.base import ForwardOperator, LinearOperator
-from operators.radon import Radon
+from operators.radon.transform import Radon
 
 FIELD_OF_VIEW_M = 0.26
 FULL_SIZE, FULL_ANGLES, FULL_DETECTORS = 362, 200, 513

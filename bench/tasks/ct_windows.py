@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from bench.tasks.windows import Measure, Windows, place
-from operators.radon import Radon
+from operators.radon.transform import Radon
 
 
 class ScanWindows(Windows):

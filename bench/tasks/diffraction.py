@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from bench.metrics import psnr_db, ssim
+from bench.tasks.metrics import psnr_db, ssim
 from bench.tasks.base import Task, standard_normal
 from bench.tasks.ct import display, load_split
 from operators.base import ForwardOperator

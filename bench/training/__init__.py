@@ -1,1 +1,1 @@
-"""The parts of a training run; ``bench.train`` puts them together."""
+"""The parts of a training run; ``bench.training.trainer`` puts them together."""

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from bench.data import ImageSplit, LabelledImage
-from bench.recipe import Augmentation
+from bench.records.recipe import Augmentation
 
 CROP_MARGIN = 1.25
 """Images that are cropped are read so much larger than wanted."""

@@ -8,7 +8,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from bench.files import write_atomically
+from bench.records.files import write_atomically
 from bench.training.log import TrainingLog
 
 _LOG = "log"

@@ -7,7 +7,7 @@ from statistics import median
 from pydantic import BaseModel, ConfigDict
 
 from bench.training.step import StepReport
-from bench.values import SolverPoint, ValidationPoint
+from bench.records.answer import SolverPoint, ValidationPoint
 from models import Solve
 
 TRACE_POINTS = 100

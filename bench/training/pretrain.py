@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from bench.data import ImageSplit
-from bench.recipe import Recipe
-from bench.record import Precision
+from bench.records.recipe import Recipe
+from bench.records.question import Precision
 from bench.tasks.windows import cut
 from bench.training.batches import BatchOrder, augment, batches, random_numbers
 from bench.training.checkpoint import (
@@ -79,7 +79,7 @@ class Pretraining:
 
 
 def pretrain(run: Pretraining, on_step: Callable[[TrainingLog], None] = lambda log: None) -> TrainingLog:
-    """Train a model's denoiser; resumes like ``bench.train.fit``, bit for bit on the CPU.
+    """Train a model's denoiser; resumes like ``bench.training.trainer.fit``, bit for bit on the CPU.
 
     Call the model's ``end_pretraining`` afterwards.
 

@@ -10,13 +10,13 @@ from lightning_fabric import Fabric
 
 from bench.cli import resolve_model
 from bench.data import ImageSplit, Split
-from bench.progress import Reporter
-from bench.recipe import Recipe, recipe_for
-from bench.record import AccuracySpec, Precision, Start
-from bench.scales import Scale
-from bench.store import ResultStore
+from bench.records.progress import Reporter
+from bench.records.recipe import Recipe, recipe_for
+from bench.records.question import AccuracySpec, Precision, Start
+from bench.tasks.scales import Scale
+from bench.records.store import ResultStore
 from bench.tasks import TASKS
-from bench.train import CHECKPOINT_S, Run, fit
+from bench.training.trainer import CHECKPOINT_S, Run, fit
 from bench.training.batches import reading_shape
 from bench.training.log import TrainingLog
 from bench.training.pretrain import Pretraining, pretrain

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from bench.data import ImageSplit
-from bench.evaluate import Shown, measured
-from bench.record import Precision
+from bench.evaluation.grading import Shown, measured
+from bench.records.question import Precision
 from bench.tasks.base import Task
 from bench.training.step import autocast
 from models import ReconstructionModel

@@ -2,9 +2,9 @@
 
 import torch
 
-from bench.recipe import Recipe
+from bench.records.recipe import Recipe
 from bench.tasks import TASKS
-from bench.train import Run, fit
+from bench.training.trainer import Run, fit
 from models import MODELS
 
 SHAPE = (12, 12)

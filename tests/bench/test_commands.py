@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.store import ResultStore
+from bench.records.store import ResultStore
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = ["bench", "bench.all", "bench.memory", "bench.accuracy", "bench.timing", "bench.calls", "bench.report"]

@@ -6,12 +6,12 @@ from click.testing import CliRunner
 from safetensors.torch import save_file
 
 from bench import accuracy
-from bench.evaluate import evaluate
+from bench.evaluation.grading import evaluate
 from bench.grade import grade_weights, load_model, main
-from bench.recipe import Recipe
-from bench.record import AccuracySpec
+from bench.records.recipe import Recipe
+from bench.records.question import AccuracySpec
 from bench.tasks import TASKS
-from bench.weights import WeightsError, save_weights
+from bench.evaluation.weights import WeightsError, save_weights
 from models import MODELS
 
 SHAPE = (16, 16)

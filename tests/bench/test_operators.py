@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from bench import operator_race
-from bench.operator_cases import FULL_SHAPES, PAPER, SCANS, build, build_radon, phantom
-from bench.operator_peers import is_installed, peers
-from bench.operator_race import DIRECTIONS, OperatorRace
+from bench.comparison import operator_race
+from bench.comparison.operator_cases import FULL_SHAPES, PAPER, SCANS, build, build_radon, phantom
+from bench.comparison.operator_peers import is_installed, peers
+from bench.comparison.operator_race import DIRECTIONS, OperatorRace
 from bench.operators import operator_cells
-from bench.peer_operator import Peer, ours
-from bench.record import OperatorsSpec
-from bench.store import ResultStore
+from bench.comparison.peer_operator import Peer, ours
+from bench.records.question import OperatorsSpec
+from bench.records.store import ResultStore
 
 ROOT = Path(__file__).resolve().parents[2]
 CPU = torch.device("cpu")
@@ -80,7 +80,7 @@ def test_astra_on_two_threads_is_astra_on_one(monkeypatch):
 
 
 def test_what_is_not_installed_is_left_out(monkeypatch):
-    monkeypatch.setattr("bench.operator_peers.is_installed", lambda library: library == "scikit-image")
+    monkeypatch.setattr("bench.comparison.operator_peers.is_installed", lambda library: library == "scikit-image")
     assert list(peers("radon", CPU)) == [("scikit-image", "")]
     assert peers("blur", CPU) == {}
     assert not is_installed("no_such_library")

@@ -12,11 +12,11 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from bench.experiment import checkpoint_of
+from bench.training.cells import checkpoint_of
 from bench.queue import main, queued_cells
-from bench.record import Status
-from bench.scales import SCALES
-from bench.store import ResultStore
+from bench.records.question import Status
+from bench.tasks.scales import SCALES
+from bench.records.store import ResultStore
 from bench.tasks import PAPER_TASKS
 from bench.training.checkpoint import CheckpointError, read_checkpoint
 from bench.training.processes import make_fabric

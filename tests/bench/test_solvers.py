@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from bench.peers import installed_peers, peer_solvers
-from bench.race import Race
-from bench.record import SolversSpec
+from bench.comparison.solver_peers import installed_peers, peer_solvers
+from bench.comparison.solver_race import Race
+from bench.records.question import SolversSpec
 from models import GRADIENTS, SOLVERS
 
 PEERS = [("torchdeq", "anderson"), ("torchdeq", "broyden"), ("torchdeq", "picard")]

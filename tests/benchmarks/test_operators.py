@@ -5,8 +5,8 @@ from functools import cache
 import pytest
 import torch
 
-from bench.operator_cases import FULL_SHAPES, phantom
-from bench.operator_peers import peers
+from bench.comparison.operator_cases import FULL_SHAPES, phantom
+from bench.comparison.operator_peers import peers
 from operators import OPERATORS, Radon
 from tests.operators.cases import VARIANTS
 

@@ -5,8 +5,8 @@ import torch
 
 from bench.training.step import compute_gradients
 from models import MODELS, POLICIES, Anderson
-from models.implicit import implicit_fixed_point
-from models.problem import Context, FixedPointProblem
+from models.equilibrium.implicit import implicit_fixed_point
+from models.equilibrium.problem import Context, FixedPointProblem
 from operators import GaussianBlur, Radon, SubsampledFourier
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bench.data.audits.base import Contents, Layout, SplitAudit, audit_splits, finite_range, told
 from bench.data.base import DataError, MeasuredImage, Split
 from bench.data.hdf5 import open_hdf5, stack_in
-from bench.data.lodopab import (
+from bench.data.formats.lodopab import (
     KEY,
     PUBLISHED_SLICES,
     SIZE,
@@ -25,7 +25,7 @@ from bench.data.lodopab import (
     is_genuine,
     list_slices,
 )
-from bench.data.observations import ANGLES, DETECTORS, ObservationSplit, Pair, observation_of
+from bench.data.formats.observations import ANGLES, DETECTORS, ObservationSplit, Pair, observation_of
 from bench.tasks.ct import acquire
 
 MISMATCH = 0.15

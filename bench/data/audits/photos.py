@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bench.data.audits.base import SPLITS, Contents, Layout, SplitAudit, audit_splits, told
 from bench.data.base import Split
-from bench.data.celeba import (
+from bench.data.formats.celeba import (
     ARCHIVE,
     IMAGE_SHAPE,
     IMAGES,
@@ -15,7 +15,7 @@ from bench.data.celeba import (
     is_celeba,
     read_partition,
 )
-from bench.data.folder import FOLDERS, Photo, list_photos
+from bench.data.formats.folder import FOLDERS, Photo, list_photos
 
 
 def examine_photo(photo: Photo, image_shape: tuple[int, int] | None = None) -> Contents:

@@ -4,8 +4,8 @@ import io
 
 import pytest
 
-from bench.data.check import Report, check
-from bench.progress import Reporter
+from bench.data.audits.check import Report, check
+from bench.records.progress import Reporter
 
 
 @pytest.fixture

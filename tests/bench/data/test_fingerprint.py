@@ -11,12 +11,12 @@ from PIL import Image
 
 from bench.data import fingerprint as module
 from bench.data.fingerprint import fingerprint
-from bench.reference_methods import REFERENCES
+from bench.baselines.methods import REFERENCES
 from bench.references import reference_cells
-from bench.runner import run_cells
-from bench.scales import Scale
-from bench.sources import files_of
-from bench.store import ResultStore
+from bench.records.runner import run_cells
+from bench.tasks.scales import Scale
+from bench.cli.sources import files_of
+from bench.records.store import ResultStore
 from bench.tasks import TASKS
 
 

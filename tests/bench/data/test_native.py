@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 
 from bench.data import DataError
-from bench.data.fastmri import field_of_view, native_shape, open_fastmri
-from bench.data.folder import open_folder
+from bench.data.formats.fastmri import field_of_view, native_shape, open_fastmri
+from bench.data.formats.folder import open_folder
 from bench.data.resample import crop_centre
-from bench.scales import SCALES
-from bench.sources import check_sources, open_split
+from bench.tasks.scales import SCALES
+from bench.cli.sources import check_sources, open_split
 from bench.tasks import TASKS
 
 FULL = SCALES["full"]

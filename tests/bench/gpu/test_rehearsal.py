@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from bench.gpu.plan import PARTS, stem
-from bench.store import ResultStore
+from bench.records.store import ResultStore
 
 ROOT = Path(__file__).parents[3]
 COMMIT = "0123456789" * 4

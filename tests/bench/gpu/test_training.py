@@ -9,8 +9,8 @@ from bench.gpu import training
 from bench.gpu.budget import Budget, OutOfTime
 from bench.gpu.ledger import Ledger
 from bench.gpu.site import Site, Work
-from bench.record import Status
-from bench.store import ResultStore
+from bench.records.question import Status
+from bench.records.store import ResultStore
 from tests.records import make_record
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from bench import own_code
+from bench.cli import source_digest as own_code
 from bench.memory.__main__ import main
 from bench.memory.calibration import DOCUMENTED
 from bench.memory.cells import memory_cells, simulate_ahead
@@ -17,10 +17,10 @@ from bench.memory.replay import fits, replay
 from bench.memory.simulate import trace_key
 from bench.memory.traces import CODE, trace_of
 from bench.memory.what_fits import largest_side
-from bench.own_code import our_code
-from bench.record import MemorySpec
-from bench.runner import run_cells
-from bench.store import ResultStore
+from bench.cli.source_digest import our_code
+from bench.records.question import MemorySpec
+from bench.records.runner import run_cells
+from bench.records.store import ResultStore
 from bench.training import step
 from models import Reconstruction, ReconstructionModel
 

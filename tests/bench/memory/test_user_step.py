@@ -9,12 +9,12 @@ from click.testing import CliRunner
 
 from bench.memory.__main__ import main
 from bench.memory.calibration import DOCUMENTED
-from bench.memory.perceptron import Perceptron
+from bench.memory.proof.perceptron import Perceptron
 from bench.memory.replay import fits
 from bench.memory.trace import TraceError, trace_step
 from bench.memory.user_step import trace_user_step
-from bench.sizes import GIB, MIB
-from bench.store import ResultStore
+from bench.records.units import GIB, MIB
+from bench.records.store import ResultStore
 
 MODULE = """
 import torch

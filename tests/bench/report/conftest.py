@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from bench.recipe import Recipe
-from bench.record import AccuracySpec, ReferenceSpec, Status
-from bench.values import (
+from bench.records.recipe import Recipe
+from bench.records.question import AccuracySpec, ReferenceSpec, Status
+from bench.records.answer import (
     AccuracyValues,
     ImageScore,
     ReferenceValues,

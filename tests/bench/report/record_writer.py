@@ -2,8 +2,8 @@
 
 from datetime import datetime, timedelta, timezone
 
-from bench.record import Measurement, Provenance, Status
-from bench.store import ResultStore
+from bench.records.question import Measurement, Provenance, Status
+from bench.records.store import ResultStore
 
 PAPER_SHAPES = {"deblur": (218, 178), "ct": (362, 362), "mri4x": (320, 320)}
 MODELS = ("lu-dncnn", "deq4ip", "luser-sw", "luser-dw")

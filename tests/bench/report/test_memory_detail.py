@@ -2,12 +2,12 @@
 
 import pytest
 
-from bench.paper import load_paper
-from bench.record import Measurement, Status
-from bench.report.choice import load_records
-from bench.report.memory_detail import disagreements, implied, memory_detail_table
-from bench.store import ResultStore
-from bench.values import MemoryValues, Probe
+from bench.records.paper import load_paper
+from bench.records.question import Measurement, Status
+from bench.report.selection.choice import load_records
+from bench.report.tables.memory_detail import disagreements, implied, memory_detail_table
+from bench.records.store import ResultStore
+from bench.records.answer import MemoryValues, Probe
 from tests.records import make_provenance, make_spec
 
 PAPER = load_paper()

@@ -1,11 +1,11 @@
 """The page of every cell has a line for every record of the headline study, twins included."""
 
-from bench.paper import load_paper
-from bench.record import Status
-from bench.report.cells import cells_page
-from bench.report.choice import load_records
+from bench.records.paper import load_paper
+from bench.records.question import Status
+from bench.report.tables.cells import cells_page
+from bench.report.selection.choice import load_records
 from bench.report.render import render
-from bench.report.study import studies
+from bench.report.selection.study import studies
 
 
 def page(samples):

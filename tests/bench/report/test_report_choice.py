@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from bench.paper import load_paper
-from bench.record import Status
-from bench.report.choice import load_records
-from bench.report.study import Group, estimate, studies
-from bench.report.table3 import MemoryStudy
-from bench.store import StoreError
+from bench.records.paper import load_paper
+from bench.records.question import Status
+from bench.report.selection.choice import load_records
+from bench.report.selection.study import Group, estimate, studies
+from bench.report.tables.table3 import MemoryStudy
+from bench.records.store import StoreError
 
 
 def load(samples):

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from bench.record import AccuracySpec, Measurement
-from bench.report.choice import load_records
+from bench.records.question import AccuracySpec, Measurement
+from bench.report.selection.choice import load_records
 from bench.report.render import render
 
 TODAY = AccuracySpec.model_fields["protocol"].default

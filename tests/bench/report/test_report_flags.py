@@ -2,12 +2,12 @@
 
 import pytest
 
-from bench.paper import load_paper
-from bench.record import MemorySpec
-from bench.report.choice import load_records
-from bench.report.flags_table import flags_table
-from bench.sizes import GIB
-from bench.values import MemoryValues
+from bench.records.paper import load_paper
+from bench.records.question import MemorySpec
+from bench.report.selection.choice import load_records
+from bench.report.tables.memory_flags import flags_table
+from bench.records.units import GIB
+from bench.records.answer import MemoryValues
 
 SPEC = MemorySpec(
     task="deblur",

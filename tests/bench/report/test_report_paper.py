@@ -2,9 +2,9 @@
 
 import pytest
 
-from bench.paper import load_paper
-from bench.report.layout import Cell, embolden_best
-from bench.report.table2 import METRICS
+from bench.records.paper import load_paper
+from bench.report.drawing.layout import Cell, embolden_best
+from bench.report.tables.table2 import METRICS
 
 PAPER_BOLD = {
     ("deblur", "psnr_db"): [31.57, 31.40],

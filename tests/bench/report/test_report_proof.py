@@ -5,14 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench.record import ProofSpec
-from bench.report.choice import load_records
-from bench.report.predictions import predictions
-from bench.report.proof_figure import history_caption, proof_figure
-from bench.report.proof_table import proof_table
+from bench.records.question import ProofSpec
+from bench.report.selection.choice import load_records
+from bench.report.selection.predictions import predictions
+from bench.report.figures.proof import history_caption, proof_figure
+from bench.report.tables.proof import proof_table
 from bench.report.render import render
-from bench.sizes import GIB, MIB
-from bench.values import HistoryRow, PeerFigures, ProofValues
+from bench.records.units import GIB, MIB
+from bench.records.answer import HistoryRow, PeerFigures, ProofValues
 
 CONTEXT = 1400 * MIB
 

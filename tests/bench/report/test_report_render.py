@@ -178,5 +178,5 @@ def test_command_names_a_folder_that_cannot_be_written(samples, tmp_path):
 
 def test_reports_need_no_torch():
     assert importlib.util.find_spec("torch") is not None
-    code = "import sys, bench.report.__main__, bench.paper; sys.exit('torch' in sys.modules)"
+    code = "import sys, bench.report.__main__, bench.records.paper; sys.exit('torch' in sys.modules)"
     command("-c", code)

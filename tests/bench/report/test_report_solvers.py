@@ -2,11 +2,11 @@
 
 import pytest
 
-from bench.paper import load_paper
-from bench.report.choice import load_records
-from bench.report.solver_figure import solver_figure
-from bench.report.solver_tables import methods_table, rules_table, shown_races
-from bench.report.study import studies
+from bench.records.paper import load_paper
+from bench.report.selection.choice import load_records
+from bench.report.figures.solvers import solver_figure
+from bench.report.tables.solvers import methods_table, rules_table, shown_races
+from bench.report.selection.study import studies
 
 
 def races(samples):

@@ -2,12 +2,12 @@
 
 import pytest
 
-from bench.paper import load_paper
-from bench.record import Status
-from bench.report.choice import load_records
-from bench.report.comparison import Comparison
-from bench.report.study import studies
-from bench.report.table4 import comparison_table, milliseconds_text
+from bench.records.paper import load_paper
+from bench.records.question import Status
+from bench.report.selection.choice import load_records
+from bench.report.tables.batches import Comparison
+from bench.report.selection.study import studies
+from bench.report.tables.table4 import comparison_table, milliseconds_text
 
 EN_DASH = "\N{EN DASH}"
 PAPER = load_paper()

@@ -5,14 +5,14 @@ import io
 
 import pytest
 
-from bench.paper import load_paper
-from bench.record import Status
-from bench.report.choice import load_records
-from bench.report.latex import latex, md, tex
-from bench.report.layout import Cell, bytes_text, embolden_best, listing
-from bench.report.study import studies
-from bench.report.table2 import accuracy_csv, accuracy_table
-from bench.report.table3 import MemoryStudy, memory_table
+from bench.records.paper import load_paper
+from bench.records.question import Status
+from bench.report.selection.choice import load_records
+from bench.report.drawing.latex import latex, md, tex
+from bench.report.drawing.layout import Cell, bytes_text, embolden_best, listing
+from bench.report.selection.study import studies
+from bench.report.tables.table2 import accuracy_csv, accuracy_table
+from bench.report.tables.table3 import MemoryStudy, memory_table
 
 EN_DASH = "\N{EN DASH}"
 PAPER = load_paper()

@@ -7,7 +7,7 @@ import pytest
 import torch
 from skimage.draw import disk
 
-from bench.metrics import ssim
+from bench.tasks.metrics import ssim
 from bench.tasks import TASKS
 from bench.tasks.ct import ATTENUATION_PER_M, PHOTONS
 from models.base import gradient_step, starting_image

@@ -8,7 +8,7 @@ import torch
 from torch.utils.data import ConcatDataset, DataLoader
 
 from bench.data import DataError
-from bench.paper import load_paper
+from bench.records.paper import load_paper
 from bench.tasks import PAPER_TASKS, TASKS
 from operators import CallCounter
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from bench.recipe import Recipe
+from bench.records.recipe import Recipe
 from bench.tasks import TASKS
 from bench.training.pretrain import NOISE_LEVEL, Denoiser, Pretraining, pretrain
 from models import MODELS

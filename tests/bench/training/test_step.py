@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from bench.recipe import Recipe
+from bench.records.recipe import Recipe
 from bench.tasks import TASKS
 from bench.training.step import (
     compute_gradients,

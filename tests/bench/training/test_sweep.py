@@ -4,11 +4,11 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from bench.experiment import accuracy_cells
+from bench.training.cells import accuracy_cells
 from bench.grade import grade_weights, load_model
-from bench.runner import run_cells
-from bench.scales import Scale
-from bench.store import ResultStore
+from bench.records.runner import run_cells
+from bench.tasks.scales import Scale
+from bench.records.store import ResultStore
 from bench.training import sweep
 from bench.training.processes import make_fabric
 from bench.training.step import placed

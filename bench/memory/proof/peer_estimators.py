@@ -1,0 +1,58 @@
+"""Other libraries that foretell a training step's memory without a GPU: the extra ``memory-peers``.
+
+Both are asked as their documentation says, for a training step with Adam in float32. torch-kitsune runs the forward
+pass to learn its shapes and adds 15 % to its sum; vram-check knows the parameters alone and takes activations for twice
+their bytes a sample. Neither simulates an allocator.
+"""
+
+import warnings
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import nn
+
+from bench.memory.proof.published_runs import Training
+
+Estimator = Callable[[nn.Module, tuple[int, ...], int], int]
+"""(network, shape of a sample, batch) -> bytes."""
+
+
+def _kitsune(network: nn.Module, sample_shape: tuple[int, ...], batch: int) -> int:
+    from kitsune.predict import predict_memory
+
+    found = predict_memory(
+        network, input_shape=sample_shape, batch_size=batch, dtype="float32", optimizer="adam", training=True
+    )
+    return int(found.total_bytes)
+
+
+def _vram_check(network: nn.Module, sample_shape: tuple[int, ...], batch: int) -> int:
+    from vram_check import analyze
+
+    found = analyze(network, batch_size=batch, dtype="fp32", optimizer="adam", training=True)
+    return int(found["estimate"].total_bytes)
+
+
+ESTIMATORS: dict[str, Estimator] = {"torch-kitsune": _kitsune, "vram-check": _vram_check}
+"""By the name of the distribution."""
+
+
+def predicted_bytes(trainings: Sequence[Training], estimators: Sequence[str]) -> list[tuple[int, ...]]:
+    """Ask other libraries for the peak memory of training runs.
+
+    Args:
+        trainings: the runs.
+        estimators: keys of ``ESTIMATORS`` that are installed.
+
+    Returns:
+        Bytes by every estimator, a tuple a run.
+    """
+    return [_of_run(training, estimators) for training in trainings]
+
+
+def _of_run(training: Training, estimators: Sequence[str]) -> tuple[int, ...]:
+    # Estimates depend on shapes alone: on the meta device torch-kitsune's forward pass computes nothing.
+    with torch.device("meta"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # theirs are no business of our users
+        network = training.network()
+        return tuple(ESTIMATORS[name](network, training.sample_shape, training.batch) for name in estimators)

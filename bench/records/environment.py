@@ -1,0 +1,158 @@
+"""Where a measurement runs: the device asked for, and the provenance that goes into its record."""
+
+import ctypes
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+
+from bench.records.kernels import pin_kernels
+from bench.records.question import Precision, Provenance
+from bench.tasks.scales import Scale
+
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # of glibc's malloc.h
+ROOT = Path(__file__).resolve().parent.parent
+RESULT_FOLDERS = ("results", "reports")
+COMMIT_VARIABLE = "BENCH_COMMIT"
+"""Where there is no repository: the commit as ``git describe --always --abbrev=40 --dirty`` tells it."""
+FLAGS = (
+    *("MALLOC_", "LD_PRELOAD", "OMP_", "GOMP_", "KMP_", "MKL_", "ONEDNN_", "DNNL_", "ATEN_"),
+    *("PYTORCH_", "TORCH_ALLOW_", "NVIDIA_TF32_", "CUBLAS_", "CUDNN_"),
+)
+"""How the names of environment variables begin that can move a number or a speed."""
+
+
+def pick_device(name: str) -> torch.device:
+    """Turn ``--device`` into a device, and pin a GPU's kernels: all that is measured there shares them.
+
+    Args:
+        name: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+
+    Returns:
+        The device; a CUDA device has a number, without which torch does not take it everywhere.
+
+    Raises:
+        click.ClickException: if the device is unknown or absent.
+    """
+    pin_kernels()
+    if name == "auto":
+        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise click.ClickException(f"unknown device {name!r}: write cpu, cuda or cuda:N") from error
+    if device.type not in ("cpu", "cuda"):
+        raise click.ClickException(f"device {name!r} is not supported: write cpu, cuda or cuda:N")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise click.ClickException(f"device {name!r} is absent: {torch.cuda.device_count()} CUDA devices here")
+    return torch.device("cuda", device.index or 0) if device.type == "cuda" else device
+
+
+def provenance(device: torch.device | None, **options: Any) -> Provenance:
+    """Describe this machine, this code and the flags that can move a number.
+
+    Args:
+        device: where the cell runs; None for a simulation, which is the same on every machine.
+        options: flags to record.
+    """
+    commit, dirty = _git_state()
+    return Provenance(
+        created=datetime.now(timezone.utc),
+        commit=commit,
+        dirty=dirty,
+        device="simulated" if device is None else device_name(device),
+        python=platform.python_version(),
+        # The local part of the version names the build (CPU or CUDA): no part of a simulation.
+        torch=torch.__version__.partition("+")[0] if device is None else torch.__version__,
+        platform="any" if device is None else f"{platform.system()} {platform.machine()}",
+        threads=0 if device is None else torch.get_num_threads(),
+        options=options,
+    )
+
+
+def number_flags(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the environment variables that can move a number or a speed, sorted by name.
+
+    Args:
+        environment: name -> value. Of a list of files, such as ``LD_PRELOAD``, the names are kept and no folder.
+    """
+    found = {name: value for name, value in sorted(environment.items()) if name.startswith(FLAGS)}
+    return {name: re.sub(r"[^\s:;,=]*/", "", value) for name, value in found.items()}
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep what is freed, for the next step asks for it again: no result changes.
+
+    By default it gives large blocks back to the system, which has to clear every page of them anew.
+    """
+    if sys.platform != "linux" or platform.libc_ver()[0] != "glibc":
+        return
+    library = ctypes.CDLL(None)
+    for parameter, value in ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, -1), (M_TOP_PAD, 2**26)):
+        library.mallopt(parameter, value)
+
+
+def precision_of(scale: Scale, device: torch.device) -> Precision:
+    """Return the precision in which networks train at a scale, where nobody says otherwise.
+
+    Without AMX a processor is no faster in bfloat16 than in float32.
+    """
+    fast = device.type == "cuda" or bool(bf16_on_amx(device))
+    return "bf16" if scale.lower_precision and fast else "fp32"
+
+
+def bf16_on_amx(device: torch.device) -> bool | None:
+    """Tell whether bfloat16 convolutions run on the processor's AMX units, from its and oneDNN's settings.
+
+    Args:
+        device: where they run; never on AMX on a GPU.
+
+    Returns:
+        None where the processor does not say what it has.
+    """
+    if device.type != "cpu":
+        return False
+    words = next((line for line in _processor_lines() if line.startswith("flags")), "").split()
+    if not words:
+        return None
+    limit = os.environ.get("ONEDNN_MAX_CPU_ISA", os.environ.get("DNNL_MAX_CPU_ISA", "ALL")).upper()
+    return "amx_bf16" in words and (limit in ("ALL", "DEFAULT") or "AMX" in limit)
+
+
+def device_name(device: torch.device) -> str:
+    """Return the GPU's or the processor's name as its maker gives it."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    for line in _processor_lines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _processor_lines() -> list[str]:
+    info = Path("/proc/cpuinfo")
+    return info.read_text().splitlines() if info.exists() else []
+
+
+def _git_state() -> tuple[str | None, bool]:
+    """Commit of the code that runs and whether it differs; results and reports may, they are output."""
+    git = shutil.which("git")
+    if git is None or not (ROOT / ".git").exists():
+        told = os.environ.get(COMMIT_VARIABLE, "").strip()
+        return told.removesuffix("-dirty") or None, told.endswith("-dirty")
+
+    def ask(*arguments: str) -> str:
+        answer = subprocess.run([git, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603  # no shell
+        return answer.stdout.strip()
+
+    excluded = [f":(exclude){folder}" for folder in RESULT_FOLDERS]
+    return ask("rev-parse", "HEAD") or None, bool(ask("status", "--porcelain", "--", ".", *excluded))

@@ -1,0 +1,310 @@
+"""What one measurement is: what was asked, what came out, and where it ran. Never imports torch."""
+
+from enum import Enum
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, Field, model_validator
+
+from bench.records.identity import ADDED, asked, digest
+from bench.records.recipe import Recipe
+from bench.records.answer import Frozen, Values
+
+Policy = Literal["paper", "recompute"]
+Loss = Literal["final", "aux"]
+Precision = Literal["fp32", "bf16"]
+Start = Literal["adjoint", "fbp"]
+
+
+class Status(str, Enum):
+    """How a cell ended. Every cell ends in a record, so that one failure never takes a sweep down."""
+
+    OK = "ok"
+    OUT_OF_MEMORY = "out_of_memory"
+    DIVERGED = "diverged"
+    NONCONVERGED = "nonconverged"
+    TIMEOUT = "timeout"
+    FAILED = "failed"
+    UNSUPPORTED = "unsupported"
+
+    @property
+    def finished(self) -> bool:
+        """Whether the same question would get the same answer again: crashes and time-outs are retried."""
+        return self not in (Status.FAILED, Status.TIMEOUT)
+
+
+class _Spec(Frozen):
+    """A question about a model; its ``protocol`` is raised by every change that moves the kind's numbers.
+
+    Records of an older protocol are then measured again and not shown (see CHANGELOG.md).
+    """
+
+    task: str
+    model: str
+    image_shape: tuple[int, int] = Field(description="height and width in pixels")
+    code: str | None = Field(
+        default=None, description="digest of a user's own model, see bench.cli.source_digest", json_schema_extra=ADDED
+    )
+    protocol: int = 2
+
+    @property
+    def subject(self) -> tuple[str, str]:
+        """What is measured, in file names and on progress lines: task and model."""
+        return self.task, self.model
+
+
+class MemorySpec(_Spec):
+    """Which batch fits: one model and task under one cap."""
+
+    kind: Literal["memory"] = "memory"
+    policy: Policy
+    cap_bytes: int
+    backend: Literal["simulate", "cuda"]
+    precision: Precision = "fp32"
+    expandable_segments: bool = Field(default=False, description="the allocator's setting of that name")
+    calibration: str | None = Field(
+        default=None, description="whose constants a simulation used; None: documented bounds"
+    )
+    tf32: bool = Field(
+        default=False, description="float32 convolutions and products in TensorFloat-32", json_schema_extra=ADDED
+    )
+    channels_last: bool = Field(
+        default=False, description="memory format of network and images", json_schema_extra=ADDED
+    )
+    protocol: int = 3
+
+
+class StepSpec(Frozen):
+    """Which batch fits of a user's own training step under one cap."""
+
+    kind: Literal["step"] = "step"
+    step: str = Field(description="package.module:make_step")
+    code: str = Field(description="digest of its source, see bench.cli.source_digest")
+    cap_bytes: int
+    backend: Literal["simulate", "cuda"]
+    precision: Precision = "fp32"
+    expandable_segments: bool = False
+    calibration: str | None = None
+    tf32: bool = False
+    any_batch: bool = Field(default=False, description="odd batches too")
+    protocol: int = 1
+
+    @property
+    def subject(self) -> tuple[str, str]:
+        """What is measured, in file names and on progress lines: module and function."""
+        module, _, function = self.step.partition(":")
+        return module, function
+
+
+FitSpec = MemorySpec | StepSpec
+"""A question for the largest batch."""
+
+
+class Files(Frozen):
+    """Digests of a data set's files, see bench.data.fingerprint; None for a split that the question does not use."""
+
+    train: str | None = None
+    validation: str | None = None
+    test: str | None = None
+
+
+class AccuracySpec(_Spec):
+    """How well one model trained with one loss reconstructs held-out images."""
+
+    kind: Literal["accuracy"] = "accuracy"
+    loss: Loss
+    scale: str
+    data: str = Field(description="label of the data source: 'generated', or the folder's own name")
+    policy: Policy
+    precision: Precision = "fp32"
+    recipe: Recipe
+    train_images: int
+    test_images: int
+    seed: int
+    processes: int = Field(
+        default=1,
+        description="that shared every batch: each draws its own noise and normalises its own images",
+        json_schema_extra=ADDED,
+    )
+    files: Files | None = Field(default=None, description="of real images; None: not known", json_schema_extra=ADDED)
+    start: Start = Field(
+        default="adjoint", description="image that the model starts from, see models.base", json_schema_extra=ADDED
+    )
+    protocol: int = 5
+
+
+class ReferenceSpec(Frozen):
+    """How well a method without training reconstructs the same held-out images from the same measurements."""
+
+    kind: Literal["reference"] = "reference"
+    task: str
+    method: str = Field(description="key of bench.references.REFERENCES")
+    image_shape: tuple[int, int] = Field(description="height and width in pixels")
+    data: str = Field(description="as of AccuracySpec")
+    native: bool = Field(
+        default=False, description="whether images keep their pixels; else they are resized", json_schema_extra=ADDED
+    )
+    validation_images: int = Field(description="on which the method's setting is tuned")
+    test_images: int
+    files: Files | None = Field(default=None, description="as of AccuracySpec", json_schema_extra=ADDED)
+    protocol: int = 2
+
+    @property
+    def subject(self) -> tuple[str, str]:
+        """What is measured, in file names and on progress lines: task and method."""
+        return self.task, self.method
+
+
+class TimingSpec(_Spec):
+    """How long a training step and a reconstruction take."""
+
+    kind: Literal["timing"] = "timing"
+    policy: Policy
+    batch: int
+    batch_rule: Literal["common", "maximum"] = Field(description="the same batch for all, or the model's own maximum")
+    cap_bytes: int | None = Field(default=None, description="the cap that decided the maximum batch")
+    repeats: int
+    protocol: int = 3
+
+
+class CallsSpec(_Spec):
+    """How often the operator and its adjoint are applied."""
+
+    kind: Literal["calls"] = "calls"
+    policy: Policy
+    batch: int
+    training_steps: int = Field(description="steps before the count: a deep-equilibrium model's depends on them")
+    protocol: int = 4
+
+
+class SolversSpec(_Spec):
+    """How the fixed-point methods and gradient rules of several libraries compare on one map."""
+
+    kind: Literal["solvers"] = "solvers"
+    batch: int
+    tolerance: float
+    max_steps: int
+    history: int
+    repeats: int
+    peers: tuple[str, ...] = Field(description="'name version' of every other library that took part")
+
+
+class OperatorsSpec(Frozen):
+    """How fast an operator is in both directions, beside the same map by other libraries."""
+
+    kind: Literal["operators"] = "operators"
+    operator: str = Field(description="radon, blur or fourier")
+    scan: str = Field(description="which angles the Radon transform has, see bench.comparison.operator_cases; else 'paper'")
+    image_shape: tuple[int, int] = Field(description="height and width in pixels")
+    data_shape: tuple[int, ...] = Field(description="of one image's measurements: (1, T, D) for radon")
+    batches: tuple[int, ...]
+    repeats: int = Field(description="turns; the slowest libraries sit some of them out")
+    peers: tuple[str, ...] = Field(description="'name version' of every other library that took part")
+    protocol: int = 2
+
+    @property
+    def subject(self) -> tuple[str, str]:
+        """What is measured, in file names and on progress lines: operator and scan."""
+        return self.operator, self.scan
+
+
+class ProofSpec(Frozen):
+    """How well the simulator foretells what others measured on real GPUs."""
+
+    kind: Literal["proof"] = "proof"
+    source: Literal["histories", "perceptrons", "classifiers"] = Field(
+        description="allocators' decisions, or peaks of trainings"
+    )
+    file: str = Field(description="name of what was published")
+    content: str = Field(description="digest of it")
+    protocol: int = 1
+
+    @property
+    def subject(self) -> tuple[str, str]:
+        """What is measured, in file names and on progress lines: the source and its file."""
+        return self.source, self.file
+
+
+class CheckSpec(_Spec):
+    """How many bytes one real training step on a CPU holds, beside its simulation."""
+
+    kind: Literal["check"] = "check"
+    policy: Policy
+    batch: int
+    protocol: int = 1
+
+
+class Provenance(Frozen):
+    """Where, when and from what code a record was made."""
+
+    created: AwareDatetime
+    commit: str | None
+    dirty: bool = Field(description="the checkout had uncommitted changes outside results/ and reports/")
+    device: str
+    python: str
+    torch: str
+    platform: str
+    threads: int
+    options: dict[str, Any] = Field(default_factory=dict, description="flags that can move a number")
+    cuda: str | None = Field(
+        default=None,
+        description="version that a GPU's memory was proved with; None: not known",
+        json_schema_extra=ADDED,
+    )
+    cudnn: str | None = Field(default=None, description="likewise", json_schema_extra=ADDED)
+    flags: dict[str, bool | str] = Field(
+        default_factory=dict,
+        description="under which a GPU's memory was proved, as of bench.memory.calibration",
+        json_schema_extra=ADDED,
+    )
+
+    @property
+    def env_id(self) -> str:
+        """Hash of what decides speed, rounding and memory: device, libraries, platform, threads, flags."""
+        apart = {"created", "commit", "dirty", "python"}
+        return digest({name: value for name, value in asked(self).items() if name not in apart})
+
+
+Spec = Annotated[
+    MemorySpec
+    | AccuracySpec
+    | ReferenceSpec
+    | TimingSpec
+    | CallsSpec
+    | SolversSpec
+    | OperatorsSpec
+    | ProofSpec
+    | CheckSpec
+    | StepSpec,
+    Field(discriminator="kind"),
+]
+
+
+class Measurement(Frozen):
+    """One cell of the study: a question, its answer and where that answer comes from."""
+
+    spec: Spec
+    status: Status
+    values: Values | None = Field(description="None where the cell has no answer; ``message`` then says why")
+    message: str = ""
+    provenance: Provenance
+
+    @model_validator(mode="after")
+    def _answers_its_question(self) -> "Measurement":
+        if self.values is not None and self.values.kind != self.spec.kind:
+            raise ValueError(f"a {self.spec.kind} question with {self.values.kind} values")
+        return self
+
+    @property
+    def cell_id(self) -> str:
+        """Identity of the question."""
+        return cell_id(self.spec)
+
+    @property
+    def current(self) -> bool:
+        """Whether it was measured by today's protocol of its kind."""
+        return self.spec.protocol == type(self.spec).model_fields["protocol"].default
+
+
+def cell_id(spec: BaseModel) -> str:
+    """Return the SHA-256 of the canonical JSON of what was asked, as 64 hexadecimal digits; see ``bench.records.identity``."""
+    return digest(asked(spec))

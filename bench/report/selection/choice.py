@@ -1,0 +1,214 @@
+"""Which records are shown: the current protocol, one environment a cell, one setting a task."""
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from pydantic import BaseModel
+
+from bench.records.question import (
+    AccuracySpec,
+    CallsSpec,
+    CheckSpec,
+    Measurement,
+    MemorySpec,
+    OperatorsSpec,
+    ProofSpec,
+    Provenance,
+    ReferenceSpec,
+    SolversSpec,
+    Status,
+    TimingSpec,
+)
+from bench.records.store import ResultStore, StoreError
+from bench.records.answer import (
+    AccuracyValues,
+    CallsValues,
+    CheckValues,
+    MemoryValues,
+    OperatorsValues,
+    ProofValues,
+    ReferenceValues,
+    SolversValues,
+    TimingValues,
+)
+
+S = TypeVar("S", bound=BaseModel)
+V = TypeVar("V", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Entry(Generic[S, V]):
+    """A record whose kind is known to the type checker."""
+
+    spec: S
+    values: V | None
+    status: Status
+    provenance: Provenance
+
+    @property
+    def created(self) -> float:
+        """Seconds since the epoch: comparable whether or not the record names a time zone."""
+        return self.provenance.created.timestamp()
+
+
+AccuracyEntry = Entry[AccuracySpec, AccuracyValues]
+MemoryEntry = Entry[MemorySpec, MemoryValues]
+TimingEntry = Entry[TimingSpec, TimingValues]
+CallsEntry = Entry[CallsSpec, CallsValues]
+SolversEntry = Entry[SolversSpec, SolversValues]
+OperatorsEntry = Entry[OperatorsSpec, OperatorsValues]
+ReferenceEntry = Entry[ReferenceSpec, ReferenceValues]
+ProofEntry = Entry[ProofSpec, ProofValues]
+CheckEntry = Entry[CheckSpec, CheckValues]
+ModelEntry = AccuracyEntry | MemoryEntry | TimingEntry | CallsEntry | SolversEntry | CheckEntry
+AnyEntry = ModelEntry | OperatorsEntry | ReferenceEntry | ProofEntry
+E = TypeVar("E", bound=AnyEntry)
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What an earlier protocol measured of quality: of the last protocol before today's that has records."""
+
+    protocol: int
+    accuracy: tuple[AccuracyEntry, ...]
+    references: tuple[ReferenceEntry, ...]
+
+
+@dataclass(frozen=True)
+class Records:
+    """What a report may show, by kind: a cell's best environment, where devices matter one of each device."""
+
+    accuracy: tuple[AccuracyEntry, ...]
+    memory: tuple[MemoryEntry, ...]
+    """Under the flags that memory is measured with."""
+    memory_flags: tuple[MemoryEntry, ...]
+    """Under these and all others."""
+    timing: tuple[TimingEntry, ...]
+    calls: tuple[CallsEntry, ...]
+    solvers: tuple[SolversEntry, ...]
+    operators: tuple[OperatorsEntry, ...]
+    references: tuple[ReferenceEntry, ...]
+    proofs: tuple[ProofEntry, ...]
+    checks: tuple[CheckEntry, ...]
+    outdated: int
+    """Records of an older protocol, which are not comparable with these."""
+    earlier: "Earlier"
+
+    @property
+    def all(self) -> tuple[AnyEntry, ...]:
+        """Every entry, whatever its kind."""
+        return (*self.of_models, *self.operators, *self.references, *self.proofs)
+
+    @property
+    def of_models(self) -> tuple[ModelEntry, ...]:
+        """Every entry that is about a model."""
+        return (*self.accuracy, *self.memory, *self.timing, *self.calls, *self.solvers, *self.checks)
+
+
+def load_records(store: ResultStore) -> Records:
+    """Read a results folder and choose one environment a cell: clean before dirty, then the newest.
+
+    Args:
+        store: the results folder.
+
+    Raises:
+        StoreError: if a file is not a valid record, or answers another kind of question than it asks.
+    """
+    every = list(store.records())
+    for record in every:
+        if record.values is not None and record.values.kind != record.spec.kind:
+            path = store.path_of(record.spec, record.provenance)
+            raise StoreError(f"{path}: not a valid record: {record.values.kind} values, {record.spec.kind} spec")
+    current = [record for record in every if record.current]
+    best = _one_environment(current)
+    memory = _entries(best, MemorySpec, MemoryValues)
+    return Records(
+        accuracy=_entries(best, AccuracySpec, AccuracyValues),
+        memory=tuple(entry for entry in memory if not (entry.spec.tf32 or entry.spec.channels_last)),
+        memory_flags=memory,
+        timing=_entries(best, TimingSpec, TimingValues),
+        calls=_entries(best, CallsSpec, CallsValues),
+        solvers=_entries(best, SolversSpec, SolversValues),
+        operators=_entries(best, OperatorsSpec, OperatorsValues),
+        references=_entries(best, ReferenceSpec, ReferenceValues),
+        proofs=_entries(best, ProofSpec, ProofValues),
+        checks=_entries(best, CheckSpec, CheckValues),
+        outdated=len(every) - len(current),
+        earlier=_earlier([record for record in every if not record.current]),
+    )
+
+
+def _earlier(outdated: Sequence[Measurement]) -> Earlier:
+    protocols = [record.spec.protocol for record in outdated if isinstance(record.spec, AccuracySpec)]
+    last = max(protocols, default=0)
+    accuracy = [r for r in outdated if isinstance(r.spec, AccuracySpec) and r.spec.protocol == last]
+    references = [record for record in outdated if isinstance(record.spec, ReferenceSpec)]
+    return Earlier(
+        last,
+        _entries(_one_environment(accuracy), AccuracySpec, AccuracyValues),
+        _entries(_one_environment(references), ReferenceSpec, ReferenceValues),
+    )
+
+
+def dominant(
+    entries: Iterable[E],
+    key: Callable[[E], Hashable],
+    cell: Callable[[E], Hashable],
+    prefer: Callable[[E], int] = lambda entry: 0,
+) -> list[E]:
+    """Return the entries of the one setting that covers most cells, so that a row compares like with like.
+
+    Args:
+        entries: candidates.
+        key: the setting of an entry, e.g. its image shape.
+        cell: what should be covered, e.g. its model.
+        prefer: decides between settings that cover equally many, the higher wins; after it, the newest.
+    """
+    candidates: dict[Hashable, list[E]] = {}
+    for entry in entries:
+        candidates.setdefault(key(entry), []).append(entry)
+
+    def rank(members: Sequence[E]) -> tuple[int, int, int, float]:
+        answered = {cell(entry) for entry in members if entry.values is not None}
+        covered = {cell(entry) for entry in members}
+        return len(answered), len(covered), max(map(prefer, members)), max(entry.created for entry in members)
+
+    return max(candidates.values(), key=rank, default=[])
+
+
+def newest(entries: Iterable[E]) -> E | None:
+    """Return the entry to trust most: one with values, clean, newest; None where there is none."""
+    return max(
+        entries,
+        key=lambda entry: (entry.values is not None, not entry.provenance.dirty, entry.created),
+        default=None,
+    )
+
+
+def _one_environment(records: Iterable[Measurement]) -> list[Measurement]:
+    best: dict[tuple[str, str], Measurement] = {}
+    for record in records:
+        on_gpu = isinstance(record.spec, MemorySpec) and record.spec.backend == "cuda"
+        by_device = on_gpu or isinstance(record.spec, TimingSpec | SolversSpec | OperatorsSpec)
+        key = record.cell_id, record.provenance.device if by_device else ""
+        if key not in best or _preference(record) > _preference(best[key]):
+            best[key] = record
+    return list(best.values())
+
+
+def _preference(record: Measurement) -> tuple[bool, bool, bool, float, str]:
+    """A crash or time-out is no answer: it loses even to a dirty record."""
+    origin = record.provenance
+    answered = record.values is not None
+    return record.status.finished, not origin.dirty, answered, origin.created.timestamp(), origin.env_id
+
+
+def _entries(records: Iterable[Measurement], spec_type: type[S], values_type: type[V]) -> tuple[Entry[S, V], ...]:
+    found: list[Entry[S, V]] = []
+    for record in records:
+        spec: BaseModel = record.spec
+        if isinstance(spec, spec_type):
+            values = record.values if isinstance(record.values, values_type) else None
+            found.append(Entry(spec, values, record.status, record.provenance))
+    return tuple(found)

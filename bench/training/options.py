@@ -1,0 +1,100 @@
+"""Command-line options of a training."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import click
+
+from bench.records.question import Precision, Start
+from bench.training.trainer import CHECKPOINT_S
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+_COUNT, _NOT_NEGATIVE = click.IntRange(min=1), click.FloatRange(min=0)
+_RECIPE = (
+    ("--steps", _COUNT, "Optimiser steps."),
+    ("--batch", _COUNT, "Images a step, over all processes."),
+    ("--minutes", click.FloatRange(min=0, min_open=True), "Train for so long, whatever the number of steps."),
+    ("--pretrain-steps", click.IntRange(min=0), "Steps as a denoiser before, for models that can be one."),
+    ("--jacobian-weight", _NOT_NEGATIVE, "Penalty on the maps' Jacobian, for models with fixed points."),
+)
+
+
+start_option = click.option(
+    "--start",
+    type=click.Choice(get_args(Start)),
+    default="adjoint",
+    show_default=True,
+    help="Image that models start from on CT: A^T y, as in the paper, or filtered backprojection.",
+)
+
+
+def recipe_options(function: _F) -> _F:
+    """Add the options whose names are fields of ``Recipe``."""
+    for name, kind, text in reversed(_RECIPE):
+        function = click.option(name, type=kind, help=f"{text} Default: the recipe's.")(function)
+    return function
+
+
+def given(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that a command was given: the changes of its recipes."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def training_options(function: _F) -> _F:
+    """Add what decides how a training runs, and what it leaves behind."""
+    for option in (
+        click.option(
+            "--tensorboard",
+            type=click.Path(path_type=Path),
+            help="Folder to log losses and scores to (pip install '.[tensorboard]').",
+        ),
+        click.option(
+            "--example",
+            "examples",
+            metavar="[TASK=]PATTERN",
+            multiple=True,
+            help="Name of the held-out image that Figure 2 shows, such as 'deblur=produce/*'; repeatable. Default: the "
+            "first image.",
+        ),
+        click.option(
+            "--keep-weights",
+            is_flag=True,
+            help="Store the trained weights, in results/weights. A cell that is finished without them is not trained "
+            "again: a line says so, and --force does.",
+        ),
+        click.option(
+            "--checkpoint-seconds",
+            "checkpoint_s",
+            type=_NOT_NEGATIVE,
+            default=CHECKPOINT_S,
+            show_default=True,
+            help="How far behind the file may be that an interrupted training resumes from.",
+        ),
+        click.option(
+            "--workers",
+            type=click.IntRange(min=0),
+            default=0,
+            show_default=True,
+            help="Processes that read images ahead.",
+        ),
+        click.option(
+            "--seed",
+            "seeds",
+            type=click.IntRange(min=0),
+            multiple=True,
+            default=(0,),
+            show_default=True,
+            help="Of initial weights, image order, views and noise; repeatable.",
+        ),
+        start_option,
+        click.option(
+            "--precision",
+            type=click.Choice(get_args(Precision)),
+            help="bf16 runs the networks under autocast; weights, operators and solvers stay in float32. Default: "
+            "bf16 at the scale full on GPUs and on processors with AMX, else fp32.",
+        ),
+    ):
+        function = option(function)
+    return function
