@@ -18,26 +18,25 @@ from bench.cli import (
     scale_option,
     selection_options,
 )
-from bench.data import Split
-from bench.records.environment import keep_freed_memory, pick_device, precision_of
-from bench.training.cells import LOSSES, accuracy_cells, discard_checkpoints, mean_psnr_db
-from bench.grade import grade_files
-from bench.records.question import AccuracySpec, Loss, Measurement, Policy, Precision, Start
-from bench.records.runner import all_answered, run_cells
-from bench.tasks.scales import SCALES
 from bench.cli.sources import by_task, check_examples, check_sources, data_options, data_sources
+from bench.data import Split
+from bench.grade import grade_files
+from bench.records import AccuracySpec, AccuracyValues, Loss, Measurement, Policy, Precision, Start
+from bench.records.environment import keep_freed_memory, pick_device
+from bench.records.runner import all_answered, run_cells
 from bench.records.store import ResultStore
 from bench.tasks import PAPER_TASKS, TASKS
+from bench.tasks.scales import SCALES, precision_of
+from bench.training.cells import LOSSES, accuracy_cells, discard_checkpoints, mean_psnr_db
+from bench.training.options import given, recipe_options, training_options
 from bench.training.processes import loggers, make_fabric
 from bench.training.sweep import Training
-from bench.training.options import given, recipe_options, training_options
-from bench.records.answer import AccuracyValues
 from models import MODELS
 
 HELP = f"""Train models and grade them on held-out images by PSNR and SSIM.
 
-The networks are always the paper's; the scale decides image size and training length, bench/records/recipes.toml how each
-task is trained. Without --data the images are generated, so nothing has to be downloaded. The task diffraction is
+The networks are always the paper's; the scale decides image size and training length, bench/records/recipes.toml how
+each task is trained. Without --data the images are generated, so nothing has to be downloaded. The task diffraction is
 none of the paper's: it is measured where --task names it. A training that is interrupted resumes; under
 torchrun several GPUs share every batch.
 

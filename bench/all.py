@@ -7,18 +7,18 @@ import click
 
 from bench.calls import call_cells
 from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, common_options, output_option, run, scale_option
-from bench.records.environment import keep_freed_memory, pick_device, precision_of
-from bench.training.cells import accuracy_cells
+from bench.cli.sources import check_sources, data_options, data_sources
 from bench.memory.cells import TABLE3_CAPS_BYTES, TABLE3_TASKS, memory_cells, simulate_ahead
-from bench.records.question import Measurement
+from bench.records import Measurement
+from bench.records.environment import keep_freed_memory, pick_device
+from bench.records.runner import Cell, all_answered, run_cells
+from bench.records.store import ResultStore
 from bench.references import reference_cells
 from bench.report.render import render
-from bench.records.runner import Cell, all_answered, run_cells
-from bench.tasks.scales import SCALES
-from bench.cli.sources import check_sources, data_options, data_sources
-from bench.records.store import ResultStore
 from bench.tasks import PAPER_TASKS
+from bench.tasks.scales import SCALES, precision_of
 from bench.timing import TIMED_TASKS, timing_cells
+from bench.training.cells import accuracy_cells
 from bench.training.processes import make_fabric
 from bench.training.sweep import Training
 from models import MODELS, POLICIES

@@ -8,27 +8,19 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from bench.cli import (
-    EXIT_CODES,
-    EXIT_FAILED_CELLS,
-    common_options,
-    policy_option,
-    resolve_model,
-    run,
-    selection_options,
-)
-from bench.records.environment import pick_device, provenance
+from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, common_options, policy_option, run, selection_options
 from bench.cli.source_digest import code_of
+from bench.cli.user_model import resolve_model
+from bench.records import CallsSpec, CallsValues, Measurement, Policy, Provenance, Status
+from bench.records.environment import pick_device, provenance
 from bench.records.progress import Reporter
 from bench.records.recipe import Recipe
-from bench.records.question import CallsSpec, Measurement, Policy, Provenance, Status
 from bench.records.runner import Cell, Outcome, all_answered, run_cells
 from bench.records.store import ResultStore
 from bench.tasks import PAPER_TASKS, TASKS
-from bench.training.trainer import Run, fit
 from bench.training.processes import make_fabric
 from bench.training.step import compute_gradients
-from bench.records.answer import CallsValues
+from bench.training.trainer import Run, fit
 from models import MODELS
 from operators import CallCounter
 

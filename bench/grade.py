@@ -8,17 +8,18 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from bench.cli import resolve_model, run
-from bench.data import DataError, source_label
-from bench.records.environment import pick_device
-from bench.evaluation.grading import Grades, QualityError, evaluate
-from bench.records.question import AccuracySpec
-from bench.evaluation.bootstrap import Estimate, estimate
-from bench.tasks.scales import SCALES
+from bench.cli import run
 from bench.cli.sources import data_options, data_sources
-from bench.tasks import TASKS
-from bench.training.step import placed
+from bench.cli.user_model import resolve_model
+from bench.data import DataError, source_label
+from bench.evaluation.bootstrap import Estimate, estimate
+from bench.evaluation.grading import Grades, QualityError, evaluate
 from bench.evaluation.weights import WeightsError, load_weights
+from bench.records import AccuracySpec
+from bench.records.environment import pick_device
+from bench.tasks import TASKS
+from bench.tasks.scales import SCALES
+from bench.training.step import placed
 from models import ReconstructionModel
 
 HELP = """Grade published weights by PSNR and SSIM on held-out images, with 95 % intervals; nothing is stored.

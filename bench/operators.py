@@ -10,16 +10,14 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, Name, common_options, run
-from bench.records.environment import pick_device, provenance
 from bench.comparison.operator_cases import FULL_SHAPES, PAPER, SCANS, build
 from bench.comparison.operator_peers import DISTRIBUTIONS, is_installed
 from bench.comparison.operator_race import DIRECTIONS, MAX_CALL_S, OperatorRace
-from bench.comparison.solver_peers import installed_peers
+from bench.records import Measurement, OperatorsSpec, OperatorsValues, Provenance, Status
+from bench.records.environment import installed, pick_device, provenance
 from bench.records.progress import Reporter
-from bench.records.question import Measurement, OperatorsSpec, Provenance, Status
 from bench.records.runner import Cell, Outcome, all_answered, run_cells
 from bench.records.store import ResultStore
-from bench.records.answer import OperatorsValues
 
 BATCHES = (1, 8)
 SYMBOLS = {"forward": "A", "adjoint": "A^T"}
@@ -117,7 +115,7 @@ def operator_cells(
                 data_shape=build(operator, scan, shape).data_shape,
                 batches=BATCHES,
                 repeats=repeats,
-                peers=installed_peers(DISTRIBUTIONS.values()),
+                peers=installed(DISTRIBUTIONS.values()),
             )
             cells.append(_cell(spec, where, device))
     return cells

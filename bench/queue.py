@@ -11,19 +11,18 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, results_option, run, scale_option, selection_options
-from bench.data import Split
-from bench.records.environment import keep_freed_memory, pick_device, precision_of
-from bench.training.cells import accuracy_cells, checkpoint_of, discard_checkpoints, mean_psnr_db
-from bench.records.question import AccuracySpec, Loss, Measurement, Start
-from bench.records.runner import Cell, all_answered, run_cells
-from bench.tasks.scales import SCALES
 from bench.cli.sources import by_task, check_examples, check_sources, data_options, data_sources
+from bench.data import Split
+from bench.records import AccuracySpec, AccuracyValues, Loss, Measurement, Start
+from bench.records.environment import keep_freed_memory, pick_device
+from bench.records.runner import Cell, all_answered, run_cells
 from bench.records.store import ResultStore
 from bench.tasks import PAPER_TASKS, TASKS
+from bench.tasks.scales import SCALES, precision_of
+from bench.training.cells import accuracy_cells, checkpoint_of, discard_checkpoints, mean_psnr_db
 from bench.training.checkpoint import read_checkpoint
 from bench.training.processes import make_fabric
 from bench.training.sweep import Training, denoiser_checkpoint
-from bench.records.answer import AccuracyValues
 from models import MODELS
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")

@@ -9,20 +9,19 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, TASK, common_options, run, scale_option
-from bench.data import Split, source_label
-from bench.records.environment import pick_device, provenance
-from bench.evaluation.grading import NOISE_SEED
-from bench.records.progress import Reporter
-from bench.records.question import Measurement, Provenance, ReferenceSpec, Status
 from bench.baselines.methods import REFERENCES, MeasuredSplit, grade, tune
-from bench.records.runner import Cell, Outcome, all_answered, run_cells
-from bench.tasks.scales import SCALES, Scale
+from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, TASK, common_options, run, scale_option
 from bench.cli.sources import check_sources, data_options, data_sources, files_of
+from bench.data import Split, source_label
+from bench.evaluation.grading import NOISE_SEED
+from bench.records import Measurement, Provenance, ReferenceSpec, ReferenceValues, Setting, Status, TuningPoint
+from bench.records.environment import pick_device, provenance
+from bench.records.progress import Reporter
+from bench.records.runner import Cell, Outcome, all_answered, run_cells
 from bench.records.store import ResultStore
 from bench.tasks import PAPER_TASKS, TASKS
+from bench.tasks.scales import SCALES, Scale
 from bench.training.validation import NOISE_SEED as VALIDATION_NOISE_SEED
-from bench.records.answer import ReferenceValues, Setting, TuningPoint
 
 VALIDATION_IMAGES = 10
 

@@ -10,14 +10,13 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, common_options, run
-from bench.records.environment import pick_device, provenance
-from bench.comparison.solver_peers import PEERS, installed_peers
-from bench.records.progress import Reporter
+from bench.comparison.solver_peers import PEERS
 from bench.comparison.solver_race import Race
-from bench.records.question import Measurement, Provenance, SolversSpec, Status
+from bench.records import Measurement, Provenance, SolversSpec, SolversValues, Status
+from bench.records.environment import installed, pick_device, provenance
+from bench.records.progress import Reporter
 from bench.records.runner import Cell, Outcome, all_answered, run_cells
 from bench.records.store import ResultStore
-from bench.records.answer import SolversValues
 
 SIZES = (64, 128)
 TOLERANCES = (1e-3, 1e-4)
@@ -75,7 +74,7 @@ def main(
     device: str,
 ) -> int:
     """Run the race from the command line."""
-    missing = [name for name in PEERS if not any(peer.startswith(name) for peer in installed_peers())]
+    missing = [name for name in PEERS if not any(peer.startswith(name) for peer in installed(PEERS))]
     if missing:
         click.echo(f"not installed, so not compared: {', '.join(missing)}; pip install .[peers] brings them", err=True)
     cells = solver_cells(
@@ -127,7 +126,7 @@ def solver_cells(
                 max_steps=max_steps,
                 history=history,
                 repeats=repeats,
-                peers=installed_peers(),
+                peers=installed(PEERS),
             ),
             where,
             device,

@@ -10,31 +10,29 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from bench.evaluation import clock
 from bench.cli import (
     EXIT_CODES,
     EXIT_FAILED_CELLS,
     Bytes,
     common_options,
     policy_option,
-    resolve_model,
     run,
     scale_option,
     selection_options,
 )
-from bench.records.environment import pick_device, provenance
+from bench.cli.source_digest import code_of
+from bench.cli.user_model import resolve_model
+from bench.evaluation import clock
 from bench.memory.questions import memory_specs
 from bench.memory.simulate import simulated_batch
-from bench.cli.source_digest import code_of
+from bench.records import GIB, Measurement, MemoryValues, Policy, Provenance, Status, TimingSpec, TimingValues
+from bench.records.environment import pick_device, provenance
 from bench.records.progress import Reporter
-from bench.records.question import Measurement, Policy, Provenance, Status, TimingSpec
 from bench.records.runner import Cell, Outcome, all_answered, run_cells
-from bench.tasks.scales import SCALES, Scale
-from bench.records.units import GIB
 from bench.records.store import ResultStore
 from bench.tasks import TASKS
+from bench.tasks.scales import SCALES, Scale
 from bench.training.step import make_optimizer, placed, training_step
-from bench.records.answer import MemoryValues, TimingValues
 from models import MODELS
 
 TIMED_TASKS = ("deblur", "ct", "mri4x")

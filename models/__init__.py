@@ -2,17 +2,17 @@
 
 from collections.abc import Callable
 
-from models.equilibrium.anderson import Anderson
 from models.base import POLICIES, Policy, Reconstruction, ReconstructionModel, parameter_counts
-from models.equilibrium.broyden import Broyden
 from models.deq4ip import DEQ4IP
-from models.equilibrium_model import EquilibriumModel
+from models.equilibrium.anderson import Anderson
+from models.equilibrium.broyden import Broyden
 from models.equilibrium.fixed_point import FixedPointSolver, SolveStats
 from models.equilibrium.gradients import GRADIENTS, Phantom, Unrolled
 from models.equilibrium.implicit import Solve
+from models.equilibrium.picard import Picard
+from models.equilibrium_model import EquilibriumModel
 from models.lu_dncnn import LuDnCNN
 from models.luser import Luser, LuserDW, LuserSW
-from models.equilibrium.picard import Picard
 
 MODELS: dict[str, Callable[..., ReconstructionModel]] = {
     "lu-dncnn": LuDnCNN,

@@ -4,13 +4,13 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from models.equilibrium.anderson import Anderson
 from models.base import Policy, Reconstruction, gradient_step
-from models.equilibrium_model import EquilibriumModel, Stage
+from models.equilibrium.anderson import Anderson
 from models.equilibrium.fixed_point import FixedPointSolver
 from models.equilibrium.gradients import GradientRule, Unrolled
-from models.networks import DnCNN
 from models.equilibrium.problem import Context, FixedPointProblem
+from models.equilibrium_model import EquilibriumModel, Stage
+from models.networks import DnCNN
 from models.spectral import SpectralKind, SpectralNorm
 from operators import ForwardOperator
 

@@ -7,14 +7,14 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from models.equilibrium.anderson import Anderson
 from models.base import NUM_STAGES, Policy, Reconstruction, gradient_step
-from models.equilibrium_model import EquilibriumModel, Stage
+from models.equilibrium.anderson import Anderson
 from models.equilibrium.fixed_point import FixedPointSolver
 from models.equilibrium.gradients import GradientRule, Unrolled
 from models.equilibrium.implicit import Solve
-from models.networks import EquilibriumBlock
 from models.equilibrium.problem import Context, FixedPointProblem
+from models.equilibrium_model import EquilibriumModel, Stage
+from models.networks import EquilibriumBlock
 from models.spectral import SpectralKind, SpectralNorm
 from operators import ForwardOperator
 

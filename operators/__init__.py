@@ -8,14 +8,14 @@ from collections.abc import Callable
 
 from operators.base import ForwardOperator, LinearOperator
 from operators.blur import GaussianBlur
-from operators.wrappers.counting import CallCounter
 from operators.bridges.deepinv import from_deepinv, to_deepinv
+from operators.bridges.scipy import from_scipy, to_scipy
 from operators.diffraction import Diffraction
 from operators.fourier import SubsampledFourier
 from operators.nonlinear import NonlinearOperator
 from operators.phases import PHASES, Phase, current_phase, phase
-from operators.radon.transform import Radon
-from operators.bridges.scipy import from_scipy, to_scipy
+from operators.radon import Radon
+from operators.wrappers.counting import CallCounter
 from operators.wrappers.slowed import Slowed
 
 OPERATORS: dict[str, Callable[..., ForwardOperator]] = {

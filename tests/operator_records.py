@@ -1,7 +1,6 @@
 """Made-up records of operators, with ratios that are known beforehand."""
 
-from bench.records.question import OperatorsSpec
-from bench.records.answer import ApplicationRow, DoublingRow, LibraryRow, OperatorsValues
+from bench.records import ApplicationRow, DoublingRow, LibraryRow, OperatorsSpec, OperatorsValues
 
 
 def operators_record(operator="radon", scan="kpi", *, ours=0.004, size=362, peers=("astra-toolbox 2.5",)):

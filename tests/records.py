@@ -2,8 +2,7 @@
 
 from datetime import datetime, timezone
 
-from bench.records.question import Measurement, MemorySpec, Provenance, Status
-from bench.records.answer import MemoryValues, Probe
+from bench.records import Measurement, MemorySpec, MemoryValues, Probe, Provenance, Status
 
 
 def make_provenance(**changes):

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bench.baselines.total_variation import total_variation
 from bench.data import ImageSplit, LabelledImage
 from bench.evaluation.grading import Shown, measured
+from bench.records import ImageScore, Setting, TuningPoint
 from bench.tasks.base import Task
-from bench.baselines.total_variation import total_variation
-from bench.records.answer import ImageScore, Setting, TuningPoint
 from models.base import starting_image
 from operators import ForwardOperator, Radon
 from operators.radon.filtered_backprojection import filtered_backprojection

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from bench.cli import resolve_model
+from bench.cli.user_model import resolve_model
 from models import MODELS
 
 OURS = frozenset({"bench", "models", "operators"})

@@ -11,9 +11,9 @@ from bench.cli import TASK
 from bench.data import DataError, ImageSplit, Split
 from bench.data.fingerprint import fingerprint
 from bench.evaluation.grading import find_example
-from bench.records.question import Files
-from bench.tasks.scales import Scale
+from bench.records import Files
 from bench.tasks import TASKS
+from bench.tasks.scales import Scale
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 

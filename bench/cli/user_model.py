@@ -1,49 +1,39 @@
-"""A user's own ``package.module:Model``: made once before anything is measured, and what is told where that fails."""
+"""A user's own ``package.module:Model``: imported, and what is told where that fails."""
 
 import difflib
+import importlib
 import pkgutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
-import torch
 
-from bench.cli import resolve_model
-from bench.cli.source_digest import source_of
-from bench.tasks import TASKS
-from models import ReconstructionModel
+from models import MODELS, ReconstructionModel
 
 _LONGEST = 300
 """Characters of an exception that are told; some hold a whole table."""
 
 
-def check_model(name: str) -> None:
-    """Make a user's own model, for the channels of one task after another until it can be made.
-
-    Args:
-        name: ``package.module:Model``.
+def resolve_model(name: str) -> Callable[..., ReconstructionModel]:
+    """Return what makes a model: an entry of ``MODELS``, or ``package.module:Model`` imported.
 
     Raises:
-        click.ClickException: if it cannot be imported, has no source file, cannot be called, or makes something else
-            than a ``ReconstructionModel``; one line with the nearest choice where there is one.
+        click.ClickException: if a user's own model cannot be imported, or is none.
     """
-    make = resolve_model(name)
-    source_of(name)
-    failures = []
-    for channels in sorted({task.channels for task in TASKS.values()}):
-        try:
-            with torch.random.fork_rng(devices=[]):  # what is measured draws the same numbers as without this
-                built = make(channels=channels)
-        except (Exception, SystemExit) as error:
-            failures.append(f"called with channels={channels}, {name!r} raises {_line(error)}")
-            continue
-        if not isinstance(built, ReconstructionModel):
-            made = "None" if built is None else f"a {type(built).__name__}"
-            choices = _choices(name)
-            hint = f"; models there: {', '.join(choices)}" if choices else ""
-            raise click.ClickException(f"{name!r} made {made}, which is no models.ReconstructionModel{hint}")
-        return
-    raise click.ClickException(failures[0])
+    if name in MODELS:
+        return MODELS[name]
+    module, _, attribute = name.partition(":")
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        made = getattr(importlib.import_module(module), attribute)
+    except (Exception, SystemExit) as error:  # a user's module may raise anything
+        raise click.ClickException(f"cannot import model {name!r}: {why_absent(name, error)}") from error
+    finally:
+        sys.path.pop(0)
+    if not callable(made) or (isinstance(made, type) and not issubclass(made, ReconstructionModel)):
+        raise click.ClickException(f"{name!r} is no models.ReconstructionModel: {type(made).__name__}")
+    return made  # what a function makes shows when it is called
 
 
 def why_absent(name: str, error: BaseException) -> str:
@@ -57,16 +47,16 @@ def why_absent(name: str, error: BaseException) -> str:
     module = sys.modules.get(path)
     if isinstance(error, AttributeError) and module is not None and not hasattr(module, attribute):
         near = _nearest(attribute, [key for key, value in vars(module).items() if callable(value) and key[0] != "_"])
-        models = ", ".join(_choices(name))
+        models = ", ".join(models_in(name))
         return f"{path} has no {attribute!r}" + (near or (f"; models there: {models}" if models else ""))
     if isinstance(error, ModuleNotFoundError) and path.startswith(error.name or "\n"):
         above, _, last = str(error.name).rpartition(".")
         folders = list(getattr(sys.modules.get(above), "__path__", [])) if above else [str(Path.cwd())]
-        return _line(error) + _nearest(last, [found.name for found in pkgutil.iter_modules(folders)])
-    return _line(error)
+        return told(error) + _nearest(last, [found.name for found in pkgutil.iter_modules(folders)])
+    return told(error)
 
 
-def _choices(name: str) -> list[str]:
+def models_in(name: str) -> list[str]:
     """Return the models that a module defines or imports."""
     held = vars(sys.modules[name.partition(":")[0]])
     classes = {key: value for key, value in held.items() if isinstance(value, type) and key[0] != "_"}
@@ -83,7 +73,8 @@ def _nearest(name: str, known: list[str]) -> str:
     return f"; did you mean {by_lower[near[0]]!r}?" if near else ""
 
 
-def _line(error: BaseException) -> str:
-    told = " ".join(str(error).split())
-    shown = told if len(told) <= _LONGEST else f"{told[:_LONGEST]} ..."
+def told(error: BaseException) -> str:
+    """Return an exception's type and text in one line."""
+    text = " ".join(str(error).split())
+    shown = text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."
     return f"{type(error).__name__}: {shown}" if shown else type(error).__name__

@@ -11,15 +11,14 @@ from typing import Literal, TypeVar
 import torch
 from torch import Tensor
 
-from bench.evaluation import clock
 from bench.comparison.operator_cases import build, build_radon, phantom
 from bench.comparison.operator_peers import Build, Method, peers
 from bench.comparison.peer_operator import Peer, ours
-from bench.records.question import OperatorsSpec
-from bench.records.answer import ApplicationRow, Direction, DoublingRow, LibraryRow, OperatorsValues
+from bench.evaluation import clock
+from bench.records import ApplicationRow, Direction, DoublingRow, LibraryRow, OperatorsSpec, OperatorsValues
 from operators import LinearOperator, Radon
 from operators.disk_cache import FOLDER_VARIABLE
-from operators.radon.projector import backend_for
+from operators.radon.backends import backend_for
 
 TURN_S = 0.2
 """What a library's turn should take: a fast one is called several times in it, a slow one sits turns out."""

@@ -1,9 +1,8 @@
 """The fixed-point solvers of other libraries, called as ours are. They are an extra, ``pip install .[peers]``."""
 
 import importlib.util
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,21 +16,6 @@ from operators.bridges.deepinv import import_deepinv
 PEERS = ("torchdeq", "deepinv")
 DEEPINV_EPSILON = 1e-4
 """deepinv's and TorchDEQ's default for the term that both add to the Gram matrix."""
-
-
-def installed_peers(names: Iterable[str] = PEERS) -> tuple[str, ...]:
-    """Return 'name version' of every peer that is installed.
-
-    Args:
-        names: of distributions, as ``pip install`` knows them.
-    """
-    found = []
-    for name in names:
-        try:
-            found.append(f"{name} {version(name)}")
-        except PackageNotFoundError:
-            continue
-    return tuple(found)
 
 
 @dataclass(frozen=True, kw_only=True)

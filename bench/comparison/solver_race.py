@@ -8,13 +8,12 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from bench.comparison.solver_peers import peer_solvers
 from bench.evaluation import clock
 from bench.memory.storage import StorageRecorder
-from bench.comparison.solver_peers import peer_solvers
-from bench.records.question import SolversSpec
+from bench.records import MethodRow, RuleRow, SolversSpec, SolversValues
 from bench.tasks import TASKS
 from bench.training.step import make_optimizer, reconstruction_loss, training_step
-from bench.records.answer import MethodRow, RuleRow, SolversValues
 from models import GRADIENTS, SOLVERS, FixedPointSolver, Luser, LuserSW, Unrolled
 from models.base import starting_image
 from models.equilibrium.fixed_point import Map, residuals

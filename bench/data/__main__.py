@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.cli import TASK, run
-from bench.data.base import DataError, source_label
 from bench.data.audits.check import Report, SplitSummary
+from bench.data.base import DataError, source_label
 from bench.records.progress import Reporter
 
 EXIT_PROBLEMS = 1

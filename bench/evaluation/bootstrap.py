@@ -7,8 +7,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.records import ImageScore
 from bench.records.paper import Metric
-from bench.records.answer import ImageScore
 
 RESAMPLES = 2000
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.data import ImageSplit, LabelledImage
+from bench.records import ImageScore
 from bench.tasks.base import Task
-from bench.records.answer import ImageScore
 from models import Luser, Reconstruction, ReconstructionModel
 from operators import ForwardOperator
 

@@ -8,8 +8,8 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from bench.data.archive import is_html
+from bench.records import AccuracySpec
 from bench.records.files import write_atomically
-from bench.records.question import AccuracySpec
 
 _SPEC = "spec"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, run
-from bench.records.environment import pick_device
+from bench.cli.sources import data_options, data_sources
 from bench.gpu.archive import adopt as adopt_archives
 from bench.gpu.budget import Budget
 from bench.gpu.driver import Ending, forked_launch, plan_lines, run_parts, take_up
@@ -17,7 +17,7 @@ from bench.gpu.proofs import forked_environment
 from bench.gpu.site import Site
 from bench.memory.forked import ForkServer
 from bench.memory.nvml import listed_processes
-from bench.cli.sources import data_options, data_sources
+from bench.records.environment import pick_device
 from operators.disk_cache import FOLDER_VARIABLE
 
 PRELOADED = ("bench.gpu.driver", "bench.gpu.preparation")

@@ -5,9 +5,9 @@ import tarfile
 from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 
+from bench.records import MIB
 from bench.records.environment import ROOT
 from bench.records.files import write_atomically
-from bench.records.units import MIB
 
 MOST_BYTES = 15 * MIB
 """Of one archive; whoever rents GPUs may bring home no file above 16 MiB."""

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 
 from bench.gpu.site import Site, Work
-from bench.records.kernels import libraries
 from bench.memory.calibrate import (
     SPREAD_BATCHES,
     arguments_at,
@@ -20,7 +19,8 @@ from bench.memory.calibrate import (
 from bench.memory.calibration import Calibration
 from bench.memory.cuda import context_alone
 from bench.memory.steps import take
-from bench.records.units import ALLOWANCE_BYTES
+from bench.records import ALLOWANCE_BYTES
+from bench.records.kernels import libraries
 
 CALL_S = 1.0
 """That one call may take at the largest batch, tensors and all."""

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from bench.evaluation import clock
-from bench.records.environment import provenance
 from bench.gpu.site import Work
 from bench.memory.real_step import SHORT_SOLVES
 from bench.memory.steps import take
-from bench.records.question import Provenance
+from bench.records import Provenance
+from bench.records.environment import provenance
 from bench.tasks import TASKS
 from bench.training.step import compute_gradients, make_optimizer
 from models import MODELS, EquilibriumModel, ReconstructionModel

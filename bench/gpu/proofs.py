@@ -10,11 +10,9 @@ from typing import Any
 import click
 import torch
 
-from bench.records.environment import provenance
 from bench.gpu.budget import OutOfTime
 from bench.gpu.calibrating import calibration_file
 from bench.gpu.site import Work
-from bench.records.kernels import libraries
 from bench.memory.calibration import Calibration, Rules, rule_set
 from bench.memory.cells import outcome
 from bench.memory.cuda import ProbeError, allocator_setting, context_alone, probe, run_fresh
@@ -28,11 +26,11 @@ from bench.memory.simulate import fit_values, parameters_of, trace_key
 from bench.memory.steps import Answer, Figures
 from bench.memory.steps import answer as steps_answer
 from bench.memory.traces import trace_of
+from bench.records import ALLOWANCE_BYTES, GIB, MIB, MemorySpec, Probe, Provenance
+from bench.records.environment import provenance
+from bench.records.kernels import libraries
 from bench.records.progress import Reporter
-from bench.records.question import MemorySpec, Provenance
 from bench.records.runner import Cell, Outcome, run_cells
-from bench.records.units import ALLOWANCE_BYTES, GIB, MIB
-from bench.records.answer import Probe
 
 SIDE_BY_SIDE = 6
 """Processes at once: they share the GPU's time, and while one loads libraries, others compute."""

@@ -10,13 +10,12 @@ from typing import Any
 import click
 import torch
 
-from bench.records.environment import pick_device
 from bench.gpu.budget import Budget
 from bench.gpu.ledger import Ledger
 from bench.memory.cells import TABLE3_CAPS_BYTES, TABLE3_TASKS
 from bench.memory.questions import MemoryQuestion, memory_specs
-from bench.records.question import MemorySpec, Policy
-from bench.records.units import ALLOWANCE_BYTES, MIB
+from bench.records import ALLOWANCE_BYTES, MIB, MemorySpec, Policy
+from bench.records.environment import pick_device
 from bench.records.store import ResultStore
 from bench.tasks import TASKS
 

@@ -3,11 +3,10 @@
 from dataclasses import replace
 
 from bench.gpu.site import Work
-from bench.records.question import TimingSpec
+from bench.records import TimingSpec, TimingValues
 from bench.records.runner import Cell, run_cells
 from bench.tasks.scales import SCALES
 from bench.timing import timing_cells
-from bench.records.answer import TimingValues
 from models import MODELS
 
 CELL_S, LONG_CELL_S = 2.0, 10.0

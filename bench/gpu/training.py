@@ -3,14 +3,14 @@
 import signal
 from typing import NoReturn
 
-from bench.records.environment import ROOT, precision_of
+from bench.cli.sources import check_sources
 from bench.gpu.budget import OutOfTime
 from bench.gpu.site import Work
-from bench.tasks.scales import SCALES
-from bench.cli.sources import check_sources
+from bench.records import AccuracyValues
+from bench.records.environment import ROOT
 from bench.records.store import ResultStore
 from bench.tasks import PAPER_TASKS
-from bench.records.answer import AccuracyValues
+from bench.tasks.scales import SCALES, precision_of
 
 CHECKPOINT_S = 10.0
 TRAINING_S = 20.0

@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, Bytes, common_options, policy_option, run, selection_options
-from bench.records.environment import pick_device
 from bench.memory.calibrate import calibrate
 from bench.memory.cells import (
     TABLE3_CAPS_BYTES,
@@ -21,20 +20,19 @@ from bench.memory.cells import (
     row,
     simulate_ahead,
 )
-from bench.memory.proof.check import check
 from bench.memory.nvml import claim_gpu
 from bench.memory.options import image_size_option, step_options
+from bench.memory.proof.check import check
 from bench.memory.proof.prove import prove
 from bench.memory.questions import MemoryQuestion
 from bench.memory.snapshot import record
 from bench.memory.step_cells import step_cells, step_row, step_table
 from bench.memory.validate import validate
 from bench.memory.what_fits import what_fits
-from bench.records.question import Measurement, Policy, Precision
+from bench.records import GIB, FitValues, Measurement, Policy, Precision
+from bench.records.environment import pick_device
 from bench.records.runner import all_answered, run_cells
-from bench.records.units import GIB
 from bench.records.store import ResultStore
-from bench.records.answer import FitValues
 from models import MODELS
 
 HELP = f"""Find the largest batch (1, or even) whose full training step fits under a memory cap.

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from bench.memory.statistics import Statistics
-from bench.records.units import MIB
+from bench.records import MIB
 
 MIN_BLOCK = 512
 SMALL_LIMIT = MIB

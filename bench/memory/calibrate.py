@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from bench.cli import selection_options
-from bench.records.kernels import libraries
 from bench.memory.calibration import FOLDER, Calibration
 from bench.memory.cells import TABLE3_TASKS
 from bench.memory.cuda import claim_cuda, context_alone
@@ -25,9 +24,9 @@ from bench.memory.simulate import trace_key
 from bench.memory.steps import memory_ran_out, take
 from bench.memory.trace import Affine
 from bench.memory.traces import trace_of
+from bench.records import MIB, MemorySpec
+from bench.records.kernels import libraries
 from bench.records.progress import Reporter
-from bench.records.question import MemorySpec
-from bench.records.units import MIB
 from models import MODELS, POLICIES
 
 BATCHES = (1, 2, 4, 6, 8, 10, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)

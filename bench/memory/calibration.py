@@ -11,8 +11,7 @@ from pydantic import Field
 
 from bench.memory.rules import HANDLE
 from bench.memory.trace import Affine, Request
-from bench.records.units import ALLOWANCE_BYTES, GIB
-from bench.records.answer import Frozen
+from bench.records import ALLOWANCE_BYTES, GIB, Frozen
 
 Bound = Literal["low", "expected", "high"]
 """Least, best guess, most."""

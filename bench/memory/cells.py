@@ -6,8 +6,6 @@ from functools import partial
 
 import torch
 
-from bench.records.environment import provenance
-from bench.records.kernels import libraries
 from bench.memory.cuda import context_alone, probe
 from bench.memory.processes import in_processes
 from bench.memory.questions import TABLE3_QUESTION, MemoryQuestion, memory_specs
@@ -23,12 +21,23 @@ from bench.memory.simulate import (
     trace_key,
 )
 from bench.memory.traces import AnyKey, forget_traces
+from bench.records import (
+    GIB,
+    FitSpec,
+    Measurement,
+    MemorySpec,
+    MemoryValues,
+    Policy,
+    Provenance,
+    Status,
+    StepSpec,
+    StepValues,
+)
+from bench.records.environment import provenance
+from bench.records.kernels import libraries
 from bench.records.progress import Reporter
-from bench.records.question import FitSpec, Measurement, MemorySpec, Policy, Provenance, Status, StepSpec
 from bench.records.runner import Cell, Outcome
-from bench.records.units import GIB
 from bench.records.store import ResultStore
-from bench.records.answer import MemoryValues, StepValues
 
 TABLE3_TASKS = ("deblur", "ct", "mri4x")
 TABLE3_CAPS_BYTES = (8 * GIB, 10 * GIB, 24 * GIB)

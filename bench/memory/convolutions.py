@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from bench.records.units import MIB
+from bench.records import MIB
 
 aten = torch.ops.aten
 

@@ -16,15 +16,14 @@ from typing import TypeGuard
 import click
 import torch
 
-from bench.records.environment import pick_device
 from bench.memory.calibration import DOCUMENTED, Rules
 from bench.memory.nvml import claim_gpu, used_bytes
 from bench.memory.replay import judge
 from bench.memory.simulate import trace_key
 from bench.memory.steps import DISGUISED_EXIT, OUT_OF_MEMORY_EXIT, Answer, Figures
 from bench.memory.traces import trace_of
-from bench.records.question import FitSpec
-from bench.records.answer import Probe
+from bench.records import FitSpec, Probe
+from bench.records.environment import pick_device
 
 PROBE_TIMEOUT_S = 900
 

@@ -14,13 +14,11 @@ from bench.memory.replay import course, fits
 from bench.memory.simulate import find_calibration, trace_key
 from bench.memory.trace import Trace
 from bench.memory.traces import trace_of
-from bench.records.question import FitSpec, Measurement, MemorySpec, StepSpec
+from bench.records import GIB, FitSpec, FitValues, Measurement, MemorySpec, StepSpec
 from bench.report.drawing.files import save_figure
-from bench.report.figures.memory_timeline import FIXED, LAST, Timeline, timeline_figure
 from bench.report.drawing.style import STYLE
-from bench.records.units import GIB
+from bench.report.figures.memory_timeline import FIXED, LAST, Timeline, timeline_figure
 from bench.tasks import TASKS
-from bench.records.answer import FitValues
 
 MOST_LAYERS = 8
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from bench.memory.convolutions import Workspaces, pinned
 from bench.memory.recorder import section
 from bench.memory.trace import MakeStep, Trace, trace_step
-from bench.records.question import Precision
+from bench.records import Precision
 from bench.training.step import make_optimizer, training_step
 from models import Policy, ReconstructionModel
 from operators import LinearOperator

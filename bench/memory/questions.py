@@ -6,7 +6,7 @@ from itertools import product
 from typing import Literal
 
 from bench.cli.source_digest import code_of
-from bench.records.question import MemorySpec, Policy, Precision
+from bench.records import MemorySpec, Policy, Precision
 from bench.tasks import TASKS
 
 

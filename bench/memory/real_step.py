@@ -6,9 +6,9 @@ from functools import partial
 
 import torch
 
-from bench.cli import resolve_model
+from bench.cli.user_model import resolve_model
 from bench.memory.user_step import built, resolve_step, run_step
-from bench.records.question import FitSpec, MemorySpec, StepSpec
+from bench.records import FitSpec, MemorySpec, StepSpec
 from bench.tasks import TASKS
 from bench.training.step import make_optimizer, training_step
 from models import EquilibriumModel

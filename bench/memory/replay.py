@@ -9,7 +9,7 @@ from bench.memory.calibration import Rules
 from bench.memory.expandable import ExpandableAllocator
 from bench.memory.statistics import Statistics
 from bench.memory.trace import Trace
-from bench.records.answer import Probe
+from bench.records import Probe
 
 CONVOLUTION = '["aten.convolution'
 """How the calls of convolutions begin."""

@@ -17,7 +17,7 @@ from torch.overrides import TorchFunctionMode
 
 from bench.memory.convolutions import Bounds
 from bench.memory.storage import tensors_in
-from bench.records.units import MIB
+from bench.records import MIB
 
 aten = torch.ops.aten
 

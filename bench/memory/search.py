@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from bench.records.answer import Probe
+from bench.records import Probe
 
 Try = Callable[[int], Probe]
 """Runs or simulates a training step at a batch size."""

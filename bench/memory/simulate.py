@@ -11,8 +11,7 @@ from bench.memory.calibration import Bound, Calibration, Rules, calibrations, ru
 from bench.memory.replay import CONVOLUTION, fits, judge, replay
 from bench.memory.search import ANY, EVEN, Candidates, largest_batch, largest_fitting
 from bench.memory.traces import AnyKey, StepKey, TraceKey, count_parameters, trace_of
-from bench.records.question import FitSpec, StepSpec
-from bench.records.answer import MemoryValues, Probe, StepValues
+from bench.records import FitSpec, MemoryValues, Probe, StepSpec, StepValues
 
 GUESS_BATCHES = (4, 12)
 

@@ -15,7 +15,7 @@ from bench.memory.cuda import claim_cuda
 from bench.memory.options import image_size_option
 from bench.memory.real_step import release, train
 from bench.memory.steps import take
-from bench.records.question import MemorySpec
+from bench.records import MemorySpec
 from bench.tasks import TASKS
 
 MOST_EVENTS = 1_000_000

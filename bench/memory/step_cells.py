@@ -7,17 +7,15 @@ from itertools import product
 import torch
 from rich.table import Table
 
-from bench.records.environment import provenance
-from bench.records.kernels import libraries
 from bench.memory.cells import outcome, proved
 from bench.memory.questions import MemoryQuestion
 from bench.memory.simulate import simulate
 from bench.memory.user_step import code_of_step
+from bench.records import GIB, MIB, Measurement, StepSpec, StepValues
+from bench.records.environment import provenance
+from bench.records.kernels import libraries
 from bench.records.progress import Reporter
-from bench.records.question import Measurement, StepSpec
 from bench.records.runner import Cell, Outcome
-from bench.records.units import GIB, MIB
-from bench.records.answer import StepValues
 
 
 def step_cells(

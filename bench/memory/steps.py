@@ -11,11 +11,10 @@ import click
 import torch
 
 from bench.cli import run
-from bench.records.kernels import pin_kernels
 from bench.memory.nvml import listed_processes, process_bytes, used_bytes
 from bench.memory.real_step import PROBE_STEPS, train
-from bench.records.question import FitSpec, MemorySpec, StepSpec
-from bench.records.units import MIB
+from bench.records import MIB, FitSpec, MemorySpec, StepSpec
+from bench.records.kernels import pin_kernels
 
 BARE_CONTEXT_BYTES = 300 * MIB
 """What is gone before the first call of mem_get_info; NVIDIA's smallest."""

@@ -18,7 +18,7 @@ from bench.memory.convolutions import Workspaces, pinned
 from bench.memory.fakes import QuickFakeTensorMode, undrawn
 from bench.memory.recorder import Note, StepRecorder, section
 from bench.memory.rules import CudaAutocast
-from bench.records.question import Precision
+from bench.records import Precision
 
 TRACED_BATCHES = (2, 4)
 STEPS = 2

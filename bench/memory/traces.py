@@ -9,13 +9,13 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from bench.cli import resolve_model
+from bench.cli.source_digest import code_of, our_code
+from bench.cli.user_model import resolve_model
 from bench.memory.convolutions import pinned, with_tf32
 from bench.memory.our_step import ShapeOperator, trace_training
 from bench.memory.trace import Affine, Request, Trace
 from bench.memory.user_step import trace_user_step
-from bench.cli.source_digest import code_of, our_code
-from bench.records.question import Policy, Precision
+from bench.records import Policy, Precision
 from bench.tasks import TASKS
 from models import ReconstructionModel, parameter_counts
 from operators.disk_cache import Arrays, cached_arrays, discard_arrays

@@ -8,11 +8,11 @@ from pathlib import Path
 import click
 import torch
 
+from bench.cli.source_digest import digest_around
+from bench.cli.user_model import why_absent
 from bench.memory.convolutions import Workspaces, pinned
 from bench.memory.trace import MakeStep, Trace, TraceError, trace_step
-from bench.cli.source_digest import digest_around
-from bench.records.question import Precision
-from bench.cli.user_model import why_absent
+from bench.records import Precision
 
 WHAT = "make_step(batch) builds model, optimiser and data, and returns what runs one training step"
 
@@ -39,7 +39,7 @@ def resolve_step(name: str) -> MakeStep:
 
 
 def code_of_step(name: str) -> str:
-    """Return a digest of the step's module and of what it imports of its own package; see ``bench.cli.source_digest.code_of``.
+    """Return a digest of the step's module and of what it imports of its own package; see ``code_of``.
 
     Raises:
         click.ClickException: if it cannot be imported, or has no source file.

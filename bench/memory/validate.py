@@ -13,10 +13,8 @@ from bench.memory.calibration import Calibration, calibrations, rule_set
 from bench.memory.replay import judge
 from bench.memory.simulate import simulated_batch, trace_key
 from bench.memory.traces import trace_of
-from bench.records.question import Measurement, MemorySpec
-from bench.records.units import GIB
+from bench.records import GIB, Measurement, MemorySpec, MemoryValues, Probe
 from bench.records.store import ResultStore
-from bench.records.answer import MemoryValues, Probe
 
 MEDIAN_GOAL, WORST_GOAL = 0.02, 0.05
 

@@ -17,9 +17,8 @@ from bench.memory.search import largest_index
 from bench.memory.simulate import find_calibration, simulated_batch, trace_key
 from bench.memory.trace import TraceError
 from bench.memory.traces import trace_of
+from bench.records import GIB, MemorySpec, Precision
 from bench.records.progress import Reporter
-from bench.records.question import MemorySpec, Precision
-from bench.records.units import GIB
 from models import MODELS, POLICIES
 
 SIDE_STEP = 16

@@ -7,8 +7,9 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,10 @@ import click
 import torch
 
 from bench.records.kernels import pin_kernels
-from bench.records.question import Precision, Provenance
-from bench.tasks.scales import Scale
+from bench.records.record import Provenance
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # of glibc's malloc.h
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 RESULT_FOLDERS = ("results", "reports")
 COMMIT_VARIABLE = "BENCH_COMMIT"
 """Where there is no repository: the commit as ``git describe --always --abbrev=40 --dirty`` tells it."""
@@ -79,6 +79,21 @@ def provenance(device: torch.device | None, **options: Any) -> Provenance:
     )
 
 
+def installed(names: Iterable[str]) -> tuple[str, ...]:
+    """Return 'name version' of every one of some distributions that is installed.
+
+    Args:
+        names: as ``pip install`` knows them.
+    """
+    found = []
+    for name in names:
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            continue
+    return tuple(found)
+
+
 def number_flags(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Return the environment variables that can move a number or a speed, sorted by name.
 
@@ -99,15 +114,6 @@ def keep_freed_memory() -> None:
     library = ctypes.CDLL(None)
     for parameter, value in ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, -1), (M_TOP_PAD, 2**26)):
         library.mallopt(parameter, value)
-
-
-def precision_of(scale: Scale, device: torch.device) -> Precision:
-    """Return the precision in which networks train at a scale, where nobody says otherwise.
-
-    Without AMX a processor is no faster in bfloat16 than in float32.
-    """
-    fast = device.type == "cuda" or bool(bf16_on_amx(device))
-    return "bf16" if scale.lower_precision and fast else "fp32"
 
 
 def bf16_on_amx(device: torch.device) -> bool | None:

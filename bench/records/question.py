@@ -1,35 +1,17 @@
-"""What one measurement is: what was asked, what came out, and where it ran. Never imports torch."""
+"""What is asked, one class a kind of question. Never imports torch."""
 
-from enum import Enum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, Field, model_validator
+from pydantic import Field
 
-from bench.records.identity import ADDED, asked, digest
+from bench.records.frozen import Frozen
+from bench.records.identity import ADDED
 from bench.records.recipe import Recipe
-from bench.records.answer import Frozen, Values
 
 Policy = Literal["paper", "recompute"]
 Loss = Literal["final", "aux"]
 Precision = Literal["fp32", "bf16"]
 Start = Literal["adjoint", "fbp"]
-
-
-class Status(str, Enum):
-    """How a cell ended. Every cell ends in a record, so that one failure never takes a sweep down."""
-
-    OK = "ok"
-    OUT_OF_MEMORY = "out_of_memory"
-    DIVERGED = "diverged"
-    NONCONVERGED = "nonconverged"
-    TIMEOUT = "timeout"
-    FAILED = "failed"
-    UNSUPPORTED = "unsupported"
-
-    @property
-    def finished(self) -> bool:
-        """Whether the same question would get the same answer again: crashes and time-outs are retried."""
-        return self not in (Status.FAILED, Status.TIMEOUT)
 
 
 class _Spec(Frozen):
@@ -193,7 +175,9 @@ class OperatorsSpec(Frozen):
 
     kind: Literal["operators"] = "operators"
     operator: str = Field(description="radon, blur or fourier")
-    scan: str = Field(description="which angles the Radon transform has, see bench.comparison.operator_cases; else 'paper'")
+    scan: str = Field(
+        description="which angles the Radon transform has, see bench.comparison.operator_cases; else 'paper'"
+    )
     image_shape: tuple[int, int] = Field(description="height and width in pixels")
     data_shape: tuple[int, ...] = Field(description="of one image's measurements: (1, T, D) for radon")
     batches: tuple[int, ...]
@@ -233,37 +217,6 @@ class CheckSpec(_Spec):
     protocol: int = 1
 
 
-class Provenance(Frozen):
-    """Where, when and from what code a record was made."""
-
-    created: AwareDatetime
-    commit: str | None
-    dirty: bool = Field(description="the checkout had uncommitted changes outside results/ and reports/")
-    device: str
-    python: str
-    torch: str
-    platform: str
-    threads: int
-    options: dict[str, Any] = Field(default_factory=dict, description="flags that can move a number")
-    cuda: str | None = Field(
-        default=None,
-        description="version that a GPU's memory was proved with; None: not known",
-        json_schema_extra=ADDED,
-    )
-    cudnn: str | None = Field(default=None, description="likewise", json_schema_extra=ADDED)
-    flags: dict[str, bool | str] = Field(
-        default_factory=dict,
-        description="under which a GPU's memory was proved, as of bench.memory.calibration",
-        json_schema_extra=ADDED,
-    )
-
-    @property
-    def env_id(self) -> str:
-        """Hash of what decides speed, rounding and memory: device, libraries, platform, threads, flags."""
-        apart = {"created", "commit", "dirty", "python"}
-        return digest({name: value for name, value in asked(self).items() if name not in apart})
-
-
 Spec = Annotated[
     MemorySpec
     | AccuracySpec
@@ -277,34 +230,3 @@ Spec = Annotated[
     | StepSpec,
     Field(discriminator="kind"),
 ]
-
-
-class Measurement(Frozen):
-    """One cell of the study: a question, its answer and where that answer comes from."""
-
-    spec: Spec
-    status: Status
-    values: Values | None = Field(description="None where the cell has no answer; ``message`` then says why")
-    message: str = ""
-    provenance: Provenance
-
-    @model_validator(mode="after")
-    def _answers_its_question(self) -> "Measurement":
-        if self.values is not None and self.values.kind != self.spec.kind:
-            raise ValueError(f"a {self.spec.kind} question with {self.values.kind} values")
-        return self
-
-    @property
-    def cell_id(self) -> str:
-        """Identity of the question."""
-        return cell_id(self.spec)
-
-    @property
-    def current(self) -> bool:
-        """Whether it was measured by today's protocol of its kind."""
-        return self.spec.protocol == type(self.spec).model_fields["protocol"].default
-
-
-def cell_id(spec: BaseModel) -> str:
-    """Return the SHA-256 of the canonical JSON of what was asked, as 64 hexadecimal digits; see ``bench.records.identity``."""
-    return digest(asked(spec))

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from bench.records.frozen import Frozen
 from bench.records.identity import ADDED
-from bench.records.answer import Frozen
 
 if sys.version_info >= (3, 11):
     import tomllib

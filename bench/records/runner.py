@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from bench.records.progress import Reporter
-from bench.records.question import Measurement, Provenance, Spec, Status
-from bench.records.store import ResultStore
 from bench.records.answer import Values
+from bench.records.progress import Reporter
+from bench.records.question import Spec
+from bench.records.record import Measurement, Provenance, Status
+from bench.records.store import ResultStore
 
 if TYPE_CHECKING:  # two seconds, which commands that train nothing need not wait for
     from lightning_fabric import Fabric

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
 from bench.records.files import write_atomically
-from bench.records.question import Measurement, Provenance, Spec, cell_id
+from bench.records.question import Spec
+from bench.records.record import Measurement, Provenance, cell_id
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -4,13 +4,13 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from bench.records import AccuracySpec
 from bench.records.paper import Paper
-from bench.records.question import AccuracySpec
-from bench.report.selection.choice import AccuracyEntry, AnyEntry, Records
-from bench.report.tables.conditions import conditions
 from bench.report.drawing.latex import environment
 from bench.report.drawing.layout import DIRTY, listing
+from bench.report.selection.choice import AccuracyEntry, AnyEntry, Records
 from bench.report.selection.study import Study
+from bench.report.tables.conditions import conditions
 
 COMMIT_DIGITS = 10
 

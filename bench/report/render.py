@@ -9,39 +9,39 @@ from matplotlib import style
 from matplotlib.figure import Figure
 
 from bench.records.paper import Paper, load_paper
-from bench.report.tables.cells import cells_page
-from bench.report.tables.memory_check import check_table
-from bench.report.selection.choice import AnyEntry, Records, load_records
-from bench.report.tables.claims import CAPTION as CLAIMS_CAPTION
-from bench.report.tables.claims import claims_table
-from bench.report.tables.batches import Comparison
-from bench.report.figures.convergence import CAPTION as CONVERGENCE_CAPTION
-from bench.report.figures.convergence import convergence_figure
-from bench.report.figures.figure2 import CAPTION as FIGURE2_CAPTION
-from bench.report.figures.figure2 import examples, reconstruction_figure
-from bench.report.figures.figure1 import gain_figure, training_figure
+from bench.records.store import ResultStore, StoreError
 from bench.report.drawing.files import save_figure, save_text
-from bench.report.tables.memory_flags import flags_table
 from bench.report.drawing.latex import latex
 from bench.report.drawing.layout import Table
-from bench.report.tables.memory_detail import disagreements, memory_detail_table
+from bench.report.drawing.style import STYLE
+from bench.report.drawing.table_image import draw_table
+from bench.report.figures.convergence import CAPTION as CONVERGENCE_CAPTION
+from bench.report.figures.convergence import convergence_figure
+from bench.report.figures.figure1 import gain_figure, training_figure
+from bench.report.figures.figure2 import CAPTION as FIGURE2_CAPTION
+from bench.report.figures.figure2 import examples, reconstruction_figure
 from bench.report.figures.memory import memory_figure
 from bench.report.figures.operators import operator_figure
-from bench.report.tables.operators import operators_csv, operators_table
-from bench.report.tables.operator_times import claims, shown_operators
-from bench.report.page import Exhibit, credited, earlier_page, origin_caption, readme, study_caption
 from bench.report.figures.proof import CAPTION as PROOF_CAPTION
 from bench.report.figures.proof import history_caption, proof_figure
-from bench.report.tables.proof import proof_table
 from bench.report.figures.solvers import solver_figure
-from bench.report.tables.solvers import methods_table, rules_table, shown_races
+from bench.report.page import Exhibit, credited, earlier_page, origin_caption, readme, study_caption
+from bench.report.selection.choice import AnyEntry, Records, load_records
 from bench.report.selection.study import Study, studies
-from bench.report.drawing.style import STYLE
+from bench.report.tables.batches import Comparison
+from bench.report.tables.cells import cells_page
+from bench.report.tables.claims import CAPTION as CLAIMS_CAPTION
+from bench.report.tables.claims import claims_table
+from bench.report.tables.memory_check import check_table
+from bench.report.tables.memory_detail import disagreements, memory_detail_table
+from bench.report.tables.memory_flags import flags_table
+from bench.report.tables.operator_times import claims, shown_operators
+from bench.report.tables.operators import operators_csv, operators_table
+from bench.report.tables.proof import proof_table
+from bench.report.tables.solvers import methods_table, rules_table, shown_races
 from bench.report.tables.table2 import accuracy_csv, accuracy_table
 from bench.report.tables.table3 import MemoryStudy, is_table3, memory_table
 from bench.report.tables.table4 import comparison_table
-from bench.report.drawing.table_image import draw_table
-from bench.records.store import ResultStore, StoreError
 
 BATCH_CAPTION = (
     "The largest batch (1, or even) whose full training step fits under a memory cap: forward pass, loss, "

@@ -12,9 +12,9 @@ from bench.data.base import ImageSplit, MeasuredImage, Split
 from bench.data.formats.lodopab import open_lodopab
 from bench.data.formats.observations import open_observations
 from bench.data.synthetic.images import GeneratedSplit
-from bench.tasks.metrics import psnr_db, ssim
 from bench.tasks.base import MeasuredData, Task
 from bench.tasks.ct_windows import ScanWindows
+from bench.tasks.metrics import psnr_db, ssim
 from operators.base import ForwardOperator, LinearOperator
 from operators.radon.transform import Radon
 

@@ -10,8 +10,8 @@ from bench.data.base import ImageSplit, Split
 from bench.data.formats.celeba import is_celeba, open_celeba
 from bench.data.formats.folder import open_folder
 from bench.data.synthetic.images import GeneratedSplit
-from bench.tasks.metrics import psnr_db, ssim
 from bench.tasks.base import Task, standard_normal
+from bench.tasks.metrics import psnr_db, ssim
 from operators.base import ForwardOperator, LinearOperator
 from operators.blur import GaussianBlur
 

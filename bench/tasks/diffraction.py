@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from bench.tasks.metrics import psnr_db, ssim
 from bench.tasks.base import Task, standard_normal
 from bench.tasks.ct import display, load_split
+from bench.tasks.metrics import psnr_db, ssim
 from operators.base import ForwardOperator
 from operators.diffraction import Diffraction
 

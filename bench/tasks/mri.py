@@ -12,8 +12,8 @@ from bench.data.base import ImageSplit, MeasuredImage, Split
 from bench.data.formats.fastmri import SIZE, native_shape, open_fastmri
 from bench.data.formats.kspace import open_k_space
 from bench.data.synthetic.images import GeneratedSplit
-from bench.tasks.metrics import psnr_db, ssim
 from bench.tasks.base import MeasuredData, Task, standard_normal
+from bench.tasks.metrics import psnr_db, ssim
 from operators.base import ForwardOperator, LinearOperator
 from operators.fourier import SubsampledFourier
 

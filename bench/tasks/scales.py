@@ -3,6 +3,10 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
+
+from bench.records import Precision
+from bench.records.environment import bf16_on_amx
 from bench.tasks import TASKS
 
 
@@ -60,3 +64,12 @@ to an hour of one core with AMX per cell, ``paper`` has its lengths of training 
 
 How long and how fast each trains stands in ``recipes.toml``.
 """
+
+
+def precision_of(scale: Scale, device: torch.device) -> Precision:
+    """Return the precision in which networks train at a scale, where nobody says otherwise.
+
+    Without AMX a processor is no faster in bfloat16 than in float32.
+    """
+    fast = device.type == "cuda" or bool(bf16_on_amx(device))
+    return "bf16" if scale.lower_precision and fast else "fp32"

@@ -4,20 +4,19 @@ from collections.abc import Iterable, Sequence
 from itertools import product
 from pathlib import Path
 
-from bench.cli import resolve_model
-from bench.data import Split, source_label
-from bench.records.environment import bf16_on_amx, number_flags, provenance
-from bench.evaluation.grading import NotFiniteError, QualityError, evaluate
 from bench.cli.source_digest import code_of
-from bench.records.progress import Reporter
-from bench.records.question import AccuracySpec, Loss, Measurement, Policy, Provenance, Spec, Status
-from bench.records.runner import Cell, Outcome
 from bench.cli.sources import files_of
+from bench.cli.user_model import resolve_model
+from bench.data import Split, source_label
+from bench.evaluation.grading import NotFiniteError, QualityError, evaluate
+from bench.evaluation.weights import save_weights
+from bench.records import AccuracySpec, AccuracyValues, Loss, Measurement, Policy, Provenance, Spec, Status
+from bench.records.environment import bf16_on_amx, number_flags, provenance
+from bench.records.progress import Reporter
+from bench.records.runner import Cell, Outcome
 from bench.records.store import ResultStore
 from bench.tasks import TASKS
 from bench.training.sweep import Training, denoiser_checkpoint, round_weights, train_model
-from bench.records.answer import AccuracyValues
-from bench.evaluation.weights import save_weights
 from models import ReconstructionModel
 
 LOSSES: tuple[Loss, ...] = ("final", "aux")

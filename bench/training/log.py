@@ -6,8 +6,8 @@ from statistics import median
 
 from pydantic import BaseModel, ConfigDict
 
+from bench.records import SolverPoint, ValidationPoint
 from bench.training.step import StepReport
-from bench.records.answer import SolverPoint, ValidationPoint
 from models import Solve
 
 TRACE_POINTS = 100

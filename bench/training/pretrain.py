@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from bench.data import ImageSplit
+from bench.records import Precision
 from bench.records.recipe import Recipe
-from bench.records.question import Precision
 from bench.tasks.windows import cut
 from bench.training.batches import BatchOrder, augment, batches, random_numbers
 from bench.training.checkpoint import (

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from bench.records import Loss, Precision
 from bench.records.recipe import Recipe
-from bench.records.question import Loss, Precision
 from models import EquilibriumModel, Reconstruction, ReconstructionModel, Solve
 from operators import ForwardOperator
 

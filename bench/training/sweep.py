@@ -8,19 +8,19 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 
-from bench.cli import resolve_model
+from bench.cli.user_model import resolve_model
 from bench.data import ImageSplit, Split
+from bench.records import AccuracySpec, Precision, Start
 from bench.records.progress import Reporter
 from bench.records.recipe import Recipe, recipe_for
-from bench.records.question import AccuracySpec, Precision, Start
-from bench.tasks.scales import Scale
 from bench.records.store import ResultStore
 from bench.tasks import TASKS
-from bench.training.trainer import CHECKPOINT_S, Run, fit
+from bench.tasks.scales import Scale
 from bench.training.batches import reading_shape
 from bench.training.log import TrainingLog
 from bench.training.pretrain import Pretraining, pretrain
 from bench.training.step import placed
+from bench.training.trainer import CHECKPOINT_S, Run, fit
 from bench.training.validation import Validation, validate
 from models import ReconstructionModel
 

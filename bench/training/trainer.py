@@ -12,8 +12,8 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from bench.data import ImageSplit
+from bench.records import Loss, Precision, ValidationPoint
 from bench.records.recipe import Recipe, Window
-from bench.records.question import Loss, Precision
 from bench.tasks.base import Task
 from bench.tasks.windows import Windows
 from bench.training.average import weight_average
@@ -41,7 +41,6 @@ from bench.training.step import (
     use_solvers_of,
 )
 from bench.training.validation import Validation, validate
-from bench.records.answer import ValidationPoint
 from models import EquilibriumModel, Reconstruction, ReconstructionModel
 from operators import ForwardOperator
 

@@ -8,7 +8,7 @@ import torch
 
 from bench.data import ImageSplit
 from bench.evaluation.grading import Shown, measured
-from bench.records.question import Precision
+from bench.records import Precision
 from bench.tasks.base import Task
 from bench.training.step import autocast
 from models import ReconstructionModel

@@ -14,7 +14,8 @@ from models.equilibrium.problem import Context, FixedPointProblem
 from operators import phase
 
 _ONCE = differentiable_once(
-    "the gradient of a fixed point (models/equilibrium/implicit.py) cannot be differentiated again; that of gradient=Unrolled() can"
+    "the gradient of a fixed point (models/equilibrium/implicit.py) cannot be differentiated again; "
+    "that of gradient=Unrolled() can"
 )
 
 

@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from operators.radon import gather_matrix, joseph
 from operators.disk_cache import Arrays, cached_arrays
+from operators.radon import gather_matrix, joseph
 from operators.radon.gather_matrix import GatherMatrix, gather_tables
 from operators.radon.joseph import ParallelBeam, joseph_matrix, pixel_ranks, ray_ranks
 from operators.radon.projector import Projector

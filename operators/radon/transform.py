@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from operators.base import LinearOperator
+from operators.radon.backends import BACKENDS, backend_for, require_backend
 from operators.radon.joseph import ParallelBeam
-from operators.radon.projector import BACKENDS, Projector, backend_for, require_backend
+from operators.radon.projector import Projector
 from operators.validation import require_count, require_dtype, require_image_size
 
 DEFAULT_NUM_ANGLES = 200  # LUSER, Sec. 4.1

@@ -7,11 +7,11 @@ from safetensors.torch import save_file
 
 from bench import accuracy
 from bench.evaluation.grading import evaluate
-from bench.grade import grade_weights, load_model, main
-from bench.records.recipe import Recipe
-from bench.records.question import AccuracySpec
-from bench.tasks import TASKS
 from bench.evaluation.weights import WeightsError, save_weights
+from bench.grade import grade_weights, load_model, main
+from bench.records import AccuracySpec
+from bench.records.recipe import Recipe
+from bench.tasks import TASKS
 from models import MODELS
 
 SHAPE = (16, 16)

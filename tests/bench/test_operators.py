@@ -13,9 +13,9 @@ from bench.comparison import operator_race
 from bench.comparison.operator_cases import FULL_SHAPES, PAPER, SCANS, build, build_radon, phantom
 from bench.comparison.operator_peers import is_installed, peers
 from bench.comparison.operator_race import DIRECTIONS, OperatorRace
-from bench.operators import operator_cells
 from bench.comparison.peer_operator import Peer, ours
-from bench.records.question import OperatorsSpec
+from bench.operators import operator_cells
+from bench.records import OperatorsSpec
 from bench.records.store import ResultStore
 
 ROOT = Path(__file__).resolve().parents[2]

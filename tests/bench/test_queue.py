@@ -12,12 +12,12 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from bench.training.cells import checkpoint_of
 from bench.queue import main, queued_cells
-from bench.records.question import Status
-from bench.tasks.scales import SCALES
+from bench.records import Status
 from bench.records.store import ResultStore
 from bench.tasks import PAPER_TASKS
+from bench.tasks.scales import SCALES
+from bench.training.cells import checkpoint_of
 from bench.training.checkpoint import CheckpointError, read_checkpoint
 from bench.training.processes import make_fabric
 from bench.training.sweep import Training

@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from bench.comparison.solver_peers import installed_peers, peer_solvers
+from bench.comparison.solver_peers import peer_solvers
 from bench.comparison.solver_race import Race
-from bench.records.question import SolversSpec
+from bench.records import SolversSpec
+from bench.records.environment import installed
 from models import GRADIENTS, SOLVERS
 
 PEERS = [("torchdeq", "anderson"), ("torchdeq", "broyden"), ("torchdeq", "picard")]
@@ -22,7 +23,7 @@ def spec(size=16, tolerance=1e-4, batch=3):
         max_steps=50,
         history=6,
         repeats=1,
-        peers=installed_peers(),
+        peers=installed(PEERS),
     )
 
 

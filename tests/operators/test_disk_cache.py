@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from operators import Radon, disk_cache, radon_matrix
+from operators import Radon, disk_cache
 from operators.disk_cache import cache_folder, cached_arrays
+from operators.radon import matrix_backend
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("RECONSTRUCTION_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setattr(radon_matrix, "KEPT_BYTES", 0)
+    monkeypatch.setattr(matrix_backend, "KEPT_BYTES", 0)
     return tmp_path / "cache"
 
 
@@ -120,7 +121,7 @@ def test_an_operator_from_disk_is_the_same_bit_by_bit(folder, monkeypatch, dtype
     x = torch.rand(2, 1, 12, 12, dtype=dtype, generator=torch.Generator().manual_seed(0))
     built = Radon((12, 12), num_angles=8)
     y = built(x)
-    monkeypatch.setattr(radon_matrix, "joseph_matrix", must_not_build)
+    monkeypatch.setattr(matrix_backend, "joseph_matrix", must_not_build)
     read = Radon((12, 12), num_angles=8)
     assert torch.equal(read(x), y)
     assert torch.equal(read.adjoint(y), built.adjoint(y))
@@ -152,7 +153,7 @@ def test_other_code_is_another_file(folder, monkeypatch, tmp_path):
     use(image_shape=(12, 12), num_angles=8)
     kept = set(folder.iterdir())
     changed = tmp_path / "joseph.py"
-    changed.write_bytes(Path(radon_matrix.joseph.__file__).read_bytes() + b"# changed\n")
-    monkeypatch.setattr(radon_matrix.joseph, "__file__", str(changed))
+    changed.write_bytes(Path(matrix_backend.joseph.__file__).read_bytes() + b"# changed\n")
+    monkeypatch.setattr(matrix_backend.joseph, "__file__", str(changed))
     use(image_shape=(12, 12), num_angles=8)
     assert len(set(folder.iterdir()) - kept) == len(kept)

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from bench.data.audits.base import Contents, Layout, SplitAudit, audit_splits, finite_range, told
 from bench.data.base import DataError, MeasuredImage, Split
-from bench.data.hdf5 import open_hdf5, stack_in
 from bench.data.formats.lodopab import (
     KEY,
     PUBLISHED_SLICES,
@@ -26,6 +25,7 @@ from bench.data.formats.lodopab import (
     list_slices,
 )
 from bench.data.formats.observations import ANGLES, DETECTORS, ObservationSplit, Pair, observation_of
+from bench.data.hdf5 import open_hdf5, stack_in
 from bench.tasks.ct import acquire
 
 MISMATCH = 0.15

@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 
 from bench.data.base import DataError, ImageSplit, MeasuredImage, Split
-from bench.data.hdf5 import open_hdf5, stack_in
 from bench.data.formats.lodopab import KEY, SIZE, CTSlice, read_slice, select_slices
+from bench.data.hdf5 import open_hdf5, stack_in
 
 ANGLES, DETECTORS = 1000, 513
 USED_ANGLES = range(0, ANGLES, 5)

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from bench.data.synthetic.canvas import Canvas, Field, Point, texture, wobble
 from bench.data.phase import reference_phase
+from bench.data.synthetic.canvas import Canvas, Field, Point, texture, wobble
 
 Rng = np.random.Generator
 # Brightness of tissues in a proton-density knee and in a cine heart, relative to bright fat.

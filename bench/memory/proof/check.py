@@ -13,21 +13,19 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, results_option, selection_options
-from bench.records.environment import provenance
+from bench.cli.source_digest import code_of
 from bench.memory.cells import TABLE3_TASKS
 from bench.memory.options import image_size_option
 from bench.memory.proof.profiled import profile_steps
 from bench.memory.proof.prove import BARE
 from bench.memory.replay import replay
 from bench.memory.traces import TraceKey, trace_of
-from bench.cli.source_digest import code_of
+from bench.records import GIB, CheckSpec, CheckValues, Measurement, Policy, Status
+from bench.records.environment import provenance
 from bench.records.progress import Reporter
-from bench.records.question import CheckSpec, Measurement, Policy, Status
 from bench.records.runner import Cell, Outcome, all_answered, run_cells
-from bench.records.units import GIB
 from bench.records.store import ResultStore
 from bench.tasks import TASKS
-from bench.records.answer import CheckValues
 from models import MODELS
 
 BATCH = 1

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from bench.records.units import MIB
+from bench.records import MIB
 from operators.bridges.deepinv import import_torchvision
 
 CONTEXT_BYTES = (1449 + 294) * MIB

@@ -11,10 +11,10 @@ import torch
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
-from bench.cli import resolve_model
+from bench.cli.user_model import resolve_model
 from bench.memory.our_step import bound_solver
 from bench.memory.trace import STEPS
-from bench.records.question import CheckSpec
+from bench.records import CheckSpec
 from bench.tasks import TASKS
 from bench.training.step import make_optimizer, training_step
 

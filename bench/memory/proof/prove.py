@@ -13,23 +13,20 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, results_option
-from bench.records.environment import provenance
 from bench.memory.calibration import Rules
 from bench.memory.convolutions import of_version_8
-from bench.memory.proof.peer_estimators import ESTIMATORS, predicted_bytes
 from bench.memory.processes import in_processes
+from bench.memory.proof.peer_estimators import ESTIMATORS, predicted_bytes
 from bench.memory.proof.published import PublishedHistory, ReplayError, replay_published
 from bench.memory.proof.published_runs import Runs, Training, read_runs
 from bench.memory.replay import replay
 from bench.memory.trace import trace_batch
-from bench.comparison.solver_peers import installed_peers
+from bench.records import MIB, HistoryRow, Measurement, PeerFigures, ProofSpec, ProofValues, Status
+from bench.records.environment import installed, provenance
 from bench.records.progress import Reporter
-from bench.records.question import Measurement, ProofSpec, Status
-from bench.report.selection.predictions import predictions
 from bench.records.runner import Cell, Outcome, all_answered, run_cells
-from bench.records.units import MIB
 from bench.records.store import ResultStore
-from bench.records.answer import HistoryRow, PeerFigures, ProofValues
+from bench.report.selection.predictions import predictions
 
 FITTED_RUNS = 100
 CHUNK = 25
@@ -145,7 +142,7 @@ def _title(name: str, training: Training) -> str:
 
 def _peers(runs: Runs, reporter: Reporter) -> tuple[PeerFigures, ...]:
     """Ask every installed estimator for the same runs."""
-    peers = [peer.rsplit(" ", 1) for peer in installed_peers(ESTIMATORS)]
+    peers = [peer.rsplit(" ", 1) for peer in installed(ESTIMATORS)]
     if not peers:
         return ()
     asked = tuple(name for name, _ in peers)
@@ -182,7 +179,7 @@ def fitted_bytes(runs: Runs, predicted: Sequence[int]) -> int:
 def _lacks(stored: Measurement) -> str:
     """Name the installed estimators that a stored record does not have."""
     known = {f"{peer.name} {peer.version}" for peer in _values(stored).peers}
-    missing = [peer for peer in installed_peers(ESTIMATORS) if peer not in known]
+    missing = [peer for peer in installed(ESTIMATORS) if peer not in known]
     return f"without {' and '.join(missing)}: run again with --force" if missing else ""
 
 

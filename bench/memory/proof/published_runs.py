@@ -11,7 +11,7 @@ from torch import nn
 
 from bench.memory.proof.classifier import CONTEXT_BYTES, Classifier
 from bench.memory.proof.perceptron import Perceptron
-from bench.records.units import MIB
+from bench.records import MIB
 
 
 class Training(Protocol):

@@ -6,7 +6,7 @@ import jinja2
 
 from bench.report.drawing.layout import Cell, Row, Table
 
-TEMPLATES = Path(__file__).with_name("templates")
+TEMPLATES = Path(__file__).parents[1] / "templates"
 
 _TEX = {
     "\\": r"\textbackslash{}",

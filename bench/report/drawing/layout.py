@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from math import isfinite
 
-from bench.records.question import Status
+from bench.records import Status
 from bench.report.selection.choice import AnyEntry
 
 MISSING = "\N{EN DASH}"

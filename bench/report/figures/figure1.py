@@ -9,10 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.records.paper import Paper
 from bench.evaluation.bootstrap import Estimate, estimate
-from bench.report.selection.study import Study, scores_of
+from bench.records.paper import Paper
 from bench.report.drawing.style import SOFT, colors, logarithmic, quiet_axis
+from bench.report.selection.study import Study, scores_of
 
 LOSS_TITLES = {"final": "final loss", "aux": "auxiliary loss"}
 

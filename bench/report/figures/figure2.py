@@ -14,9 +14,9 @@ from scipy.ndimage import gaussian_filter
 from skimage.metrics import structural_similarity
 
 from bench.records.paper import Paper
-from bench.report.selection.study import Study
-from bench.report.drawing.style import EMPHASIS, INK, SOFT
 from bench.records.store import EXAMPLE_KEYS, ResultStore, StoreError
+from bench.report.drawing.style import EMPHASIS, INK, SOFT
+from bench.report.selection.study import Study
 
 COLUMNS = ("lu-dncnn", "deq4ip", "luser-dw")
 """The paper's middle columns; the boxes compare the last with the first."""

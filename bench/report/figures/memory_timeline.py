@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from bench.records import GIB
 from bench.report.drawing.style import BAND, EMPHASIS, INK, SOFT, quiet_axis
-from bench.records.units import GIB
 
 # Darker for what is always there, then Okabe and Ito's colours for layers, grey for what no layer owns.
 FIXED = {

@@ -7,9 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
-from bench.report.tables.operator_times import DIRECTIONS, OperatorTimes, library_title
+from bench.records import Direction
 from bench.report.drawing.style import BAND, INK, PALETTE, SOFT, logarithmic, quiet_axis
-from bench.records.answer import Direction
+from bench.report.tables.operator_times import DIRECTIONS, OperatorTimes, library_title
 
 OURS, THEIRS = PALETTE[0], "#7a7a7a"
 LINE_INCHES, TITLE_INCHES = 0.24, 0.72

@@ -7,10 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from bench.records import GIB
+from bench.report.drawing.style import EMPHASIS, PALETTE, SOFT
 from bench.report.selection.choice import ProofEntry
 from bench.report.selection.predictions import Prediction, judged_bytes, predictions
-from bench.report.drawing.style import EMPHASIS, PALETTE, SOFT
-from bench.records.units import GIB
 
 CAPTION = (
     "Peak memory of training runs on a real GPU, measured by others (GPUMemNet, github.com/itu-rad/GPUMemNet: random "

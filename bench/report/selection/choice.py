@@ -6,32 +6,30 @@ from typing import Generic, TypeVar
 
 from pydantic import BaseModel
 
-from bench.records.question import (
+from bench.records import (
     AccuracySpec,
+    AccuracyValues,
     CallsSpec,
+    CallsValues,
     CheckSpec,
+    CheckValues,
     Measurement,
     MemorySpec,
+    MemoryValues,
     OperatorsSpec,
+    OperatorsValues,
     ProofSpec,
+    ProofValues,
     Provenance,
     ReferenceSpec,
+    ReferenceValues,
     SolversSpec,
+    SolversValues,
     Status,
     TimingSpec,
-)
-from bench.records.store import ResultStore, StoreError
-from bench.records.answer import (
-    AccuracyValues,
-    CallsValues,
-    CheckValues,
-    MemoryValues,
-    OperatorsValues,
-    ProofValues,
-    ReferenceValues,
-    SolversValues,
     TimingValues,
 )
+from bench.records.store import ResultStore, StoreError
 
 S = TypeVar("S", bound=BaseModel)
 V = TypeVar("V", bound=BaseModel)

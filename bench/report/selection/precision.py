@@ -1,7 +1,7 @@
 """What Table 2's notes say of the precision of trainings: by how much another one moves the quality."""
 
-from bench.records.paper import Paper
 from bench.evaluation.bootstrap import Difference, difference
+from bench.records.paper import Paper
 from bench.report.selection.study import Study, scores_of
 
 NAMES = {"fp32": "float32", "bf16": "bfloat16"}

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.records.units import MIB
-from bench.records.answer import ProofValues
+from bench.records import MIB, ProofValues
 
 OURS = "Simulated allocator"
 

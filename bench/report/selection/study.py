@@ -3,11 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from bench.records.paper import Metric, Paper
-from bench.records.question import AccuracySpec, Start
 from bench.evaluation.bootstrap import Estimate, StartMetric, estimate
+from bench.records import AccuracySpec, ImageScore, Start
+from bench.records.paper import Metric, Paper
 from bench.report.selection.choice import AccuracyEntry, ReferenceEntry, dominant, newest
-from bench.records.answer import ImageScore
 
 SCALES = ("quick", "small", "full", "paper")
 """From the least to the most demanding; a scale of the user's own ranks below all."""

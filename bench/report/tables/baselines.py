@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from itertools import accumulate
 
-from bench.records.paper import Paper
 from bench.evaluation.bootstrap import Difference, difference
-from bench.report.selection.choice import AccuracyEntry
+from bench.records.paper import Paper
 from bench.report.drawing.layout import PLUS_MINUS, listing
+from bench.report.selection.choice import AccuracyEntry
 from bench.report.selection.study import METHODS, Study, scores_of
 
 TUNED = {

@@ -4,10 +4,10 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
+from bench.records import Policy
 from bench.records.paper import Paper
-from bench.records.question import Policy
-from bench.report.selection.choice import CallsEntry, MemoryEntry, Records, TimingEntry, dominant
 from bench.report.drawing.layout import listing, shape_text
+from bench.report.selection.choice import CallsEntry, MemoryEntry, Records, TimingEntry, dominant
 from bench.report.selection.study import Study
 from bench.report.tables.table3 import is_table3, means_of
 

@@ -6,14 +6,13 @@ from statistics import fmean
 
 import numpy as np
 
-from bench.records.paper import Paper
-from bench.records.question import Start
 from bench.evaluation.bootstrap import difference
-from bench.report.selection.choice import AccuracyEntry
+from bench.records import AccuracyValues, Start
+from bench.records.paper import Paper
 from bench.report.drawing.latex import environment
+from bench.report.selection.choice import AccuracyEntry
 from bench.report.selection.precision import NAMES
 from bench.report.selection.study import Study, scores_of
-from bench.records.answer import AccuracyValues
 
 NUMBERS = (
     *("Seed", "Start, dB", "PSNR, dB", "SSIM", "Over TV, dB", "Steps", "Kept", "As denoiser", "Hours", "s per step"),

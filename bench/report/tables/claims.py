@@ -2,8 +2,8 @@
 
 from typing import Literal
 
-from bench.records.paper import Claim, Paper
 from bench.evaluation.bootstrap import Difference, difference
+from bench.records.paper import Claim, Paper
 from bench.report.drawing.layout import MISSING, Cell, Row, Table
 from bench.report.selection.study import Study, scores_of
 

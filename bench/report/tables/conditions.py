@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from statistics import mode
 
+from bench.records import AccuracySpec, Start
 from bench.records.paper import Paper
-from bench.records.question import AccuracySpec, Start
-from bench.report.selection.choice import AccuracyEntry
 from bench.report.drawing.layout import listing, shape_text
+from bench.report.selection.choice import AccuracyEntry
 from bench.report.selection.study import Study, scores_of
 
 STARTS: dict[Start, str] = {"adjoint": "from A\N{MODIFIER LETTER CAPITAL T}y", "fbp": "from FBP"}

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
+from bench.records import GIB
 from bench.records.paper import Paper
-from bench.report.selection.choice import CheckEntry
 from bench.report.drawing.layout import Cell, Row, Table, answer, shape_text
+from bench.report.selection.choice import CheckEntry
 from bench.report.tables.memory_detail import policy_title
-from bench.records.units import GIB
 
 NAMES = ("Task", "Model", "Keeps", "simulated, GiB", "profiled, GiB", "difference, maps", "explained")
 

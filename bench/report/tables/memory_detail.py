@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from itertools import product
 from statistics import median
 
+from bench.records import ALLOWANCE_BYTES, GIB
 from bench.records.paper import Paper
+from bench.report.drawing.layout import Cell, Row, Table, answer, bytes_text, listing, shape_text
 from bench.report.selection.choice import MemoryEntry, TimingEntry, newest
 from bench.report.tables.batches import sizes_text
-from bench.report.drawing.layout import Cell, Row, Table, answer, bytes_text, listing, shape_text
 from bench.report.tables.table3 import SIMULATED, means_of
-from bench.records.units import ALLOWANCE_BYTES, GIB
 
 POLICY_TITLES = {
     ("lu-dncnn", "recompute"): "checkpoint",

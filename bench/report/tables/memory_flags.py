@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from bench.records.paper import Paper
-from bench.report.selection.choice import MemoryEntry
 from bench.report.drawing.layout import Cell, Row, Table, bytes_text, shape_text
+from bench.report.selection.choice import MemoryEntry
 
 SETTINGS = {
     ("fp32", False, False): "float32, as all other tables",

@@ -6,9 +6,9 @@ from statistics import median
 
 import numpy as np
 
-from bench.report.selection.choice import OperatorsEntry, dominant
+from bench.records import ApplicationRow, Direction, LibraryRow
 from bench.report.drawing.layout import shape_text
-from bench.records.answer import ApplicationRow, Direction, LibraryRow
+from bench.report.selection.choice import OperatorsEntry, dominant
 
 DIRECTIONS: tuple[Direction, ...] = ("forward", "adjoint")
 TITLES = {"radon": "Radon", "blur": "Gaussian blur", "fourier": "Subsampled Fourier"}

@@ -4,10 +4,10 @@ import csv
 import io
 from collections.abc import Sequence
 
+from bench.records import LibraryRow
 from bench.report.drawing.layout import DIRTY, MISSING, Cell, Row, Table, listing
 from bench.report.tables.operator_times import DIRECTIONS, OperatorTimes, library_title
 from bench.report.tables.table4 import milliseconds_text
-from bench.records.answer import LibraryRow
 
 CSV_FIELDS = (
     *("operator", "scan", "height", "width", "library", "method", "direction", "batch", "calls"),

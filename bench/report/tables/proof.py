@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 
-from bench.report.selection.choice import ProofEntry
+from bench.records import MIB, ProofValues
 from bench.report.drawing.layout import DIRTY, Cell, Row, Table
+from bench.report.selection.choice import ProofEntry
 from bench.report.selection.predictions import OURS, Prediction, predictions
-from bench.records.units import MIB
-from bench.records.answer import ProofValues
 
 MINUS = "\N{MINUS SIGN}"
 NAMES = ("Prediction", "constant, MiB", "median error, MiB", "99 % within, MiB")

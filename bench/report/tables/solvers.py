@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from statistics import median
 
-from bench.report.selection.choice import SolversEntry, dominant
+from bench.records import MIB, MethodRow, SolversValues
 from bench.report.drawing.layout import DIRTY, MISSING, Cell, Row, Table, listing, shape_text
+from bench.report.selection.choice import SolversEntry, dominant
 from bench.report.tables.table4 import milliseconds_text
-from bench.records.units import MIB
-from bench.records.answer import MethodRow, SolversValues
 
 LIBRARIES = {"ours": "ours", "torchdeq": "TorchDEQ", "deepinv": "deepinv"}
 METHODS = {"anderson": "Anderson", "broyden": "Broyden", "picard": "plain iteration"}

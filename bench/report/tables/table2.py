@@ -5,13 +5,13 @@ import io
 from collections.abc import Callable
 from dataclasses import replace
 
-from bench.records.paper import Metric, Paper
 from bench.evaluation.bootstrap import Estimate
-from bench.report.tables.conditions import conditions, start_text
+from bench.records.paper import Metric, Paper
 from bench.report.drawing.layout import ASTRAY, PLUS_MINUS, Cell, Row, Table, answer, embolden_best
 from bench.report.selection.precision import precision_notes
 from bench.report.selection.study import METHODS, Study
 from bench.report.tables.baselines import reference_notes, spread_notes
+from bench.report.tables.conditions import conditions, start_text
 
 MetricLine = tuple[Metric, str, Callable[[float], str]]
 """A metric, its title and how its figures are printed."""

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from bench.records.paper import Paper
-from bench.report.selection.choice import MemoryEntry, newest
 from bench.report.drawing.layout import Cell, Row, Table, answer, bytes_text, listing, shape_text
+from bench.report.selection.choice import MemoryEntry, newest
 
 SIMULATED = "simulated"
 Shape = tuple[int, int]

@@ -4,12 +4,11 @@ from collections.abc import Callable, Iterable, Sequence
 from statistics import median
 from typing import Literal
 
+from bench.records import GIB, Policy, Status
 from bench.records.paper import Property, WordsRow
-from bench.records.question import Policy, Status
+from bench.report.drawing.layout import DIRTY, MISSING, Cell, Row, Table, answer, bytes_text, listing
 from bench.report.selection.choice import AccuracyEntry, CallsEntry, MemoryEntry, TimingEntry, newest
 from bench.report.tables.batches import C, Comparison, sizes_text
-from bench.report.drawing.layout import DIRTY, MISSING, Cell, Row, Table, answer, bytes_text, listing
-from bench.records.units import GIB
 
 POLICIES: tuple[tuple[Policy, str], ...] = (("paper", ""), ("recompute", ", recompute"))
 CallsField = Literal["training_step", "reconstruction"]

@@ -10,7 +10,7 @@ import pytest
 from bench.cli.source_digest import code_of
 from bench.records.store import ResultStore
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 MODEL = """
 import torch
 from models import Reconstruction, ReconstructionModel

@@ -3,9 +3,9 @@
 import click
 import pytest
 
-from bench.tasks.scales import SCALES
 from bench.cli.sources import by_task, check_examples, check_sources, data_sources
 from bench.tasks import TASKS
+from bench.tasks.scales import SCALES
 
 
 def test_a_value_is_for_every_task_or_for_the_one_it_names():

@@ -8,7 +8,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from bench.cli.user_model import check_model
+from bench.cli.model_check import check_model
 
 COMMANDS = {
     "bench.memory": ["--backend", "simulate"],

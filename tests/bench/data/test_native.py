@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bench.cli.sources import check_sources, open_split
 from bench.data import DataError
 from bench.data.formats.fastmri import field_of_view, native_shape, open_fastmri
 from bench.data.formats.folder import open_folder
 from bench.data.resample import crop_centre
-from bench.tasks.scales import SCALES
-from bench.cli.sources import check_sources, open_split
 from bench.tasks import TASKS
+from bench.tasks.scales import SCALES
 
 FULL = SCALES["full"]
 SPLITS = ("train", "validation", "test")

@@ -6,8 +6,8 @@ import torch
 
 from bench.data import ImageSplit, LabelledImage
 from bench.evaluation.grading import evaluate, find_example
-from bench.tasks.metrics import psnr_db
 from bench.tasks import TASKS
+from bench.tasks.metrics import psnr_db
 from models import MODELS
 
 SHAPE = (12, 12)

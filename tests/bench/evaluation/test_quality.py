@@ -8,18 +8,17 @@ import torch
 from click.testing import CliRunner
 
 from bench import accuracy, grade
+from bench.baselines.methods import REFERENCES
 from bench.data import LabelledImage
 from bench.evaluation.grading import NotFiniteError, QualityError, Shown, evaluate
-from bench.records.question import Status
-from bench.baselines.methods import REFERENCES
-from bench.references import reference_cells
+from bench.evaluation.weights import save_weights
+from bench.records import Status, ValidationPoint
 from bench.records.runner import all_answered, run_cells
-from bench.tasks.scales import SCALES
 from bench.records.store import ResultStore
+from bench.references import reference_cells
+from bench.tasks.scales import SCALES
 from bench.training.log import TrainingLog
 from bench.training.validation import Validation
-from bench.records.answer import ValidationPoint
-from bench.evaluation.weights import save_weights
 from models import MODELS
 from tests.bench.brightness import Brightness
 from tests.bench.small_runs import OPERATOR, TASK, recipe, split, trained

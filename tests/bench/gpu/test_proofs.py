@@ -15,10 +15,8 @@ from bench.gpu.site import PROVED, Site, Work
 from bench.memory import cuda
 from bench.memory.forked import ForkedError
 from bench.memory.side_by_side import Room
-from bench.records.question import Status
-from bench.records.units import GIB, MIB
+from bench.records import GIB, MIB, Probe, Status
 from bench.records.store import ResultStore
-from bench.records.answer import Probe
 from tests.records import make_provenance
 
 CARD, CONTEXT = 79 * GIB, 600 * MIB

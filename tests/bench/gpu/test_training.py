@@ -9,7 +9,7 @@ from bench.gpu import training
 from bench.gpu.budget import Budget, OutOfTime
 from bench.gpu.ledger import Ledger
 from bench.gpu.site import Site, Work
-from bench.records.question import Status
+from bench.records import Status
 from bench.records.store import ResultStore
 from tests.records import make_record
 

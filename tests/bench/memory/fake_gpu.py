@@ -7,7 +7,7 @@ import pynvml
 import torch
 
 from bench.memory import nvml, steps
-from bench.records.units import MIB
+from bench.records import MIB
 
 NEIGHBOUR_PID = os.getpid() + 1
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bench.memory.allocator import LARGE_SEGMENT, CachingAllocator, OutOfMemoryError
 from bench.memory.expandable import ExpandableAllocator
-from bench.records.units import KIB, MIB
+from bench.records import KIB, MIB
 
 
 def test_small_requests_share_a_two_mebibyte_segment():

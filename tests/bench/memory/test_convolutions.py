@@ -12,7 +12,7 @@ from bench.memory.questions import MemoryQuestion, memory_specs
 from bench.memory.replay import fits, replay
 from bench.memory.simulate import simulate
 from bench.memory.trace import trace_step
-from bench.records.units import GIB, MIB
+from bench.records import GIB, MIB
 
 LAST = torch.channels_last
 VALUES = 2 * 3 * 8 * 16 * 16

@@ -7,14 +7,12 @@ import sys
 import pytest
 import torch
 
-from bench.records.environment import pick_device
-from bench.records.kernels import libraries
 from bench.memory import cells, cuda
 from bench.memory.search import largest_batch
+from bench.records import GIB, MIB, MemorySpec, Probe
+from bench.records.environment import pick_device
+from bench.records.kernels import libraries
 from bench.records.progress import Reporter
-from bench.records.question import MemorySpec
-from bench.records.units import GIB, MIB
-from bench.records.answer import Probe
 from tests.records import make_provenance
 
 CUDA = torch.device("cuda:0")

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from bench.cli import source_digest as own_code
+from bench.cli import source_digest
+from bench.cli.source_digest import our_code
 from bench.memory.__main__ import main
 from bench.memory.calibration import DOCUMENTED
 from bench.memory.cells import memory_cells, simulate_ahead
@@ -17,8 +18,7 @@ from bench.memory.replay import fits, replay
 from bench.memory.simulate import trace_key
 from bench.memory.traces import CODE, trace_of
 from bench.memory.what_fits import largest_side
-from bench.cli.source_digest import our_code
-from bench.records.question import MemorySpec
+from bench.records import MemorySpec
 from bench.records.runner import run_cells
 from bench.records.store import ResultStore
 from bench.training import step
@@ -200,6 +200,6 @@ def test_a_trace_depends_on_the_step_that_it_traces(tmp_path, monkeypatch):
     before = our_code.__wrapped__(*CODE)
     changed = tmp_path / "step.py"
     changed.write_text(Path(step.__file__).read_text().replace("Adam(", "SGD("))
-    find = own_code._file_of
-    monkeypatch.setattr(own_code, "_file_of", lambda name: changed if name == step.__name__ else find(name))
+    find = source_digest._file_of
+    monkeypatch.setattr(source_digest, "_file_of", lambda name: changed if name == step.__name__ else find(name))
     assert our_code.__wrapped__(*CODE) != before

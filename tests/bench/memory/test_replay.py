@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from bench.memory.calibration import Rules
 from bench.memory.replay import fits, judge, replay
 from bench.memory.trace import Affine, Request, Trace
-from bench.records.units import MIB
+from bench.records import MIB
 
 RULES = Rules(context_bytes=100 * MIB, bound="low")
 

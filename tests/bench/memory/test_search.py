@@ -3,7 +3,7 @@
 import pytest
 
 from bench.memory.search import ANY, EVEN, largest_batch
-from bench.records.answer import Probe
+from bench.records import Probe
 
 EVERY_SECOND, EVERY_ONE = [1, *range(2, 201, 2)], list(range(1, 201))
 

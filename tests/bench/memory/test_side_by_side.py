@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from bench.memory.side_by_side import Room
-from bench.records.units import GIB
+from bench.records import GIB
 
 
 def test_what_is_lent_never_exceeds_the_card_and_everybody_gets_it():

@@ -14,7 +14,7 @@ from bench.memory.snapshot import (
     replay_history,
     replayed_blocks,
 )
-from bench.records.units import MIB
+from bench.records import MIB
 
 RECORDED = sorted((Path(__file__).parent / "histories").glob("*.json.gz"))
 SMALL, LARGE = 0x7F0000000000, 0x7F1000000000

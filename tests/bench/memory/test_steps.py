@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bench.memory import calibrate, steps
 from bench.memory.nvml import claim_gpu, used_bytes
-from bench.records.units import GIB, MIB
+from bench.records import GIB, MIB
 from tests.bench.memory.fake_gpu import NEIGHBOUR_PID, FakeGpu
 from tests.records import make_spec
 

@@ -13,7 +13,7 @@ from bench.memory.proof.perceptron import Perceptron
 from bench.memory.replay import fits
 from bench.memory.trace import TraceError, trace_step
 from bench.memory.user_step import trace_user_step
-from bench.records.units import GIB, MIB
+from bench.records import GIB, MIB
 from bench.records.store import ResultStore
 
 MODULE = """

@@ -7,9 +7,7 @@ from bench.memory.replay import replay
 from bench.memory.simulate import simulated_batch, trace_key
 from bench.memory.traces import trace_of
 from bench.memory.validate import compare
-from bench.records.question import Status
-from bench.records.units import MIB
-from bench.records.answer import MemoryValues, Probe
+from bench.records import MIB, MemoryValues, Probe, Status
 from tests.records import make_provenance, make_record, make_spec
 
 SPEC = make_spec(

@@ -12,10 +12,10 @@ from click.testing import CliRunner
 
 from bench import accuracy, queue
 from bench import all as whole_study
-from bench.records.environment import keep_freed_memory, pick_device, precision_of, provenance
-from bench.tasks.scales import SCALES
+from bench.records.environment import keep_freed_memory, pick_device, provenance
+from bench.tasks.scales import SCALES, precision_of
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
 
@@ -31,7 +31,7 @@ CPU, CUDA = torch.device("cpu"), torch.device("cuda")
     ],
 )
 def test_bfloat16_is_for_the_scale_full_where_it_is_fast(monkeypatch, scale, device, amx, expected):
-    monkeypatch.setattr("bench.records.environment.bf16_on_amx", lambda device: amx)
+    monkeypatch.setattr("bench.tasks.scales.bf16_on_amx", lambda device: amx)
     assert precision_of(SCALES[scale], device) == expected
 
 
@@ -83,7 +83,7 @@ def test_every_command_that_trains_asks_for_it(monkeypatch, tmp_path, command, o
         asked.append(training.precision)
         raise RuntimeError("asked")
 
-    monkeypatch.setattr("bench.records.environment.bf16_on_amx", lambda device: True)
+    monkeypatch.setattr("bench.tasks.scales.bf16_on_amx", lambda device: True)
     monkeypatch.setattr(command, "keep_freed_memory", lambda: None)  # which would last as long as the tests
     monkeypatch.setattr(command, cells, noted)
     for other in ("memory_cells", "call_cells", "timing_cells", "reference_cells"):

@@ -5,13 +5,12 @@ from pathlib import Path
 import pytest
 from pydantic import Field
 
+from bench.records import Frozen, Provenance, cell_id
 from bench.records.identity import ADDED, asked
-from bench.records.question import Provenance, cell_id
 from bench.records.store import ResultStore
-from bench.records.answer import Frozen
 from tests.records import make_provenance
 
-RESULTS = Path(__file__).parents[2] / "results"
+RESULTS = Path(__file__).parents[3] / "results"
 
 
 class OldRecipe(Frozen):

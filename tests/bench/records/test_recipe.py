@@ -7,8 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from bench.records.recipe import Recipe, recipe_for
-from bench.tasks.scales import SCALES
 from bench.tasks import TASKS
+from bench.tasks.scales import SCALES
 from models import MODELS
 
 

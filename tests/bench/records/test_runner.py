@@ -5,10 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from bench.records.question import CallsSpec, Status
+from bench.records import CallsSpec, CallsValues, Status
 from bench.records.runner import Cell, Outcome, all_answered, run_cells
 from bench.records.store import ResultStore
-from bench.records.answer import CallsValues
 from tests.records import make_provenance
 
 

@@ -12,13 +12,12 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from bench.records import AccuracySpec, AccuracyValues, CallsValues, Status
 from bench.records.recipe import Recipe
-from bench.records.question import AccuracySpec, Status
 from bench.records.store import ResultStore, StoreError
-from bench.records.answer import AccuracyValues, CallsValues
 from tests.records import make_provenance, make_record, make_spec
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_a_record_comes_back_as_it_was_stored(tmp_path):

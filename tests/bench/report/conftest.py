@@ -3,16 +3,18 @@
 import numpy as np
 import pytest
 
-from bench.records.recipe import Recipe
-from bench.records.question import AccuracySpec, ReferenceSpec, Status
-from bench.records.answer import (
+from bench.records import (
+    AccuracySpec,
     AccuracyValues,
     ImageScore,
+    ReferenceSpec,
     ReferenceValues,
     SolverPoint,
+    Status,
     TuningPoint,
     ValidationPoint,
 )
+from bench.records.recipe import Recipe
 from tests.bench.report.cost_samples import CostSamples
 from tests.bench.report.race_samples import RaceSamples
 from tests.bench.report.record_writer import MODELS

@@ -1,7 +1,6 @@
 """Made-up records of what training costs: memory, time and operator calls."""
 
-from bench.records.question import CallsSpec, MemorySpec, Status, TimingSpec
-from bench.records.answer import CallsValues, MemoryValues, TimingValues
+from bench.records import CallsSpec, CallsValues, MemorySpec, MemoryValues, Status, TimingSpec, TimingValues
 from tests.bench.report.record_writer import MODELS, PAPER_SHAPES, RecordWriter
 
 COUNTS = {"lu-dncnn": 556_033, "deq4ip": 556_033, "luser-sw": 93_954, "luser-dw": 751_625}

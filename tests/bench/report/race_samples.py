@@ -1,7 +1,6 @@
 """Made-up records of races: fixed-point solvers, and operators beside other libraries'."""
 
-from bench.records.question import SolversSpec
-from bench.records.answer import MethodRow, RuleRow, SolversValues
+from bench.records import MethodRow, RuleRow, SolversSpec, SolversValues
 from tests.bench.report.record_writer import RecordWriter
 from tests.operator_records import operators_record
 

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta, timezone
 
-from bench.records.question import Measurement, Provenance, Status
+from bench.records import Measurement, Provenance, Status
 from bench.records.store import ResultStore
 
 PAPER_SHAPES = {"deblur": (218, 178), "ct": (362, 362), "mri4x": (320, 320)}

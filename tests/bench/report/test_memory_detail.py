@@ -2,12 +2,11 @@
 
 import pytest
 
+from bench.records import Measurement, MemoryValues, Probe, Status
 from bench.records.paper import load_paper
-from bench.records.question import Measurement, Status
+from bench.records.store import ResultStore
 from bench.report.selection.choice import load_records
 from bench.report.tables.memory_detail import disagreements, implied, memory_detail_table
-from bench.records.store import ResultStore
-from bench.records.answer import MemoryValues, Probe
 from tests.records import make_provenance, make_spec
 
 PAPER = load_paper()

@@ -1,11 +1,11 @@
 """The page of every cell has a line for every record of the headline study, twins included."""
 
+from bench.records import Status
 from bench.records.paper import load_paper
-from bench.records.question import Status
-from bench.report.tables.cells import cells_page
-from bench.report.selection.choice import load_records
 from bench.report.render import render
+from bench.report.selection.choice import load_records
 from bench.report.selection.study import studies
+from bench.report.tables.cells import cells_page
 
 
 def page(samples):

@@ -1,12 +1,10 @@
 """Real steps beside simulated ones: a row a model and policy, and what scratch does not explain shows."""
 
+from bench.records import GIB, MIB, CheckSpec, CheckValues
 from bench.records.paper import load_paper
-from bench.records.question import CheckSpec
-from bench.report.tables.memory_check import check_table
-from bench.report.selection.choice import load_records
 from bench.report.render import render
-from bench.records.units import GIB, MIB
-from bench.records.answer import CheckValues
+from bench.report.selection.choice import load_records
+from bench.report.tables.memory_check import check_table
 
 
 def add(samples, model, policy, difference_bytes):

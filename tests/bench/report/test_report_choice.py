@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 
+from bench.records import Status
 from bench.records.paper import load_paper
-from bench.records.question import Status
+from bench.records.store import StoreError
 from bench.report.selection.choice import load_records
 from bench.report.selection.study import Group, estimate, studies
 from bench.report.tables.table3 import MemoryStudy
-from bench.records.store import StoreError
 
 
 def load(samples):

@@ -5,14 +5,14 @@ import io
 
 import pytest
 
-from bench.records.paper import Claim, load_paper
 from bench.evaluation.bootstrap import Difference, difference
-from bench.report.selection.choice import load_records
-from bench.report.tables.claims import claims_table, verdict
+from bench.records import ImageScore
+from bench.records.paper import Claim, load_paper
 from bench.report.figures.convergence import convergence_figure, courses
+from bench.report.selection.choice import load_records
 from bench.report.selection.study import studies
+from bench.report.tables.claims import claims_table, verdict
 from bench.report.tables.table2 import accuracy_csv, accuracy_table
-from bench.records.answer import ImageScore
 
 PAPER = load_paper()
 CLAIM = Claim(

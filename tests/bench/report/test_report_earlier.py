@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from bench.records.question import AccuracySpec, Measurement
-from bench.report.selection.choice import load_records
+from bench.records import AccuracySpec, Measurement
 from bench.report.render import render
+from bench.report.selection.choice import load_records
 
 TODAY = AccuracySpec.model_fields["protocol"].default
 

@@ -8,17 +8,17 @@ from hypothesis import strategies as st
 from matplotlib import style
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from bench.tasks.metrics import ssim
+from bench.records import Status
 from bench.records.paper import load_paper
-from bench.records.question import Status
-from bench.report.selection.choice import load_records
-from bench.report.figures.figure2 import Box, examples, most_improved, psnr_db, reconstruction_figure
-from bench.report.figures.figure1 import gain_figure, training_figure
-from bench.report.figures.memory import memory_figure
-from bench.report.selection.study import studies
-from bench.report.drawing.style import PALETTE, STYLE, colors
-from bench.report.tables.table3 import MemoryStudy
 from bench.records.store import StoreError
+from bench.report.drawing.style import PALETTE, STYLE, colors
+from bench.report.figures.figure1 import gain_figure, training_figure
+from bench.report.figures.figure2 import Box, examples, most_improved, psnr_db, reconstruction_figure
+from bench.report.figures.memory import memory_figure
+from bench.report.selection.choice import load_records
+from bench.report.selection.study import studies
+from bench.report.tables.table3 import MemoryStudy
+from bench.tasks.metrics import ssim
 
 PAPER = load_paper()
 

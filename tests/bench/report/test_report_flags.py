@@ -2,12 +2,10 @@
 
 import pytest
 
+from bench.records import GIB, MemorySpec, MemoryValues
 from bench.records.paper import load_paper
-from bench.records.question import MemorySpec
 from bench.report.selection.choice import load_records
 from bench.report.tables.memory_flags import flags_table
-from bench.records.units import GIB
-from bench.records.answer import MemoryValues
 
 SPEC = MemorySpec(
     task="deblur",

@@ -5,11 +5,11 @@ import io
 
 import pytest
 
-from bench.report.selection.choice import load_records
 from bench.report.figures.operators import operator_figure
-from bench.report.tables.operators import operators_csv, operators_table
-from bench.report.tables.operator_times import Spread, claims, shown_operators
 from bench.report.render import render
+from bench.report.selection.choice import load_records
+from bench.report.tables.operator_times import Spread, claims, shown_operators
+from bench.report.tables.operators import operators_csv, operators_table
 
 DASH, CROSS = "\N{EN DASH}", "\N{MULTIPLICATION SIGN}"
 

@@ -5,14 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench.records.question import ProofSpec
+from bench.records import GIB, MIB, HistoryRow, PeerFigures, ProofSpec, ProofValues
+from bench.report.figures.proof import history_caption, proof_figure
+from bench.report.render import render
 from bench.report.selection.choice import load_records
 from bench.report.selection.predictions import predictions
-from bench.report.figures.proof import history_caption, proof_figure
 from bench.report.tables.proof import proof_table
-from bench.report.render import render
-from bench.records.units import GIB, MIB
-from bench.records.answer import HistoryRow, PeerFigures, ProofValues
 
 CONTEXT = 1400 * MIB
 

@@ -2,11 +2,11 @@
 
 import pytest
 
+from bench.records import Status
 from bench.records.paper import load_paper
-from bench.records.question import Status
 from bench.report.selection.choice import load_records
-from bench.report.tables.batches import Comparison
 from bench.report.selection.study import studies
+from bench.report.tables.batches import Comparison
 from bench.report.tables.table4 import comparison_table, milliseconds_text
 
 EN_DASH = "\N{EN DASH}"

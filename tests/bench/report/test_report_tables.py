@@ -5,11 +5,11 @@ import io
 
 import pytest
 
+from bench.records import Status
 from bench.records.paper import load_paper
-from bench.records.question import Status
-from bench.report.selection.choice import load_records
 from bench.report.drawing.latex import latex, md, tex
 from bench.report.drawing.layout import Cell, bytes_text, embolden_best, listing
+from bench.report.selection.choice import load_records
 from bench.report.selection.study import studies
 from bench.report.tables.table2 import accuracy_csv, accuracy_table
 from bench.report.tables.table3 import MemoryStudy, memory_table

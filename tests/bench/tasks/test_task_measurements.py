@@ -7,9 +7,9 @@ import pytest
 import torch
 from skimage.draw import disk
 
-from bench.tasks.metrics import ssim
 from bench.tasks import TASKS
 from bench.tasks.ct import ATTENUATION_PER_M, PHOTONS
+from bench.tasks.metrics import ssim
 from models.base import gradient_step, starting_image
 
 CPU = torch.device("cpu")

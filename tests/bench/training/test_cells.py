@@ -7,11 +7,11 @@ import torch
 from click.testing import CliRunner
 
 from bench import accuracy
+from bench.records import cell_id
 from bench.records.environment import bf16_on_amx, number_flags
-from bench.training.cells import accuracy_cells
-from bench.records.question import cell_id
-from bench.tasks.scales import Scale
 from bench.records.store import ResultStore
+from bench.tasks.scales import Scale
+from bench.training.cells import accuracy_cells
 from bench.training.sweep import Training
 
 CPU = torch.device("cpu")

@@ -4,12 +4,12 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from bench.training.cells import accuracy_cells
 from bench.grade import grade_weights, load_model
 from bench.records.runner import run_cells
-from bench.tasks.scales import Scale
 from bench.records.store import ResultStore
+from bench.tasks.scales import Scale
 from bench.training import sweep
+from bench.training.cells import accuracy_cells
 from bench.training.processes import make_fabric
 from bench.training.step import placed
 from bench.training.sweep import Training, round_weights

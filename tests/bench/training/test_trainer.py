@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.training.trainer import fit
 from bench.training.checkpoint import CheckpointError, read_checkpoint
+from bench.training.trainer import fit
 from bench.training.validation import Validation, validate
 from models import MODELS, EquilibriumModel
 from tests.bench.brightness import Brightness
 from tests.bench.small_runs import OPERATOR, SHAPE, TASK, flat, luser, recipe, run_of, split, trained
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 FULL = {
     "optimizer": "adamw",

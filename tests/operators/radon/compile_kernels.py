@@ -5,7 +5,7 @@ import triton.language as tl
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from operators.radon import triton_backend as radon_triton
+from operators.radon import triton_backend
 
 SIZES = dict.fromkeys(("batch", "height", "width", "num_angles", "num_detectors"), "i32")
 
@@ -21,6 +21,6 @@ def compile_for(kernel, capability, precision):
 
 
 if __name__ == "__main__":
-    for kernel in (radon_triton._forward_kernel, radon_triton._adjoint_kernel):
+    for kernel in (triton_backend._forward_kernel, triton_backend._adjoint_kernel):
         for capability, precision in ((80, "fp32"), (90, "fp32"), (90, "fp64")):
             assert "ld.global" in compile_for(kernel, capability, precision)

@@ -18,7 +18,7 @@ from tests.operators.radon.torch_radon_stand_in import stand_in
 SINGLE, DOUBLE = torch.float32, torch.float64
 PRECISIONS = {"matrix": (SINGLE, DOUBLE), "triton": (SINGLE, DOUBLE), "astra": (SINGLE,)}
 TOLERANCE = {SINGLE: 1e-6, DOUBLE: 1e-12}
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def require(backend):

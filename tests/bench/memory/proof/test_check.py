@@ -7,10 +7,10 @@ import torch
 from click.testing import CliRunner
 from torch.profiler import ProfilerActivity, profile
 
-from bench.memory.proof import check as check_command
 from bench.memory.__main__ import main
+from bench.memory.proof import check as check_command
 from bench.memory.proof.profiled import Profiled, peak_bytes
-from bench.records.proof_answer import SMALL_BYTES, CheckValues
+from bench.records import SMALL_BYTES, CheckValues
 from bench.records.store import ResultStore
 
 KIB = 2**10

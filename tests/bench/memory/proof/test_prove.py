@@ -6,16 +6,16 @@ import json
 import pytest
 from click.testing import CliRunner
 
+from bench.memory.__main__ import main
 from bench.memory.proof import peer_estimators
 from bench.memory.proof import prove as prove_command
-from bench.memory.__main__ import main
 from bench.memory.proof.classifier import CONTEXT_BYTES, Classifier
 from bench.memory.proof.peer_estimators import ESTIMATORS, predicted_bytes
 from bench.memory.proof.perceptron import Perceptron
 from bench.memory.proof.prove import FITTED_RUNS, fitted_bytes, peaks_of
 from bench.memory.proof.published_runs import Runs
-from bench.comparison.solver_peers import installed_peers
-from bench.records.units import MIB
+from bench.records import MIB
+from bench.records.environment import installed
 from bench.records.store import ResultStore
 from tests.bench.memory.proof.test_published import made_up
 
@@ -80,7 +80,7 @@ def test_constants_are_fitted_to_the_first_runs_alone():
 
 
 def test_classifiers_are_predicted_with_a_constant_of_other_runs(folder):
-    if not installed_peers(["timm"]):
+    if not installed(["timm"]):
         pytest.skip("timm is not installed: pip install .[classifiers]")
     rows = ["model,library,image,classes,batch,measured_mib"]
     for name, library in (("resnet18 (a note)", "torchvision"), ("mobilenetv3_small_050", "timm")):
@@ -93,7 +93,7 @@ def test_classifiers_are_predicted_with_a_constant_of_other_runs(folder):
 
 
 def test_a_network_that_a_library_does_not_have_is_told_by_name():
-    if not installed_peers(["timm"]):
+    if not installed(["timm"]):
         pytest.skip("timm is not installed: pip install .[classifiers]")
     for library in ("torchvision", "timm"):
         with pytest.raises(ValueError, match=f"{library} has no network 'resnet17'"):
@@ -102,7 +102,7 @@ def test_a_network_that_a_library_does_not_have_is_told_by_name():
 
 def test_other_estimators_are_asked_where_they_are_installed(folder, monkeypatch):
     prove(folder)
-    monkeypatch.setattr(prove_command, "installed_peers", lambda names: ("made-up 1.0",))
+    monkeypatch.setattr(prove_command, "installed", lambda names: ("made-up 1.0",))
     monkeypatch.setitem(peer_estimators.ESTIMATORS, "made-up", lambda network, shape, batch: shape[0] * MIB)
     assert "stored already, without made-up 1.0: run again with --force" in prove(folder).stderr
     table = prove(folder, "--force").stdout
@@ -117,7 +117,7 @@ def test_other_estimators_are_asked_where_they_are_installed(folder, monkeypatch
 
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_other_estimators_know_weights_gradients_and_both_moments(name):
-    if not installed_peers([name]):
+    if not installed([name]):
         pytest.skip(f"{name} is not installed: pip install .[memory-peers]")
     run = NAME.format(256, 32)
     ((told,),) = predicted_bytes([Perceptron.named(run)], [name])

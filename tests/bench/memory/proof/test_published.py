@@ -12,7 +12,7 @@ from bench.memory import allocator as rules
 from bench.memory.allocator import CachingAllocator
 from bench.memory.proof.perceptron import Perceptron
 from bench.memory.proof.published import PublishedHistory, ReplayError, replay_published
-from bench.records.units import MIB
+from bench.records import MIB
 from tests.conftest import REAL_DATA
 
 HISTORIES = sorted((REAL_DATA / "gpu" / "histories").glob("*.json.gz"))

@@ -1,0 +1,37 @@
+"""What commands share: how they end, types of options, common options; models and images of the user's own."""
+
+from bench.cli.command import EXIT_BAD_INPUT, EXIT_CODES, EXIT_FAILED_CELLS, EXIT_INTERRUPTED, STORED, run
+from bench.cli.options import (
+    MODEL,
+    TASK,
+    common_options,
+    models_option,
+    output_option,
+    policy_option,
+    results_option,
+    scale_option,
+    selection_options,
+)
+from bench.cli.parameters import Bytes, ImageSize, Name, unknown
+
+__all__ = [
+    "EXIT_BAD_INPUT",
+    "EXIT_CODES",
+    "EXIT_FAILED_CELLS",
+    "EXIT_INTERRUPTED",
+    "MODEL",
+    "STORED",
+    "TASK",
+    "Bytes",
+    "ImageSize",
+    "Name",
+    "common_options",
+    "models_option",
+    "output_option",
+    "policy_option",
+    "results_option",
+    "run",
+    "scale_option",
+    "selection_options",
+    "unknown",
+]

@@ -1,0 +1,35 @@
+"""How a command ends: exit codes, and one line for a user's mistake."""
+
+import sys
+from typing import NoReturn
+
+import click
+
+EXIT_FAILED_CELLS = 1
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+EXIT_CODES = (
+    "Exit codes: 0 every cell has an answer; 1 a cell failed or has no finite quality (its record says why); "
+    "2 bad input; 130 interrupted, everything finished so far is stored."
+)
+
+STORED = "everything finished so far is stored; run again to go on"
+
+
+def run(command: click.Command, interrupted: str = STORED) -> NoReturn:
+    """Run a command; a user's mistake ends in one line on stderr and exit code 2, an interrupt in 130.
+
+    Args:
+        command: the click command of a ``__main__`` module.
+        interrupted: what an interrupt leaves behind, for its message.
+    """
+    try:
+        result = command.main(standalone_mode=False)
+    except click.ClickException as error:
+        click.echo("error: " + " ".join(error.format_message().split()), err=True)
+        sys.exit(EXIT_BAD_INPUT)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo(f"interrupted: {interrupted}", err=True)
+        sys.exit(EXIT_INTERRUPTED)
+    sys.exit(result if isinstance(result, int) else 0)

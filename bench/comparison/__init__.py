@@ -1,0 +1,1 @@
+"""Other libraries' solvers and operators, and the races against them."""

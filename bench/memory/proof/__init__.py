@@ -1,0 +1,1 @@
+"""What real GPUs and a real CPU say of the simulator."""

@@ -1,0 +1,1 @@
+"""Which records a table or a figure is of."""

@@ -1,0 +1,1 @@
+"""Operators from and to other libraries'."""
