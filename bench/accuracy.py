@@ -21,7 +21,7 @@ from bench.cli import (
 from bench.cli.sources import by_task, check_examples, check_sources, data_options, data_sources
 from bench.data import Split
 from bench.grade import grade_files
-from bench.records import AccuracySpec, AccuracyValues, Loss, Measurement, Policy, Precision, Start
+from bench.records import AccuracySpec, AccuracyValues, Loss, Policy, Precision, Record, Start
 from bench.records.environment import keep_freed_memory, pick_device
 from bench.records.runner import all_answered, run_cells
 from bench.records.store import ResultStore
@@ -30,7 +30,7 @@ from bench.tasks.scales import SCALES, precision_of
 from bench.training.cells import LOSSES, accuracy_cells, discard_checkpoints, mean_psnr_db
 from bench.training.options import given, recipe_options, training_options
 from bench.training.processes import loggers, make_fabric
-from bench.training.sweep import Training
+from bench.training.sweep import TrainingSetup
 from models import MODELS
 
 HELP = f"""Train models and grade them on held-out images by PSNR and SSIM.
@@ -107,7 +107,7 @@ def main(
         raise click.ClickException("say what to train: --all, or --task, --model or --loss")
     keep_freed_memory()
     where = pick_device(device)
-    training = Training(
+    training = TrainingSetup(
         scale=SCALES[scale],
         sources=data_sources(data, data_root),
         store=ResultStore(results),
@@ -135,7 +135,7 @@ def main(
     return 0 if all_answered(records) else EXIT_FAILED_CELLS
 
 
-def _check(training: Training, models: Sequence[str]) -> None:
+def _check(training: TrainingSetup, models: Sequence[str]) -> None:
     """Refuse an option that no chosen model knows, rather than ignore it."""
     recipes = [training.recipe(task, model) for task in TASKS for model in models]
     reasons = {"jacobian_weight": "no fixed point", "pretrain_steps": "no denoiser"}
@@ -144,7 +144,7 @@ def _check(training: Training, models: Sequence[str]) -> None:
             raise click.ClickException(f"--{name.replace('_', '-')}: {reason} in {', '.join(models)}")
 
 
-def _table(records: Sequence[Measurement]) -> Table:
+def _table(records: Sequence[Record]) -> Table:
     table = Table(title="Held-out images, mean PSNR in dB")
     for name in ("task", "model", "loss", "data", "start", "reconstruction", "status"):
         table.add_column(name, justify="right" if name in ("start", "reconstruction") else "left")

@@ -11,16 +11,16 @@ from rich.table import Table
 from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, common_options, policy_option, run, selection_options
 from bench.cli.source_digest import code_of
 from bench.cli.user_model import resolve_model
-from bench.records import CallsSpec, CallsValues, Measurement, Policy, Provenance, Status
+from bench.records import CallsSpec, CallsValues, Policy, Provenance, Record, Status
 from bench.records.environment import pick_device, provenance
 from bench.records.progress import Reporter
 from bench.records.recipe import Recipe
-from bench.records.runner import Cell, Outcome, all_answered, run_cells
+from bench.records.runner import Outcome, StudyCell, all_answered, run_cells
 from bench.records.store import ResultStore
 from bench.tasks import PAPER_TASKS, TASKS
 from bench.training.processes import make_fabric
 from bench.training.step import compute_gradients
-from bench.training.trainer import Run, fit
+from bench.training.trainer import TrainingRun, fit
 from models import MODELS
 from operators import CallCounter
 
@@ -63,7 +63,7 @@ def main(
 
 def call_cells(
     tasks: Sequence[str], models: Sequence[str], policies: Sequence[Policy], *, device: torch.device
-) -> list[Cell]:
+) -> list[StudyCell]:
     """Return one cell per task, model and policy.
 
     Args:
@@ -93,14 +93,14 @@ def call_cells(
     ]
 
 
-def _cell(spec: CallsSpec, where: Provenance, device: torch.device) -> Cell:
+def _cell(spec: CallsSpec, where: Provenance, device: torch.device) -> StudyCell:
     def measure(reporter: Reporter) -> Outcome:
         values = count_calls(spec, device)
         training, reconstruction = (sum(c.values()) for c in (values.training_step, values.reconstruction))
         summary = f"{training:g} a training step, {reconstruction:g} a reconstruction"
         return Outcome(Status.OK, values, summary=summary)
 
-    return Cell(spec, where, measure, spec.policy)
+    return StudyCell(spec, where, measure, spec.policy)
 
 
 def count_calls(spec: CallsSpec, device: torch.device) -> CallsValues:
@@ -118,7 +118,7 @@ def count_calls(spec: CallsSpec, device: torch.device) -> CallsValues:
     held_out = task.load_split(None, "test", image_shape=spec.image_shape, count=1, seed=0)
     recipe = Recipe(steps=spec.training_steps, batch=spec.batch, learning_rate=1e-3)
     shape, fabric = spec.image_shape, make_fabric(device)
-    fit(Run(model=model, task=task, images=train, image_shape=shape, recipe=recipe, fabric=fabric))
+    fit(TrainingRun(model=model, task=task, images=train, image_shape=shape, recipe=recipe, fabric=fabric))
     truth = held_out[0].image[None].to(device)
     y = task.measure(operator, truth, torch.Generator().manual_seed(0))
     operator.norm()  # known before the count begins
@@ -136,7 +136,7 @@ def _counts(operator: CallCounter) -> dict[str, float]:
     return {f"{direction}.{phase}": float(n) for (direction, phase), n in sorted(operator.calls.items())}
 
 
-def _table(records: Sequence[Measurement]) -> Table:
+def _table(records: Sequence[Record]) -> Table:
     table = Table(title="Operator applications, forward + adjoint")
     for name in ("task", "model", "policy", "training step", "of it backward", "reconstruction"):
         table.add_column(name, justify="left" if name in ("task", "model", "policy") else "right")

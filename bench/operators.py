@@ -13,10 +13,10 @@ from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, Name, common_options, run
 from bench.comparison.operator_cases import FULL_SHAPES, PAPER, SCANS, build
 from bench.comparison.operator_peers import DISTRIBUTIONS, is_installed
 from bench.comparison.operator_race import DIRECTIONS, MAX_CALL_S, OperatorRace
-from bench.records import Measurement, OperatorsSpec, OperatorsValues, Provenance, Status
+from bench.records import OperatorsSpec, OperatorsValues, Provenance, Record, Status
 from bench.records.environment import installed, pick_device, provenance
 from bench.records.progress import Reporter
-from bench.records.runner import Cell, Outcome, all_answered, run_cells
+from bench.records.runner import Outcome, StudyCell, all_answered, run_cells
 from bench.records.store import ResultStore
 
 BATCHES = (1, 8)
@@ -93,7 +93,7 @@ def operator_cells(
     device: torch.device,
     size: int | None = None,
     repeats: int = 9,
-) -> list[Cell]:
+) -> list[StudyCell]:
     """Return one cell per operator, and per scan of the Radon transform.
 
     Args:
@@ -121,13 +121,13 @@ def operator_cells(
     return cells
 
 
-def _cell(spec: OperatorsSpec, where: Provenance, device: torch.device) -> Cell:
+def _cell(spec: OperatorsSpec, where: Provenance, device: torch.device) -> StudyCell:
     def measure(reporter: Reporter) -> Outcome:
         values = OperatorRace(spec, device, reporter.detail).run()
         return Outcome(Status.OK, values, summary=_summary(values))
 
     height, width = spec.image_shape
-    return Cell(spec, where, measure, f"{height}x{width} pixels")
+    return StudyCell(spec, where, measure, f"{height}x{width} pixels")
 
 
 def _summary(values: OperatorsValues) -> str:
@@ -144,7 +144,7 @@ def _image_ms(values: OperatorsValues, place: int, direction: str, batch: int) -
     return None
 
 
-def _table(record: Measurement, values: OperatorsValues) -> Table:
+def _table(record: Record, values: OperatorsValues) -> Table:
     spec = record.spec
     assert isinstance(spec, OperatorsSpec)
     table = Table(title=f"{' '.join(spec.subject)}, {'x'.join(map(str, spec.image_shape))}: ms an image")

@@ -13,16 +13,16 @@ from rich.table import Table
 from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, results_option, run, scale_option, selection_options
 from bench.cli.sources import by_task, check_examples, check_sources, data_options, data_sources
 from bench.data import Split
-from bench.records import AccuracySpec, AccuracyValues, Loss, Measurement, Start
+from bench.records import AccuracySpec, AccuracyValues, Loss, Record, Start
 from bench.records.environment import keep_freed_memory, pick_device
-from bench.records.runner import Cell, all_answered, run_cells
+from bench.records.runner import StudyCell, all_answered, run_cells
 from bench.records.store import ResultStore
 from bench.tasks import PAPER_TASKS, TASKS
 from bench.tasks.scales import SCALES, precision_of
 from bench.training.cells import accuracy_cells, checkpoint_of, discard_checkpoints, mean_psnr_db
 from bench.training.checkpoint import read_checkpoint
 from bench.training.processes import make_fabric
-from bench.training.sweep import Training, denoiser_checkpoint
+from bench.training.sweep import TrainingSetup, denoiser_checkpoint
 from models import MODELS
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -80,7 +80,7 @@ def main(
     """Run the queue from the command line."""
     keep_freed_memory()
     where = pick_device(device)
-    training = Training(
+    training = TrainingSetup(
         scale=SCALES[scale],
         sources=data_sources(data, data_root),
         store=ResultStore(results),
@@ -101,7 +101,7 @@ def main(
     return 0 if all_answered(records) else EXIT_FAILED_CELLS
 
 
-def queued_cells(training: Training, tasks: Sequence[str], models: Sequence[str]) -> list[Cell]:
+def queued_cells(training: TrainingSetup, tasks: Sequence[str], models: Sequence[str]) -> list[StudyCell]:
     """Return the cells of Table 2 in the order in which they are wanted.
 
     Args:
@@ -110,7 +110,7 @@ def queued_cells(training: Training, tasks: Sequence[str], models: Sequence[str]
         models: keys of ``MODELS`` or ``package.module:Model``.
     """
 
-    def cells(models: Sequence[str], loss: Loss, seed: int) -> list[Cell]:
+    def cells(models: Sequence[str], loss: Loss, seed: int) -> list[StudyCell]:
         return accuracy_cells(training, tasks, models, [loss], seeds=[seed])
 
     others = [
@@ -131,9 +131,9 @@ def queued_cells(training: Training, tasks: Sequence[str], models: Sequence[str]
     ]
 
 
-def work_off(cells: Sequence[Cell], training: Training, limit: int | None = None) -> list[Measurement]:
+def work_off(cells: Sequence[StudyCell], training: TrainingSetup, limit: int | None = None) -> list[Record]:
     """Train every cell that is neither finished nor somebody else's."""
-    store, records = training.store, list[Measurement]()
+    store, records = training.store, list[Record]()
     for cell in cells:
         if len(records) == limit:
             break
@@ -144,7 +144,7 @@ def work_off(cells: Sequence[Cell], training: Training, limit: int | None = None
     return records
 
 
-def finished(cell: Cell, store: ResultStore) -> Measurement | None:
+def finished(cell: StudyCell, store: ResultStore) -> Record | None:
     """Return the finished record of a cell from any machine, if there is one: a queue may move between machines."""
     here = store.path_of(cell.spec, cell.provenance)
     question = here.stem.rpartition("-")[0]
@@ -167,7 +167,7 @@ def _claimed(path: Path) -> Iterator[bool]:
         yield True
 
 
-def _table(cells: Sequence[Cell], store: ResultStore) -> Table:
+def _table(cells: Sequence[StudyCell], store: ResultStore) -> Table:
     table = Table(title="The queue")
     for name in ("", "task", "start", "model", "loss", "seed", "steps", "how far"):
         table.add_column(name, justify="right" if name in ("", "seed", "steps") else "left")
@@ -181,7 +181,7 @@ def _table(cells: Sequence[Cell], store: ResultStore) -> Table:
     return table
 
 
-def _progress(cell: Cell, store: ResultStore) -> str:
+def _progress(cell: StudyCell, store: ResultStore) -> str:
     record = finished(cell, store)
     if record is not None and isinstance(record.values, AccuracyValues):
         start, end = mean_psnr_db(record.values)

@@ -14,10 +14,10 @@ from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, TASK, common_options, run, 
 from bench.cli.sources import check_sources, data_options, data_sources, files_of
 from bench.data import Split, source_label
 from bench.evaluation.grading import NOISE_SEED
-from bench.records import Measurement, Provenance, ReferenceSpec, ReferenceValues, Setting, Status, TuningPoint
+from bench.records import Provenance, Record, ReferenceSpec, ReferenceValues, Setting, Status, TuningPoint
 from bench.records.environment import pick_device, provenance
 from bench.records.progress import Reporter
-from bench.records.runner import Cell, Outcome, all_answered, run_cells
+from bench.records.runner import Outcome, StudyCell, all_answered, run_cells
 from bench.records.store import ResultStore
 from bench.tasks import PAPER_TASKS, TASKS
 from bench.tasks.scales import SCALES, Scale
@@ -67,7 +67,7 @@ def main(
 
 def reference_cells(
     tasks: Sequence[str], scale: Scale, sources: Mapping[str, Path], *, device: torch.device
-) -> list[Cell]:
+) -> list[StudyCell]:
     """Return one cell per task and reference method that applies to its operator.
 
     Args:
@@ -99,13 +99,13 @@ def reference_cells(
     return cells
 
 
-def _cell(spec: ReferenceSpec, source: Path | None, where: Provenance, device: torch.device) -> Cell:
+def _cell(spec: ReferenceSpec, source: Path | None, where: Provenance, device: torch.device) -> StudyCell:
     def measure(reporter: Reporter) -> Outcome:
         values = _measure(spec, source, device, reporter)
         mean = sum(item.psnr_db for item in values.items) / len(values.items)
         return Outcome(Status.OK, values, summary=f"{mean:.2f} dB with {_text(values.setting)}")
 
-    return Cell(spec, where, measure, f"{spec.test_images} images")
+    return StudyCell(spec, where, measure, f"{spec.test_images} images")
 
 
 def _measure(spec: ReferenceSpec, source: Path | None, device: torch.device, reporter: Reporter) -> ReferenceValues:
@@ -135,7 +135,7 @@ def _text(setting: Setting) -> str:
     return ", ".join(f"{name} {value:.3g}" if isinstance(value, float) else value for name, value in setting.items())
 
 
-def _table(records: Sequence[Measurement]) -> Table:
+def _table(records: Sequence[Record]) -> Table:
     table = Table(title="Held-out images without training, mean PSNR in dB")
     for name in ("task", "method", "data", "start", "reconstruction", "setting", "status"):
         table.add_column(name, justify="right" if name in ("start", "reconstruction") else "left")

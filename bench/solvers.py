@@ -12,10 +12,10 @@ from rich.table import Table
 from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, common_options, run
 from bench.comparison.solver_peers import PEERS
 from bench.comparison.solver_race import Race
-from bench.records import Measurement, Provenance, SolversSpec, SolversValues, Status
+from bench.records import Provenance, Record, SolversSpec, SolversValues, Status
 from bench.records.environment import installed, pick_device, provenance
 from bench.records.progress import Reporter
-from bench.records.runner import Cell, Outcome, all_answered, run_cells
+from bench.records.runner import Outcome, StudyCell, all_answered, run_cells
 from bench.records.store import ResultStore
 
 SIZES = (64, 128)
@@ -102,7 +102,7 @@ def solver_cells(
     max_steps: int = 50,
     history: int = 6,
     repeats: int = 5,
-) -> list[Cell]:
+) -> list[StudyCell]:
     """Return one cell per size and tolerance.
 
     Args:
@@ -136,12 +136,12 @@ def solver_cells(
     ]
 
 
-def _cell(spec: SolversSpec, where: Provenance, device: torch.device) -> Cell:
+def _cell(spec: SolversSpec, where: Provenance, device: torch.device) -> StudyCell:
     def measure(reporter: Reporter) -> Outcome:
         values = Race(spec, device, reporter.detail).run()
         return Outcome(Status.OK, values, summary=_summary(values))
 
-    return Cell(spec, where, measure, f"{spec.image_shape[0]} pixels, tolerance {spec.tolerance:g}")
+    return StudyCell(spec, where, measure, f"{spec.image_shape[0]} pixels, tolerance {spec.tolerance:g}")
 
 
 def _summary(values: SolversValues) -> str:
@@ -149,7 +149,7 @@ def _summary(values: SolversValues) -> str:
     return f"recompute takes {steps['recompute'] / steps['one-graph']:.3f} times the one-graph step"
 
 
-def _methods_table(record: Measurement, values: SolversValues) -> Table:
+def _methods_table(record: Record, values: SolversValues) -> Table:
     spec = record.spec
     assert isinstance(spec, SolversSpec)
     size = f"{spec.image_shape[0]}x{spec.image_shape[1]}"

@@ -25,10 +25,10 @@ from bench.cli.user_model import resolve_model
 from bench.evaluation import clock
 from bench.memory.questions import memory_specs
 from bench.memory.simulate import simulated_batch
-from bench.records import GIB, Measurement, MemoryValues, Policy, Provenance, Status, TimingSpec, TimingValues
+from bench.records import GIB, MemoryValues, Policy, Provenance, Record, Status, TimingSpec, TimingValues
 from bench.records.environment import pick_device, provenance
 from bench.records.progress import Reporter
-from bench.records.runner import Cell, Outcome, all_answered, run_cells
+from bench.records.runner import Outcome, StudyCell, all_answered, run_cells
 from bench.records.store import ResultStore
 from bench.tasks import TASKS
 from bench.tasks.scales import SCALES, Scale
@@ -117,7 +117,7 @@ def timing_cells(
     repeats: int = 3,
     policies: Sequence[Policy] = ("paper",),
     maximum: bool = True,
-) -> list[Cell]:
+) -> list[StudyCell]:
     """Return two cells per task, model and policy: at the common batch and at the model's own maximum.
 
     Args:
@@ -161,14 +161,14 @@ def _maximum_batch(task: str, model: str, policy: Policy, cap_bytes: int, store:
     return simulated_batch(spec)
 
 
-def _cell(spec: TimingSpec, where: Provenance, device: torch.device) -> Cell:
+def _cell(spec: TimingSpec, where: Provenance, device: torch.device) -> StudyCell:
     def measure(_: Reporter) -> Outcome:
         values = _time(spec, device)
         step, evaluation = (statistics.median(s) for s in (values.train_step_s, values.evaluation_s))
         summary = f"step {step:.3f} s, reconstruction {evaluation:.3f} s"
         return Outcome(Status.OK, values, summary=summary)
 
-    return Cell(spec, where, measure, f"{spec.policy} batch {spec.batch}")
+    return StudyCell(spec, where, measure, f"{spec.policy} batch {spec.batch}")
 
 
 def _time(spec: TimingSpec, device: torch.device) -> TimingValues:
@@ -205,7 +205,7 @@ def _repeat(work: Callable[[], object], repeats: int, device: torch.device) -> t
     return tuple(seconds)
 
 
-def _table(records: Sequence[Measurement]) -> Table:
+def _table(records: Sequence[Record]) -> Table:
     table = Table(title="Median seconds per image")
     for name in ("task", "model", "policy", "batch", "rule", "training step", "reconstruction"):
         table.add_column(name, justify="left" if name in ("task", "model", "policy", "rule") else "right")

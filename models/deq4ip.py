@@ -109,7 +109,7 @@ class DEQ4IP(EquilibriumModel):
         state = weights | {name: buffer.clone() for name, buffer in self.network.named_buffers()}
         return _Iteration(self.network, tuple(state), operator), (y, self.step_size, *state.values())
 
-    def _stage(self, index: int, y: Tensor, operator: ForwardOperator, result: Reconstruction) -> Stage:
+    def _finished_stage(self, index: int, y: Tensor, operator: ForwardOperator, result: Reconstruction) -> Stage:
         return self._problem(y, operator, self.norm.weights(self.network))
 
     @torch.no_grad()

@@ -51,7 +51,7 @@ class EquilibriumModel(ReconstructionModel):
         )
 
     @abstractmethod
-    def _stage(self, index: int, y: Tensor, operator: ForwardOperator, result: Reconstruction) -> Stage:
+    def _finished_stage(self, index: int, y: Tensor, operator: ForwardOperator, result: Reconstruction) -> Stage:
         """Return a stage of a finished reconstruction, its image inputs without a graph."""
 
     def jacobian_penalty(
@@ -81,5 +81,5 @@ class EquilibriumModel(ReconstructionModel):
         Source: Bai, Koltun and Kolter 2021.
         """
         first = Reconstruction(result.image[:1], tuple(image[:1] for image in result.stages))
-        problem, inputs = self._stage(stage, y[:1], operator, first)
+        problem, inputs = self._finished_stage(stage, y[:1], operator, first)
         return jacobian_penalty(problem, inputs, first.stages[stage].detach(), generator)

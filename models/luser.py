@@ -50,7 +50,7 @@ class _Regulariser(FixedPointProblem):
         return {name.removeprefix(prefix): weight for name, weight in pairs if name.startswith(prefix)}
 
 
-class _Stage(_Regulariser):
+class _StageMap(_Regulariser):
     """One stage: d = gradient step, then the regulariser."""
 
     def __init__(self, block: EquilibriumBlock, names: tuple[str, ...], operator: ForwardOperator) -> None:
@@ -131,14 +131,14 @@ class Luser(EquilibriumModel):
             norm.load_state_dict(self.norms[0].state_dict())
 
     def _problem(self, k: int, x: Tensor, y: Tensor, operator: ForwardOperator, weights: dict[str, Tensor]) -> Stage:
-        problem = _Stage(self._block(k % len(self.blocks)), tuple(weights), operator)
+        problem = _StageMap(self._block(k % len(self.blocks)), tuple(weights), operator)
         return problem, (x, y, self.step_size, *weights.values())
 
     def stage(self, k: int, x: Tensor, y: Tensor, operator: ForwardOperator) -> Stage:
         """Return stage k from the images x, (B, C, H, W), with the weights as they are."""
         return self._problem(k, x, y, operator, self._weights(k % len(self.blocks)))
 
-    def _stage(self, index: int, y: Tensor, operator: ForwardOperator, result: Reconstruction) -> Stage:
+    def _finished_stage(self, index: int, y: Tensor, operator: ForwardOperator, result: Reconstruction) -> Stage:
         x = result.stages[index - 1] if index else self.starting_image(y, operator)
         return self.stage(index, x.detach(), y, operator)
 

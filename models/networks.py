@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.sparing import normalised_convolution
+from models.normalised_convolution import normalised_convolution
 
 DNCNN_LAYERS = 17
 DNCNN_FEATURES = 64

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from operators.base import LinearOperator
-from operators.boundaries import Boundary, Run, runs
+from operators.boundaries import Boundary, PixelRun, runs
 from operators.validation import REAL_DTYPES, require_choice, require_count, require_dtype, require_image_size
 
 
@@ -72,7 +72,7 @@ class GaussianBlur(LinearOperator):
             x = self._blur_axis(x, axis, terms, transposed)
         return x
 
-    def _blur_axis(self, x: Tensor, axis: int, terms: tuple[Run, ...], transposed: bool) -> Tensor:
+    def _blur_axis(self, x: Tensor, axis: int, terms: tuple[PixelRun, ...], transposed: bool) -> Tensor:
         radius = len(self.taps) // 2
         blurred = x * self.taps[radius]
         for run in terms:

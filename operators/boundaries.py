@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 Boundary = Literal["zero", "reflect", "circular"]
 
 
-class Run(NamedTuple):
+class PixelRun(NamedTuple):
     """Pixels ``target ... target + length - 1`` of a shifted axis and where they come from.
 
     Attributes:
@@ -24,7 +24,7 @@ class Run(NamedTuple):
     flipped: bool
 
 
-def runs(length: int, radius: int, boundary: Boundary) -> tuple[Run, ...]:
+def runs(length: int, radius: int, boundary: Boundary) -> tuple[PixelRun, ...]:
     """Return the runs of an axis shifted by 1, -1, 2, -2, ... +-radius pixels: shifted[i] = axis[i + shift].
 
     Args:
@@ -36,9 +36,9 @@ def runs(length: int, radius: int, boundary: Boundary) -> tuple[Run, ...]:
     return tuple(run for shift in shifts for run in _runs_of_one_shift(length, shift, boundary))
 
 
-def _runs_of_one_shift(length: int, shift: int, boundary: Boundary) -> list[Run]:
+def _runs_of_one_shift(length: int, shift: int, boundary: Boundary) -> list[PixelRun]:
     sources = [_inside(target + shift, length, boundary) for target in range(length)]
-    pieces: list[Run] = []
+    pieces: list[PixelRun] = []
     # Neighbours in one period (or one half of it, where every second half is mirrored) make a run.
     turn = max(length - 1, 1) if boundary == "reflect" else length
     for period, members in groupby(range(length), key=lambda target: (target + shift) // turn):
@@ -47,7 +47,7 @@ def _runs_of_one_shift(length: int, shift: int, boundary: Boundary) -> list[Run]
         if read[0] is None or read[-1] is None:
             continue
         flipped = boundary == "reflect" and period % 2 != 0 and length > 1
-        pieces.append(Run(shift, targets[0], min(read[0], read[-1]), len(targets), flipped))
+        pieces.append(PixelRun(shift, targets[0], min(read[0], read[-1]), len(targets), flipped))
     return pieces
 
 

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timezone
 
-from bench.records import Measurement, MemorySpec, MemoryValues, Probe, Provenance, Status
+from bench.records import MemorySpec, MemoryValues, Probe, Provenance, Record, Status
 
 
 def make_provenance(**changes):
@@ -34,4 +34,4 @@ def make_record(status=Status.OK, **changes):
         probes=(Probe(batch=2, peak_bytes=100, fits=True), Probe(batch=4, peak_bytes=200, fits=False)),
     )
     fields = dict(spec=make_spec(), status=status, values=values, provenance=make_provenance())
-    return Measurement(**(fields | changes))
+    return Record(**(fields | changes))

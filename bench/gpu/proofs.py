@@ -30,7 +30,7 @@ from bench.records import ALLOWANCE_BYTES, GIB, MIB, MemorySpec, Probe, Provenan
 from bench.records.environment import provenance
 from bench.records.kernels import libraries
 from bench.records.progress import Reporter
-from bench.records.runner import Cell, Outcome, run_cells
+from bench.records.runner import Outcome, StudyCell, run_cells
 
 SIDE_BY_SIDE = 6
 """Processes at once: they share the GPU's time, and while one loads libraries, others compute."""
@@ -120,14 +120,14 @@ class Proofs:
         where = provenance(self.work.device, probe_steps=STEPS, solver_steps=SHORT_SOLVES)
         return where.model_copy(update=libraries())
 
-    def _answer(self, cell: Cell) -> None:
+    def _answer(self, cell: StudyCell) -> None:
         (record,) = run_cells([cell], self.work.store)
         if record.values is None:
             self.work.ledger.fail(cell.label, record.message)
         else:
             self.work.ledger.put(cell.label, {"max_batch": getattr(record.values, "max_batch", None)})
 
-    def _cell(self, spec: MemorySpec, where: Provenance) -> Cell:
+    def _cell(self, spec: MemorySpec, where: Provenance) -> StudyCell:
         def measure(_: Reporter) -> Outcome:
             self.work.budget.need(PROBE_S)
             context = self._context(spec)
@@ -137,7 +137,7 @@ class Proofs:
                 parameters = parameters_of(spec)
             return outcome(fit_values(batch, probes, parameters))
 
-        return Cell(spec, where, measure, f"{spec.policy} {spec.cap_bytes / GIB:g} GB")
+        return StudyCell(spec, where, measure, f"{spec.policy} {spec.cap_bytes / GIB:g} GB")
 
     def _probe(self, spec: MemorySpec, batch: int, context_bytes: int) -> Probe:
         """Try one batch, unless an earlier run did."""

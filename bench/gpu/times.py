@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from bench.gpu.site import Work
 from bench.records import TimingSpec, TimingValues
-from bench.records.runner import Cell, run_cells
+from bench.records.runner import StudyCell, run_cells
 from bench.tasks.scales import SCALES
 from bench.timing import timing_cells
 from models import MODELS
@@ -38,10 +38,10 @@ def measure(work: Work) -> None:
             work.ledger.fail(cell.label, record.message)
 
 
-def _rule(cell: Cell) -> str:
+def _rule(cell: StudyCell) -> str:
     assert isinstance(cell.spec, TimingSpec)
     return cell.spec.batch_rule
 
 
-def _is_long(cell: Cell) -> bool:
+def _is_long(cell: StudyCell) -> bool:
     return (cell.spec.subject[1], _rule(cell)) == LONG

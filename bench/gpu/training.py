@@ -42,11 +42,11 @@ def _train(work: Work, tasks: list[str]) -> None:
     # Lightning's Fabric is wanted here alone: where it is missing, every other part goes on.
     from bench.queue import SPLITS, finished, queued_cells, work_off
     from bench.training.processes import make_fabric
-    from bench.training.sweep import Training
+    from bench.training.sweep import TrainingSetup
     from models import MODELS
 
     scale = SCALES["full"]
-    training = Training(
+    training = TrainingSetup(
         scale=scale,
         sources=work.site.sources,
         store=work.store,

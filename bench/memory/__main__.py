@@ -29,7 +29,7 @@ from bench.memory.snapshot import record
 from bench.memory.step_cells import step_cells, step_row, step_table
 from bench.memory.validate import validate
 from bench.memory.what_fits import what_fits
-from bench.records import GIB, FitValues, Measurement, Policy, Precision
+from bench.records import GIB, FitValues, Policy, Precision, Record
 from bench.records.environment import pick_device
 from bench.records.runner import all_answered, run_cells
 from bench.records.store import ResultStore
@@ -188,7 +188,7 @@ def _place(backend: str, device: str) -> torch.device | None:
     return chosen if chosen.type == "cuda" else None
 
 
-def _table(records: Sequence[Measurement]) -> Table:
+def _table(records: Sequence[Record]) -> Table:
     rows = [row(record) | {"batch": _batch(record)} for record in records]
     caps = sorted({int(str(r["cap_bytes"])) for r in rows})
     table = Table(
@@ -210,7 +210,7 @@ def _table(records: Sequence[Measurement]) -> Table:
     return table
 
 
-def _batch(record: Measurement) -> str:
+def _batch(record: Record) -> str:
     return record.values.batch_text if isinstance(record.values, FitValues) else "?"
 
 

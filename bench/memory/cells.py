@@ -24,11 +24,11 @@ from bench.memory.traces import AnyKey, forget_traces
 from bench.records import (
     GIB,
     FitSpec,
-    Measurement,
     MemorySpec,
     MemoryValues,
     Policy,
     Provenance,
+    Record,
     Status,
     StepSpec,
     StepValues,
@@ -36,7 +36,7 @@ from bench.records import (
 from bench.records.environment import provenance
 from bench.records.kernels import libraries
 from bench.records.progress import Reporter
-from bench.records.runner import Cell, Outcome
+from bench.records.runner import Outcome, StudyCell
 from bench.records.store import ResultStore
 
 TABLE3_TASKS = ("deblur", "ct", "mri4x")
@@ -50,7 +50,7 @@ def memory_cells(
     caps: Sequence[int],
     device: torch.device | None,
     question: MemoryQuestion = TABLE3_QUESTION,
-) -> list[Cell]:
+) -> list[StudyCell]:
     """Return one cell per task, model, policy, precision and cap.
 
     Args:
@@ -72,7 +72,7 @@ def memory_cells(
     return [_cell(spec, where, device) for spec in specs]
 
 
-def simulate_ahead(cells: Sequence[Cell], store: ResultStore, *, force: bool = False) -> list[Cell]:
+def simulate_ahead(cells: Sequence[StudyCell], store: ResultStore, *, force: bool = False) -> list[StudyCell]:
     """Simulate the cells that are not stored with one process a core, a model on a task at a time.
 
     Returns:
@@ -99,7 +99,7 @@ def _telling(values: MemoryValues | StepValues) -> Callable[[Reporter], Outcome]
     return lambda _: outcome(values)
 
 
-def _cell(spec: MemorySpec, where: Provenance, device: torch.device | None) -> Cell:
+def _cell(spec: MemorySpec, where: Provenance, device: torch.device | None) -> StudyCell:
     def measure(reporter: Reporter) -> Outcome:
         reporter.detail("searching")
         if device is None:
@@ -107,7 +107,7 @@ def _cell(spec: MemorySpec, where: Provenance, device: torch.device | None) -> C
         return outcome(proved(spec, device))
 
     variant = f"{spec.policy} {spec.precision} {spec.cap_bytes / GIB:g} GB"
-    return Cell(spec, where, measure, variant)
+    return StudyCell(spec, where, measure, variant)
 
 
 def proved(spec: FitSpec, device: torch.device) -> MemoryValues | StepValues:
@@ -130,7 +130,7 @@ def outcome(values: MemoryValues | StepValues) -> Outcome:
     return Outcome(Status.OK, values, summary=f"batch {values.max_batch}{between}{more}")
 
 
-def row(record: Measurement) -> dict[str, object]:
+def row(record: Record) -> dict[str, object]:
     """Return a record as the flat row that ``--format json`` prints."""
     spec, values = record.spec, record.values
     assert isinstance(spec, MemorySpec)

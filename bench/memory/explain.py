@@ -14,7 +14,7 @@ from bench.memory.replay import course, fits
 from bench.memory.simulate import find_calibration, trace_key
 from bench.memory.trace import Trace
 from bench.memory.traces import trace_of
-from bench.records import GIB, FitSpec, FitValues, Measurement, MemorySpec, StepSpec
+from bench.records import GIB, FitSpec, FitValues, MemorySpec, Record, StepSpec
 from bench.report.drawing.files import save_figure
 from bench.report.drawing.style import STYLE
 from bench.report.figures.memory_timeline import FIXED, LAST, Timeline, timeline_figure
@@ -23,7 +23,7 @@ from bench.tasks import TASKS
 MOST_LAYERS = 8
 
 
-def explain_records(records: Sequence[Measurement], folder: Path) -> None:
+def explain_records(records: Sequence[Record], folder: Path) -> None:
     """Draw the simulated step of every answered cell at its largest batch, or at batch 1 where none fits."""
     folder.mkdir(parents=True, exist_ok=True)
     for record in records:

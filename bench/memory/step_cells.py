@@ -11,16 +11,16 @@ from bench.memory.cells import outcome, proved
 from bench.memory.questions import MemoryQuestion
 from bench.memory.simulate import simulate
 from bench.memory.user_step import code_of_step
-from bench.records import GIB, MIB, Measurement, StepSpec, StepValues
+from bench.records import GIB, MIB, Record, StepSpec, StepValues
 from bench.records.environment import provenance
 from bench.records.kernels import libraries
 from bench.records.progress import Reporter
-from bench.records.runner import Cell, Outcome
+from bench.records.runner import Outcome, StudyCell
 
 
 def step_cells(
     step: str, caps: Sequence[int], device: torch.device | None, question: MemoryQuestion, *, any_batch: bool = False
-) -> list[Cell]:
+) -> list[StudyCell]:
     """Return one cell per precision and cap.
 
     Args:
@@ -52,7 +52,7 @@ def step_cells(
         for precision, cap in product(question.precisions, caps)
     ]
     return [
-        Cell(spec, where, partial(_measured, spec, device), f"{spec.precision} {spec.cap_bytes / GIB:g} GB")
+        StudyCell(spec, where, partial(_measured, spec, device), f"{spec.precision} {spec.cap_bytes / GIB:g} GB")
         for spec in specs
     ]
 
@@ -62,7 +62,7 @@ def _measured(spec: StepSpec, device: torch.device | None, reporter: Reporter) -
     return outcome(simulate(spec, None) if device is None else proved(spec, device))
 
 
-def step_row(record: Measurement) -> dict[str, object]:
+def step_row(record: Record) -> dict[str, object]:
     """Return a record as the flat row that ``--format json`` prints."""
     spec, values = record.spec, record.values
     assert isinstance(spec, StepSpec)
@@ -89,7 +89,7 @@ def step_row(record: Measurement) -> dict[str, object]:
     }
 
 
-def step_table(records: Sequence[Measurement]) -> Table:
+def step_table(records: Sequence[Record]) -> Table:
     """Lay out a step's answers, a row a precision and cap."""
     table = Table(
         title="Largest training batch under a memory cap",

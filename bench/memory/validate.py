@@ -13,7 +13,7 @@ from bench.memory.calibration import Calibration, calibrations, rule_set
 from bench.memory.replay import judge
 from bench.memory.simulate import simulated_batch, trace_key
 from bench.memory.traces import trace_of
-from bench.records import GIB, Measurement, MemorySpec, MemoryValues, Probe
+from bench.records import GIB, MemorySpec, MemoryValues, Probe, Record
 from bench.records.store import ResultStore
 
 MEDIAN_GOAL, WORST_GOAL = 0.02, 0.05
@@ -33,7 +33,7 @@ Example:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Agreement:
     """One cell: measured and simulated reserved peak at the measured largest batch, both batches, whose constants."""
 
     spec: MemorySpec
@@ -72,7 +72,7 @@ def validate(results: Path) -> int:
     return int(median > MEDIAN_GOAL or worst > WORST_GOAL)
 
 
-def compare(record: Measurement, known: dict[str, Calibration]) -> Comparison | None:
+def compare(record: Record, known: dict[str, Calibration]) -> Agreement | None:
     """Simulate a measured cell; None for any other record, and where no image fits."""
     spec, values = record.spec, record.values
     if not (isinstance(spec, MemorySpec) and spec.backend == "cuda" and isinstance(values, MemoryValues)):
@@ -84,7 +84,7 @@ def compare(record: Measurement, known: dict[str, Calibration]) -> Comparison | 
     rules = rule_set(known.get(name or "")).expected
     trace = trace_of(trace_key(spec))
     found = judge(trace, best.batch, spec.cap_bytes, rules, expandable=spec.expandable_segments)
-    return Comparison(
+    return Agreement(
         spec=spec,
         device=record.provenance.device,
         measured_bytes=_reserved(best),
@@ -95,7 +95,7 @@ def compare(record: Measurement, known: dict[str, Calibration]) -> Comparison | 
     )
 
 
-def _calibration_of(record: Measurement, known: dict[str, Calibration]) -> str | None:
+def _calibration_of(record: Record, known: dict[str, Calibration]) -> str | None:
     """Return the key of the calibration of a record's GPU, libraries and flags; a record that lacks one has none."""
     place = record.provenance
     place_key = (place.device, place.torch.partition("+")[0], place.cuda, place.cudnn, place.flags)
@@ -110,7 +110,7 @@ def _reserved(probe: Probe) -> int:
     return probe.peak_bytes - probe.context_bytes
 
 
-def _table(found: list[Comparison]) -> Table:
+def _table(found: list[Agreement]) -> Table:
     table = Table(title="Reserved peaks, simulated and measured")
     for name in ("task", "model", "policy", "cap", "device"):
         table.add_column(name)

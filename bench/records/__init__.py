@@ -46,7 +46,7 @@ from bench.records.race_answer import (
     RuleRow,
     SolversValues,
 )
-from bench.records.record import Measurement, Provenance, Status, cell_id
+from bench.records.record import Provenance, Record, Status, cell_id
 from bench.records.units import ALLOWANCE_BYTES, GIB, KIB, MIB
 
 __all__ = [
@@ -72,7 +72,6 @@ __all__ = [
     "ImageScore",
     "LibraryRow",
     "Loss",
-    "Measurement",
     "MemorySpec",
     "MemoryValues",
     "MethodRow",
@@ -85,6 +84,7 @@ __all__ = [
     "ProofSpec",
     "ProofValues",
     "Provenance",
+    "Record",
     "ReferenceSpec",
     "ReferenceValues",
     "RuleRow",

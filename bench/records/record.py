@@ -59,7 +59,7 @@ class Provenance(Frozen):
         return digest({name: value for name, value in asked(self).items() if name not in apart})
 
 
-class Measurement(Frozen):
+class Record(Frozen):
     """One cell of the study: a question, its answer and where that answer comes from."""
 
     spec: Spec
@@ -69,7 +69,7 @@ class Measurement(Frozen):
     provenance: Provenance
 
     @model_validator(mode="after")
-    def _answers_its_question(self) -> "Measurement":
+    def _answers_its_question(self) -> "Record":
         if self.values is not None and self.values.kind != self.spec.kind:
             raise ValueError(f"a {self.spec.kind} question with {self.values.kind} values")
         return self

@@ -12,7 +12,7 @@ import torch
 from bench.records.answer import Values
 from bench.records.progress import Reporter
 from bench.records.question import Spec
-from bench.records.record import Measurement, Provenance, Status
+from bench.records.record import Provenance, Record, Status
 from bench.records.store import ResultStore
 
 if TYPE_CHECKING:  # two seconds, which commands that train nothing need not wait for
@@ -37,7 +37,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Cell:
+class StudyCell:
     """One question and how to answer it.
 
     Attributes:
@@ -52,7 +52,7 @@ class Cell:
     provenance: Provenance
     measure: Callable[[Reporter], Outcome]
     variant: str
-    lacks: Callable[[Measurement], str] = lambda stored: ""
+    lacks: Callable[[Record], str] = lambda stored: ""
 
     @property
     def label(self) -> str:
@@ -61,8 +61,8 @@ class Cell:
 
 
 def run_cells(
-    cells: Sequence[Cell], store: ResultStore, *, force: bool = False, fabric: "Fabric | None" = None
-) -> list[Measurement]:
+    cells: Sequence[StudyCell], store: ResultStore, *, force: bool = False, fabric: "Fabric | None" = None
+) -> list[Record]:
     """Answer every cell, from the store where it is finished there.
 
     An exception inside a cell becomes a record with a status and a message. An interrupt is passed on;
@@ -90,7 +90,7 @@ def run_cells(
                 continue
             started = time.monotonic()
             outcome = _measure(cell, reporter) if alone else cell.measure(reporter)
-            record = Measurement(
+            record = Record(
                 spec=cell.spec,
                 status=outcome.status,
                 values=outcome.values,
@@ -105,7 +105,7 @@ def run_cells(
     return records
 
 
-def all_answered(records: Sequence[Measurement]) -> bool:
+def all_answered(records: Sequence[Record]) -> bool:
     """Whether every cell ended in an answer or in a finding: none in a crash, none in a network without a quality."""
     return all(
         record.status.finished and not (record.status is Status.DIVERGED and record.values is None)
@@ -113,7 +113,7 @@ def all_answered(records: Sequence[Measurement]) -> bool:
     )
 
 
-def _measure(cell: Cell, reporter: Reporter) -> Outcome:
+def _measure(cell: StudyCell, reporter: Reporter) -> Outcome:
     try:
         return cell.measure(reporter)
     except (torch.OutOfMemoryError, MemoryError) as error:

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ValidationError
 
 from bench.records.files import write_atomically
 from bench.records.question import Spec
-from bench.records.record import Measurement, Provenance, cell_id
+from bench.records.record import Provenance, Record, cell_id
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -47,7 +47,7 @@ class ResultStore:
     def __init__(self, root: Path | str) -> None:
         self.root = Path(root)
 
-    def add(self, record: Measurement) -> Path:
+    def add(self, record: Record) -> Path:
         """Store one record: temporary file, fsync, rename, so that an interrupt leaves the store whole.
 
         A record of the same cell and environment is replaced.
@@ -106,7 +106,7 @@ class ResultStore:
             raise StoreError(f"{path}: every credit must be one text")
         return content
 
-    def finished(self, spec: Spec, provenance: Provenance) -> Measurement | None:
+    def finished(self, spec: Spec, provenance: Provenance) -> Record | None:
         """Return the finished record of this cell in this environment, if there is one."""
         path = self.path_of(spec, provenance)
         if not path.exists():
@@ -114,7 +114,7 @@ class ResultStore:
         record = self.read(path)
         return record if record.status.finished else None
 
-    def records(self) -> Iterator[Measurement]:
+    def records(self) -> Iterator[Record]:
         """Yield every record, sorted by file name.
 
         Raises:
@@ -124,14 +124,14 @@ class ResultStore:
             yield self.read(path)
 
     @staticmethod
-    def read(path: Path) -> Measurement:
+    def read(path: Path) -> Record:
         """Read one record's file.
 
         Raises:
             StoreError: if it is not a valid record; the message names it.
         """
         try:
-            return Measurement.model_validate_json(path.read_bytes())
+            return Record.model_validate_json(path.read_bytes())
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"])) or "file"

@@ -8,8 +8,8 @@ from bench.records import AccuracySpec
 from bench.records.paper import Paper
 from bench.report.drawing.latex import environment
 from bench.report.drawing.layout import DIRTY, listing
-from bench.report.selection.choice import AccuracyEntry, AnyEntry, Records
-from bench.report.selection.study import Study
+from bench.report.selection.accuracy import Study
+from bench.report.selection.records import AccuracyEntry, AnyEntry, Records
 from bench.report.tables.conditions import conditions
 
 COMMIT_DIGITS = 10

@@ -26,9 +26,8 @@ from bench.report.figures.proof import CAPTION as PROOF_CAPTION
 from bench.report.figures.proof import history_caption, proof_figure
 from bench.report.figures.solvers import solver_figure
 from bench.report.page import Exhibit, credited, earlier_page, origin_caption, readme, study_caption
-from bench.report.selection.choice import AnyEntry, Records, load_records
-from bench.report.selection.study import Study, studies
-from bench.report.tables.batches import Comparison
+from bench.report.selection.accuracy import Study, studies
+from bench.report.selection.records import AnyEntry, Records, load_records
 from bench.report.tables.cells import cells_page
 from bench.report.tables.claims import CAPTION as CLAIMS_CAPTION
 from bench.report.tables.claims import claims_table
@@ -42,6 +41,7 @@ from bench.report.tables.solvers import methods_table, rules_table, shown_races
 from bench.report.tables.table2 import accuracy_csv, accuracy_table
 from bench.report.tables.table3 import MemoryStudy, is_table3, memory_table
 from bench.report.tables.table4 import comparison_table
+from bench.report.tables.table4_entries import Comparison
 
 BATCH_CAPTION = (
     "The largest batch (1, or even) whose full training step fits under a memory cap: forward pass, loss, "

@@ -10,26 +10,26 @@ from bench.cli.user_model import resolve_model
 from bench.data import Split, source_label
 from bench.evaluation.grading import NotFiniteError, QualityError, evaluate
 from bench.evaluation.weights import save_weights
-from bench.records import AccuracySpec, AccuracyValues, Loss, Measurement, Policy, Provenance, Spec, Status
+from bench.records import AccuracySpec, AccuracyValues, Loss, Policy, Provenance, Record, Spec, Status
 from bench.records.environment import bf16_on_amx, number_flags, provenance
 from bench.records.progress import Reporter
-from bench.records.runner import Cell, Outcome
+from bench.records.runner import Outcome, StudyCell
 from bench.records.store import ResultStore
 from bench.tasks import TASKS
-from bench.training.sweep import Training, denoiser_checkpoint, round_weights, train_model
+from bench.training.sweep import TrainingSetup, denoiser_checkpoint, round_weights, train_model
 from models import ReconstructionModel
 
 LOSSES: tuple[Loss, ...] = ("final", "aux")
 
 
 def accuracy_cells(
-    training: Training,
+    training: TrainingSetup,
     tasks: Sequence[str],
     models: Sequence[str],
     losses: Sequence[Loss] = LOSSES,
     policies: Sequence[Policy] = ("paper",),
     seeds: Sequence[int] = (0,),
-) -> list[Cell]:
+) -> list[StudyCell]:
     """Return one cell per seed, task, model, loss and policy; a model without stages has no auxiliary loss.
 
     Args:
@@ -48,7 +48,7 @@ def accuracy_cells(
     return cells
 
 
-def discard_checkpoints(cells: Iterable[Cell], training: Training) -> None:
+def discard_checkpoints(cells: Iterable[StudyCell], training: TrainingSetup) -> None:
     """Delete the checkpoints of cells that are finished."""
     store = training.store
     for cell in cells if training.fabric.is_global_zero else ():
@@ -63,7 +63,7 @@ def checkpoint_of(spec: Spec, where: Provenance, store: ResultStore) -> Path:
     return store.root / "checkpoints" / store.path_of(spec, where).with_suffix(".safetensors").name
 
 
-def _spec(training: Training, task: str, model: str, loss: Loss, policy: Policy, seed: int) -> AccuracySpec:
+def _spec(training: TrainingSetup, task: str, model: str, loss: Loss, policy: Policy, seed: int) -> AccuracySpec:
     scale, source, recipe = training.scale, training.sources.get(task), training.recipe(task, model)
     validated = recipe.validation_images if recipe.validations else 0
     used: dict[Split, int] = {"train": scale.train_images, "validation": validated, "test": scale.test_images}
@@ -87,7 +87,7 @@ def _spec(training: Training, task: str, model: str, loss: Loss, policy: Policy,
     )
 
 
-def _cell(spec: AccuracySpec, training: Training, where: Provenance) -> Cell:
+def _cell(spec: AccuracySpec, training: TrainingSetup, where: Provenance) -> StudyCell:
     def measure(reporter: Reporter) -> Outcome:
         model, denoiser, log = train_model(spec, training, checkpoint_of(spec, where, training.store), reporter)
         if not training.fabric.is_global_zero:
@@ -125,17 +125,17 @@ def _cell(spec: AccuracySpec, training: Training, where: Provenance) -> Cell:
             return Outcome(Status.DIVERGED, values, log.ending)
         return Outcome(Status.OK, values, summary=_gain(values))
 
-    def lacks(stored: Measurement) -> str:
+    def lacks(stored: Record) -> str:
         kept = stored.values.weights if isinstance(stored.values, AccuracyValues) else None
         if not training.keep_weights or (kept is not None and (training.store.root / kept).is_file()):
             return ""
         return "but without weights: --force trains it again and keeps them"
 
-    return Cell(spec, where, measure, f"{spec.loss} loss, seed {spec.seed}", lacks)
+    return StudyCell(spec, where, measure, f"{spec.loss} loss, seed {spec.seed}", lacks)
 
 
 def _store_weights(
-    spec: AccuracySpec, training: Training, where: Provenance, model: ReconstructionModel, *, half: bool
+    spec: AccuracySpec, training: TrainingSetup, where: Provenance, model: ReconstructionModel, *, half: bool
 ) -> str | None:
     if not training.keep_weights:
         return None

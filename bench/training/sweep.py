@@ -20,7 +20,7 @@ from bench.training.batches import reading_shape
 from bench.training.log import TrainingLog
 from bench.training.pretrain import Pretraining, pretrain
 from bench.training.step import placed
-from bench.training.trainer import CHECKPOINT_S, Run, fit
+from bench.training.trainer import CHECKPOINT_S, TrainingRun, fit
 from bench.training.validation import Validation, validate
 from models import ReconstructionModel
 
@@ -29,7 +29,7 @@ ROUNDING_DB = 0.01
 
 
 @dataclass(frozen=True, kw_only=True)
-class Training:
+class TrainingSetup:
     """How the cells of one sweep train: what is asked, and what leaves the weights as they are.
 
     Attributes:
@@ -72,7 +72,7 @@ class Training:
 
 
 def train_model(
-    spec: AccuracySpec, training: Training, checkpoint: Path, reporter: Reporter
+    spec: AccuracySpec, training: TrainingSetup, checkpoint: Path, reporter: Reporter
 ) -> tuple[ReconstructionModel, TrainingLog, TrainingLog]:
     """Train the model of one cell; resumes where an interrupted training of it stopped.
 
@@ -91,7 +91,7 @@ def train_model(
     model.policy, model.start = spec.policy, spec.start
     images = training.load_split(spec, "train", reading_shape(spec.image_shape, recipe.augmentation), spec.train_images)
     denoiser = _become_denoiser(model, images, spec, training, checkpoint, reporter)
-    run = Run(
+    run = TrainingRun(
         model=model,
         task=task,
         images=images,
@@ -110,7 +110,7 @@ def train_model(
 
 
 @torch.no_grad()
-def round_weights(spec: AccuracySpec, training: Training, model: ReconstructionModel) -> bool:
+def round_weights(spec: AccuracySpec, training: TrainingSetup, model: ReconstructionModel) -> bool:
     """Round a model's weights to float16 in place, unless that moves its quality on validation images.
 
     Returns:
@@ -131,7 +131,7 @@ def round_weights(spec: AccuracySpec, training: Training, model: ReconstructionM
     return False
 
 
-def _validation(spec: AccuracySpec, training: Training) -> Validation | None:
+def _validation(spec: AccuracySpec, training: TrainingSetup) -> Validation | None:
     if not spec.recipe.validations:
         return None
     images = training.load_split(spec, "validation", spec.image_shape, spec.recipe.validation_images)
@@ -147,7 +147,7 @@ def _become_denoiser(
     model: ReconstructionModel,
     images: ImageSplit[Any],
     spec: AccuracySpec,
-    training: Training,
+    training: TrainingSetup,
     checkpoint: Path,
     reporter: Reporter,
 ) -> TrainingLog:

@@ -48,7 +48,7 @@ CHECKPOINT_S = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
+class TrainingRun:
     """What is trained, on what, and how.
 
     Attributes:
@@ -86,7 +86,7 @@ Watch = Callable[[TrainingLog, float], None]
 """Told the log and the share of the run that is done, after every step."""
 
 
-def fit(run: Run, watch: Watch = lambda log, done: None) -> TrainingLog:
+def fit(run: TrainingRun, watch: Watch = lambda log, done: None) -> TrainingLog:
     """Train a model in place.
 
     Order, views and noise follow from the seed and the step alone, so that a run that resumes from its checkpoint
@@ -107,7 +107,7 @@ def fit(run: Run, watch: Watch = lambda log, done: None) -> TrainingLog:
 
 
 class _Trainer:
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: TrainingRun) -> None:
         if run.recipe.validations and run.validation is None:
             raise ValueError("the recipe validates, but there are no validation images")
         self.run, self.recipe = run, run.recipe

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from models.equilibrium.fixed_point import Memory, SampleWiseSolver
+from models.equilibrium.fixed_point import History, SampleWiseSolver
 
 CARRIED = 2
 """Iterates that outlive a full history. A window that slides, forgetting one iterate a step, loses what was learnt
@@ -31,11 +31,11 @@ class Anderson(SampleWiseSolver):
     mixing: float = 1.0
     ridge: float = 1e-4
 
-    def _begin(self, z: Tensor) -> Memory:
-        return _History(self, z)
+    def _begin(self, z: Tensor) -> History:
+        return _AndersonHistory(self, z)
 
 
-class _History(Memory):
+class _AndersonHistory(History):
     """The last m map values and residuals of b samples, and the residuals' Gram matrix."""
 
     def __init__(self, solver: Anderson, z: Tensor) -> None:

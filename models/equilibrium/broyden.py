@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from models.equilibrium.fixed_point import Memory, SampleWiseSolver
+from models.equilibrium.fixed_point import History, SampleWiseSolver
 
 ASTRAY = 10.0
 """An iterate whose |f(z) - z| exceeds its sample's smallest by this factor is taken back."""
@@ -40,11 +40,11 @@ class Broyden(SampleWiseSolver):
         if self.history < 1:
             raise ValueError(f"history must be at least 1, got {self.history}")
 
-    def _begin(self, z: Tensor) -> Memory:
+    def _begin(self, z: Tensor) -> History:
         return _LowRank(self.history, z)
 
 
-class _LowRank(Memory):
+class _LowRank(History):
     """H = -I + sum of u_i v_i^T, the inverse Jacobian of b samples."""
 
     def __init__(self, history: int, z: Tensor) -> None:

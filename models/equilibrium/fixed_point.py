@@ -66,7 +66,7 @@ class FixedPointSolution:
     stats: SolveStats
 
 
-class Memory(ABC):
+class History(ABC):
     """What a method remembers of one solve; b samples are left, each of size N."""
 
     def difference(self, value: Tensor, z: Tensor) -> Tensor:
@@ -176,7 +176,7 @@ class SampleWiseSolver(FixedPointSolver):
         return self.tolerance > 0 and step % every == 0
 
     @abstractmethod
-    def _begin(self, z: Tensor) -> Memory:
+    def _begin(self, z: Tensor) -> History:
         """Return an empty memory for iterates like ``z``, (B, N), with all that it will ever need allocated."""
 
 

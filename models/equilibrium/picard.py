@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from models.equilibrium.fixed_point import Memory, SampleWiseSolver
+from models.equilibrium.fixed_point import History, SampleWiseSolver
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,11 +17,11 @@ class Picard(SampleWiseSolver):
 
     damping: float = 1.0
 
-    def _begin(self, z: Tensor) -> Memory:
-        return _NoMemory(self.damping)
+    def _begin(self, z: Tensor) -> History:
+        return _NoHistory(self.damping)
 
 
-class _NoMemory(Memory):
+class _NoHistory(History):
     def __init__(self, damping: float) -> None:
         self.damping = damping
 

@@ -4,7 +4,7 @@ import torch
 
 from bench.records.recipe import Recipe
 from bench.tasks import TASKS
-from bench.training.trainer import Run, fit
+from bench.training.trainer import TrainingRun, fit
 from models import MODELS
 
 SHAPE = (12, 12)
@@ -21,7 +21,7 @@ def recipe(**changes):
 
 
 def run_of(model, recipe, **options):
-    return Run(
+    return TrainingRun(
         **{"model": model, "task": TASK, "images": split("train"), "image_shape": SHAPE, "recipe": recipe} | options
     )
 

@@ -20,7 +20,7 @@ from bench.tasks.scales import SCALES
 from bench.training.cells import checkpoint_of
 from bench.training.checkpoint import CheckpointError, read_checkpoint
 from bench.training.processes import make_fabric
-from bench.training.sweep import Training
+from bench.training.sweep import TrainingSetup
 from models import MODELS
 from tests.records import make_provenance
 
@@ -32,7 +32,9 @@ ORDER = [("final", 0), ("aux", 0), ("final", 1)]
 def cells_at(folder, tasks=("deblur",), models=(MODEL,), **options):
     fabric = make_fabric(torch.device("cpu"))
     store = ResultStore(folder)
-    training = Training(scale=SCALES["quick"], sources={}, store=store, fabric=fabric, keep_weights=True, **options)
+    training = TrainingSetup(
+        scale=SCALES["quick"], sources={}, store=store, fabric=fabric, keep_weights=True, **options
+    )
     return queued_cells(training, tasks, models)
 
 
@@ -162,7 +164,7 @@ from functools import partial
 from bench import queue
 
 changes = {"steps": 6, "pretrain_steps": 6, "validations": 2, "validation_images": 2}
-queue.Training = partial(queue.Training, checkpoint_s=0.0, changes=changes)
+queue.TrainingSetup = partial(queue.TrainingSetup, checkpoint_s=0.0, changes=changes)
 queue.run(queue.main)
 """
 

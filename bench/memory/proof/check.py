@@ -20,10 +20,10 @@ from bench.memory.proof.profiled import profile_steps
 from bench.memory.proof.prove import BARE
 from bench.memory.replay import replay
 from bench.memory.traces import TraceKey, trace_of
-from bench.records import GIB, CheckSpec, CheckValues, Measurement, Policy, Status
+from bench.records import GIB, CheckSpec, CheckValues, Policy, Record, Status
 from bench.records.environment import provenance
 from bench.records.progress import Reporter
-from bench.records.runner import Cell, Outcome, all_answered, run_cells
+from bench.records.runner import Outcome, StudyCell, all_answered, run_cells
 from bench.records.store import ResultStore
 from bench.tasks import TASKS
 from models import MODELS
@@ -81,7 +81,7 @@ def check(
 
 def check_cells(
     tasks: Sequence[str], models: Sequence[str], policies: Sequence[Policy], image_shape: tuple[int, int] | None
-) -> list[Cell]:
+) -> list[StudyCell]:
     """Return one cell per task, model and policy.
 
     Args:
@@ -102,7 +102,7 @@ def check_cells(
         )
         for task, model, policy in product(tasks, models, policies)
     ]
-    return [Cell(spec, where, partial(_measure, spec), spec.policy) for spec in specs]
+    return [StudyCell(spec, where, partial(_measure, spec), spec.policy) for spec in specs]
 
 
 def _measure(spec: CheckSpec, reporter: Reporter) -> Outcome:
@@ -120,7 +120,7 @@ def _measure(spec: CheckSpec, reporter: Reporter) -> Outcome:
     return Outcome(Status.OK, values, summary=f"{values.difference_maps:+.2f} feature maps")
 
 
-def _row(record: Measurement) -> dict[str, object]:
+def _row(record: Record) -> dict[str, object]:
     spec, values = record.spec, record.values
     assert isinstance(spec, CheckSpec)
     answer = values if isinstance(values, CheckValues) else None
@@ -136,7 +136,7 @@ def _row(record: Measurement) -> dict[str, object]:
     }
 
 
-def _table(records: Sequence[Measurement]) -> Table:
+def _table(records: Sequence[Record]) -> Table:
     table = Table(
         title="Bytes alive in a real training step on a CPU, and simulated",
         caption="difference in feature maps of the largest layer; up to one map and one filter is oneDNN's scratch",

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import nn
 
-from bench.memory.proof.published_runs import Training
+from bench.memory.proof.published_runs import PublishedTraining
 
 Estimator = Callable[[nn.Module, tuple[int, ...], int], int]
 """(network, shape of a sample, batch) -> bytes."""
@@ -37,7 +37,7 @@ ESTIMATORS: dict[str, Estimator] = {"torch-kitsune": _kitsune, "vram-check": _vr
 """By the name of the distribution."""
 
 
-def predicted_bytes(trainings: Sequence[Training], estimators: Sequence[str]) -> list[tuple[int, ...]]:
+def predicted_bytes(trainings: Sequence[PublishedTraining], estimators: Sequence[str]) -> list[tuple[int, ...]]:
     """Ask other libraries for the peak memory of training runs.
 
     Args:
@@ -50,7 +50,7 @@ def predicted_bytes(trainings: Sequence[Training], estimators: Sequence[str]) ->
     return [_of_run(training, estimators) for training in trainings]
 
 
-def _of_run(training: Training, estimators: Sequence[str]) -> tuple[int, ...]:
+def _of_run(training: PublishedTraining, estimators: Sequence[str]) -> tuple[int, ...]:
     # Estimates depend on shapes alone: on the meta device torch-kitsune's forward pass computes nothing.
     with torch.device("meta"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # theirs are no business of our users

@@ -18,13 +18,13 @@ from bench.memory.convolutions import of_version_8
 from bench.memory.processes import in_processes
 from bench.memory.proof.peer_estimators import ESTIMATORS, predicted_bytes
 from bench.memory.proof.published import PublishedHistory, ReplayError, replay_published
-from bench.memory.proof.published_runs import Runs, Training, read_runs
+from bench.memory.proof.published_runs import PublishedTraining, Runs, read_runs
 from bench.memory.replay import replay
 from bench.memory.trace import trace_batch
-from bench.records import MIB, HistoryRow, Measurement, PeerFigures, ProofSpec, ProofValues, Status
+from bench.records import MIB, HistoryRow, PeerFigures, ProofSpec, ProofValues, Record, Status
 from bench.records.environment import installed, provenance
 from bench.records.progress import Reporter
-from bench.records.runner import Cell, Outcome, all_answered, run_cells
+from bench.records.runner import Outcome, StudyCell, all_answered, run_cells
 from bench.records.store import ResultStore
 from bench.report.selection.predictions import predictions
 
@@ -70,18 +70,18 @@ def prove(folder: Path, style: Literal["table", "json"], force: bool, results: P
     return 0 if all_answered(records) and replayed else EXIT_FAILED_CELLS
 
 
-def proof_cells(folder: Path) -> tuple[list[Cell], dict[str, tuple[str, ...]]]:
+def proof_cells(folder: Path) -> tuple[list[StudyCell], dict[str, tuple[str, ...]]]:
     """Return a cell for all histories and one for every file of runs, and the runs' names by file.
 
     Raises:
         click.ClickException: if the folder has neither.
     """
     where = provenance(None)
-    cells, names = list[Cell](), dict[str, tuple[str, ...]]()
+    cells, names = list[StudyCell](), dict[str, tuple[str, ...]]()
     histories = tuple(sorted((folder / "histories").glob("*.json.gz")))
     if histories:
         spec = ProofSpec(source="histories", file="histories", content=_digest(histories))
-        cells.append(Cell(spec, where, lambda reporter: _replayed(histories, reporter), f"{len(histories)} files"))
+        cells.append(StudyCell(spec, where, lambda reporter: _replayed(histories, reporter), f"{len(histories)} files"))
     for path in sorted((folder / "measured").glob("*.csv")):
         runs = read_runs(path)
         if runs is None:
@@ -89,7 +89,7 @@ def proof_cells(folder: Path) -> tuple[list[Cell], dict[str, tuple[str, ...]]]:
             continue
         names[path.name] = runs.names
         spec = ProofSpec(source=runs.source, file=path.name, content=_digest([path]))
-        cells.append(Cell(spec, where, partial(_predicted, runs), f"{len(runs.names)} runs", _lacks))
+        cells.append(StudyCell(spec, where, partial(_predicted, runs), f"{len(runs.names)} runs", _lacks))
     if not cells:
         raise click.ClickException(f"{folder}: no histories/*.json.gz and no measured/*.csv that can be compared")
     return cells, names
@@ -136,7 +136,7 @@ def _predicted(runs: Runs, reporter: Reporter) -> Outcome:
     return Outcome(Status.OK, values, summary=predictions(values)[0].text)
 
 
-def _title(name: str, training: Training) -> str:
+def _title(name: str, training: PublishedTraining) -> str:
     return f"{name}, batch {training.batch}"
 
 
@@ -154,7 +154,9 @@ def _peers(runs: Runs, reporter: Reporter) -> tuple[PeerFigures, ...]:
 
 
 def _of_all(
-    work: Callable[[Sequence[Training]], list[_Found]], trainings: Sequence[Training], reporter: Reporter
+    work: Callable[[Sequence[PublishedTraining]], list[_Found]],
+    trainings: Sequence[PublishedTraining],
+    reporter: Reporter,
 ) -> Iterator[_Found]:
     """Yield what ``work`` finds for every run, in their order; one process a core does a chunk at a time."""
     chunks = [tuple(trainings[first : first + CHUNK]) for first in range(0, len(trainings), CHUNK)]
@@ -176,14 +178,14 @@ def fitted_bytes(runs: Runs, predicted: Sequence[int]) -> int:
     return int(statistics.median(total - part for total, part in pairs))
 
 
-def _lacks(stored: Measurement) -> str:
+def _lacks(stored: Record) -> str:
     """Name the installed estimators that a stored record does not have."""
     known = {f"{peer.name} {peer.version}" for peer in _values(stored).peers}
     missing = [peer for peer in installed(ESTIMATORS) if peer not in known]
     return f"without {' and '.join(missing)}: run again with --force" if missing else ""
 
 
-def peaks_of(trainings: Sequence[Training]) -> list[Peaks]:
+def peaks_of(trainings: Sequence[PublishedTraining]) -> list[Peaks]:
     """Simulate training runs, under PyTorch's default flags and the cuDNN of their time.
 
     Raises:
@@ -198,11 +200,11 @@ def peaks_of(trainings: Sequence[Training]) -> list[Peaks]:
     return found
 
 
-def _values(record: Measurement) -> ProofValues:
+def _values(record: Record) -> ProofValues:
     return record.values if isinstance(record.values, ProofValues) else ProofValues()
 
 
-def _json(records: Sequence[Measurement], names: dict[str, tuple[str, ...]]) -> dict[str, object]:
+def _json(records: Sequence[Record], names: dict[str, tuple[str, ...]]) -> dict[str, object]:
     runs = []
     for record in records:
         values, file = _values(record), record.spec.subject[1]
@@ -215,7 +217,7 @@ def _json(records: Sequence[Measurement], names: dict[str, tuple[str, ...]]) -> 
     return {"histories": [{"file": row.file, "replayed": row.replayed} for row in histories], "runs": runs}
 
 
-def _table(records: Sequence[Measurement]) -> Table:
+def _table(records: Sequence[Record]) -> Table:
     table = Table(title="The simulator beside real GPUs", caption="errors of the runs that nothing was fitted to")
     for name in ("published", "what", "constant, MiB", "median error, MiB", "99 % within, MiB"):
         table.add_column(name, justify="left" if name in ("published", "what") else "right")

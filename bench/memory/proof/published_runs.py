@@ -14,7 +14,7 @@ from bench.memory.proof.perceptron import Perceptron
 from bench.records import MIB
 
 
-class Training(Protocol):
+class PublishedTraining(Protocol):
     """A network and how it was trained."""
 
     @property
@@ -47,7 +47,7 @@ class Runs:
     source: Literal["perceptrons", "classifiers"]
     names: tuple[str, ...]
     measured_bytes: tuple[int, ...]
-    trainings: tuple[Training, ...]
+    trainings: tuple[PublishedTraining, ...]
     constant_bytes: int | None = None
 
 
@@ -58,7 +58,7 @@ class _Kind:
     """The column of the measured peak, in MiB."""
     columns: frozenset[str]
     """The others that make a file one of this kind."""
-    read: Callable[[Mapping[str, str]], Training]
+    read: Callable[[Mapping[str, str]], PublishedTraining]
     constant_bytes: int | None = None
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from math import isfinite
 
 from bench.records import Status
-from bench.report.selection.choice import AnyEntry
+from bench.report.selection.records import AnyEntry
 
 MISSING = "\N{EN DASH}"
 DIRTY = "†"

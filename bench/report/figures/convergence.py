@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from bench.records.paper import Paper
 from bench.report.drawing.style import colors, logarithmic, quiet_axis
-from bench.report.selection.choice import AccuracyEntry
-from bench.report.selection.study import Study
+from bench.report.selection.accuracy import Study
+from bench.report.selection.records import AccuracyEntry
 
 CAPTION = (
     "Training with the final loss, one line a model and seed: the loss (running mean over a twentieth of the training) "

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from bench.evaluation.bootstrap import Estimate, estimate
 from bench.records.paper import Paper
 from bench.report.drawing.style import SOFT, colors, logarithmic, quiet_axis
-from bench.report.selection.study import Study, scores_of
+from bench.report.selection.accuracy import Study, scores_of
 
 LOSS_TITLES = {"final": "final loss", "aux": "auxiliary loss"}
 

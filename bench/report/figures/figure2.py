@@ -16,7 +16,7 @@ from skimage.metrics import structural_similarity
 from bench.records.paper import Paper
 from bench.records.store import EXAMPLE_KEYS, ResultStore, StoreError
 from bench.report.drawing.style import EMPHASIS, INK, SOFT
-from bench.report.selection.study import Study
+from bench.report.selection.accuracy import Study
 
 COLUMNS = ("lu-dncnn", "deq4ip", "luser-dw")
 """The paper's middle columns; the boxes compare the last with the first."""

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from bench.report.drawing.layout import shape_text
 from bench.report.drawing.style import BAND, SOFT, colors, quiet_axis
-from bench.report.selection.choice import MemoryEntry, newest
+from bench.report.selection.records import MemoryEntry, newest
 from bench.report.tables.table3 import MemoryStudy
 
 NOTHING_FITS = -1.0

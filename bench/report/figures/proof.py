@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from bench.records import GIB
 from bench.report.drawing.style import EMPHASIS, PALETTE, SOFT
-from bench.report.selection.choice import ProofEntry
 from bench.report.selection.predictions import Prediction, judged_bytes, predictions
+from bench.report.selection.records import ProofEntry
 
 CAPTION = (
     "Peak memory of training runs on a real GPU, measured by others (GPUMemNet, github.com/itu-rad/GPUMemNet: random "

@@ -9,8 +9,8 @@ from matplotlib.lines import Line2D
 
 from bench.records.paper import Paper
 from bench.report.drawing.style import SOFT, colors, quiet_axis
-from bench.report.selection.choice import AccuracyEntry
-from bench.report.selection.study import Study
+from bench.report.selection.accuracy import Study
+from bench.report.selection.records import AccuracyEntry
 
 NUDGE = 0.14
 """Sideways shift of each model, in stages, so that equal curves do not hide each other."""

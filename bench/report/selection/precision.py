@@ -2,7 +2,7 @@
 
 from bench.evaluation.bootstrap import Difference, difference
 from bench.records.paper import Paper
-from bench.report.selection.study import Study, scores_of
+from bench.report.selection.accuracy import Study, scores_of
 
 NAMES = {"fp32": "float32", "bf16": "bfloat16"}
 

@@ -6,8 +6,8 @@ from itertools import accumulate
 from bench.evaluation.bootstrap import Difference, difference
 from bench.records.paper import Paper
 from bench.report.drawing.layout import PLUS_MINUS, listing
-from bench.report.selection.choice import AccuracyEntry
-from bench.report.selection.study import METHODS, Study, scores_of
+from bench.report.selection.accuracy import METHODS, Study, scores_of
+from bench.report.selection.records import AccuracyEntry
 
 TUNED = {
     "fbp": "FBP: filtered backprojection, with the exact transpose of A; window and cut-off",

@@ -10,9 +10,9 @@ from bench.evaluation.bootstrap import difference
 from bench.records import AccuracyValues, Start
 from bench.records.paper import Paper
 from bench.report.drawing.latex import environment
-from bench.report.selection.choice import AccuracyEntry
+from bench.report.selection.accuracy import Study, scores_of
 from bench.report.selection.precision import NAMES
-from bench.report.selection.study import Study, scores_of
+from bench.report.selection.records import AccuracyEntry
 
 NUMBERS = (
     *("Seed", "Start, dB", "PSNR, dB", "SSIM", "Over TV, dB", "Steps", "Kept", "As denoiser", "Hours", "s per step"),

@@ -5,7 +5,7 @@ from typing import Literal
 from bench.evaluation.bootstrap import Difference, difference
 from bench.records.paper import Claim, Paper
 from bench.report.drawing.layout import MISSING, Cell, Row, Table
-from bench.report.selection.study import Study, scores_of
+from bench.report.selection.accuracy import Study, scores_of
 
 SIMILAR_DB = 0.5
 """Two models are at the same level if their mean PSNR differs by less; the paper names no margin."""

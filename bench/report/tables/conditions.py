@@ -6,8 +6,8 @@ from statistics import mode
 from bench.records import AccuracySpec, Start
 from bench.records.paper import Paper
 from bench.report.drawing.layout import listing, shape_text
-from bench.report.selection.choice import AccuracyEntry
-from bench.report.selection.study import Study, scores_of
+from bench.report.selection.accuracy import Study, scores_of
+from bench.report.selection.records import AccuracyEntry
 
 STARTS: dict[Start, str] = {"adjoint": "from A\N{MODIFIER LETTER CAPITAL T}y", "fbp": "from FBP"}
 """Which image networks start from, where tables have to tell."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from bench.records import GIB
 from bench.records.paper import Paper
 from bench.report.drawing.layout import Cell, Row, Table, answer, shape_text
-from bench.report.selection.choice import CheckEntry
+from bench.report.selection.records import CheckEntry
 from bench.report.tables.memory_detail import policy_title
 
 NAMES = ("Task", "Model", "Keeps", "simulated, GiB", "profiled, GiB", "difference, maps", "explained")
@@ -52,7 +52,11 @@ def _place(entry: CheckEntry, paper: Paper) -> tuple[int, tuple[int, int], int, 
 
 def _row(title: str, entry: CheckEntry, paper: Paper, *, rule: bool) -> Row:
     spec, values = entry.spec, entry.values
-    cells = [Cell(title), Cell(paper.model_title(spec.model)), Cell(policy_title(spec.model, spec.policy))]
+    cells = [
+        Cell(title),
+        Cell(paper.model_title(spec.model)),
+        Cell(policy_title(spec.model, spec.policy)),
+    ]
     texts: list[str | None] = [None] * 4
     if values is not None:
         texts = [f"{count / GIB:.4f}" for count in (values.simulated_bytes, values.profiled_bytes)]

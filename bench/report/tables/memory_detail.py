@@ -7,9 +7,9 @@ from statistics import median
 from bench.records import ALLOWANCE_BYTES, GIB
 from bench.records.paper import Paper
 from bench.report.drawing.layout import Cell, Row, Table, answer, bytes_text, listing, shape_text
-from bench.report.selection.choice import MemoryEntry, TimingEntry, newest
-from bench.report.tables.batches import sizes_text
+from bench.report.selection.records import MemoryEntry, TimingEntry, newest
 from bench.report.tables.table3 import SIMULATED, means_of
+from bench.report.tables.table4_entries import sizes_text
 
 POLICY_TITLES = {
     ("lu-dncnn", "recompute"): "checkpoint",
@@ -111,7 +111,11 @@ def _block(
         asked = (model, policy, precision)
         mine = [e for e in entries if (e.spec.model, e.spec.policy, e.spec.precision) == asked]
         if mine:
-            cells = [Cell("" if rows else title), Cell(paper.model_title(model)), Cell(policy_title(model, policy))]
+            cells = [
+                Cell("" if rows else title),
+                Cell(paper.model_title(model)),
+                Cell(policy_title(model, policy)),
+            ]
             cells.append(Cell(precision))
             cells += [_batch([entry for entry in mine if entry.spec.cap_bytes == cap]) for cap in caps]
             theirs = implied(mine[0].spec.task, model, paper) if asked[1:] == ("paper", "fp32") else ""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from bench.records.paper import Paper
 from bench.report.drawing.layout import Cell, Row, Table, bytes_text, shape_text
-from bench.report.selection.choice import MemoryEntry
+from bench.report.selection.records import MemoryEntry
 
 SETTINGS = {
     ("fp32", False, False): "float32, as all other tables",

@@ -8,7 +8,7 @@ import numpy as np
 
 from bench.records import ApplicationRow, Direction, LibraryRow
 from bench.report.drawing.layout import shape_text
-from bench.report.selection.choice import OperatorsEntry, dominant
+from bench.report.selection.records import OperatorsEntry, dominant
 
 DIRECTIONS: tuple[Direction, ...] = ("forward", "adjoint")
 TITLES = {"radon": "Radon", "blur": "Gaussian blur", "fourier": "Subsampled Fourier"}

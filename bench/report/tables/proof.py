@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from bench.records import MIB, ProofValues
 from bench.report.drawing.layout import DIRTY, Cell, Row, Table
-from bench.report.selection.choice import ProofEntry
 from bench.report.selection.predictions import OURS, Prediction, predictions
+from bench.report.selection.records import ProofEntry
 
 MINUS = "\N{MINUS SIGN}"
 NAMES = ("Prediction", "constant, MiB", "median error, MiB", "99 % within, MiB")
@@ -61,7 +61,14 @@ def _named(values: ProofValues) -> list[Row]:
     ours = predictions(values)[0].predicted_bytes
     head = Row((Cell("  Run"), Cell("took, MiB"), Cell("simulated, MiB"), Cell("difference")), rule=True)
     rows = [
-        Row((Cell(f"  {name}"), Cell(f"{took / MIB:,.0f}"), Cell(f"{said / MIB:,.0f}"), Cell(_percent(said / took))))
+        Row(
+            (
+                Cell(f"  {name}"),
+                Cell(f"{took / MIB:,.0f}"),
+                Cell(f"{said / MIB:,.0f}"),
+                Cell(_percent(said / took)),
+            )
+        )
         for name, took, said in zip(values.names, values.measured_bytes, ours, strict=True)
     ]
     return [head, *rows]

@@ -5,7 +5,7 @@ from statistics import median
 
 from bench.records import MIB, MethodRow, SolversValues
 from bench.report.drawing.layout import DIRTY, MISSING, Cell, Row, Table, listing, shape_text
-from bench.report.selection.choice import SolversEntry, dominant
+from bench.report.selection.records import SolversEntry, dominant
 from bench.report.tables.table4 import milliseconds_text
 
 LIBRARIES = {"ours": "ours", "torchdeq": "TorchDEQ", "deepinv": "deepinv"}

@@ -8,8 +8,8 @@ from dataclasses import replace
 from bench.evaluation.bootstrap import Estimate
 from bench.records.paper import Metric, Paper
 from bench.report.drawing.layout import ASTRAY, PLUS_MINUS, Cell, Row, Table, answer, embolden_best
+from bench.report.selection.accuracy import METHODS, Study
 from bench.report.selection.precision import precision_notes
-from bench.report.selection.study import METHODS, Study
 from bench.report.tables.baselines import reference_notes, spread_notes
 from bench.report.tables.conditions import conditions, start_text
 

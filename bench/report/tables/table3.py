@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from bench.records.paper import Paper
 from bench.report.drawing.layout import Cell, Row, Table, answer, bytes_text, listing, shape_text
-from bench.report.selection.choice import MemoryEntry, newest
+from bench.report.selection.records import MemoryEntry, newest
 
 SIMULATED = "simulated"
 Shape = tuple[int, int]
@@ -87,7 +87,10 @@ def _notes(study: MemoryStudy) -> list[str]:
 
 def _header(study: MemoryStudy) -> tuple[str, tuple[Row, ...]]:
     known = {model.key for model in study.paper.models}
-    top, bottom = [Cell(), Cell(), Cell()], [Cell("Task"), Cell("GPU RAM"), Cell("Backend")]
+    top, bottom = (
+        [Cell(), Cell(), Cell()],
+        [Cell("Task"), Cell("GPU RAM"), Cell("Backend")],
+    )
     for model in study.models:
         names = ["paper"] * (model in known) + ["ours"] + ["rec."] * study.recompute
         top.append(Cell(study.paper.model_title(model), span=len(names), align="c"))

@@ -7,8 +7,8 @@ from typing import Literal
 from bench.records import GIB, Policy, Status
 from bench.records.paper import Property, WordsRow
 from bench.report.drawing.layout import DIRTY, MISSING, Cell, Row, Table, answer, bytes_text, listing
-from bench.report.selection.choice import AccuracyEntry, CallsEntry, MemoryEntry, TimingEntry, newest
-from bench.report.tables.batches import C, Comparison, sizes_text
+from bench.report.selection.records import AccuracyEntry, CallsEntry, MemoryEntry, TimingEntry, newest
+from bench.report.tables.table4_entries import C, Comparison, sizes_text
 
 POLICIES: tuple[tuple[Policy, str], ...] = (("paper", ""), ("recompute", ", recompute"))
 CallsField = Literal["training_step", "reconstruction"]

@@ -6,14 +6,14 @@ import pytest
 import torch
 
 from bench.records import CallsSpec, CallsValues, Status
-from bench.records.runner import Cell, Outcome, all_answered, run_cells
+from bench.records.runner import Outcome, StudyCell, all_answered, run_cells
 from bench.records.store import ResultStore
 from tests.records import make_provenance
 
 
 def make_cell(task, measure):
     spec = CallsSpec(task=task, model="m", image_shape=(4, 4), policy="paper", batch=1, training_steps=0)
-    return Cell(spec, make_provenance(), measure, "variant")
+    return StudyCell(spec, make_provenance(), measure, "variant")
 
 
 def answer(_):

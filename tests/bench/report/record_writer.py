@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta, timezone
 
-from bench.records import Measurement, Provenance, Status
+from bench.records import Provenance, Record, Status
 from bench.records.store import ResultStore
 
 PAPER_SHAPES = {"deblur": (218, 178), "ct": (362, 362), "mri4x": (320, 320)}
@@ -29,5 +29,5 @@ class RecordWriter:
         )
 
     def add(self, spec, values, *, status=Status.OK, **origin):
-        record = Measurement(spec=spec, status=status, values=values, provenance=self.provenance(**origin))
+        record = Record(spec=spec, status=status, values=values, provenance=self.provenance(**origin))
         return self.store.add(record)

@@ -2,10 +2,10 @@
 
 import pytest
 
-from bench.records import Measurement, MemoryValues, Probe, Status
+from bench.records import MemoryValues, Probe, Record, Status
 from bench.records.paper import load_paper
 from bench.records.store import ResultStore
-from bench.report.selection.choice import load_records
+from bench.report.selection.records import load_records
 from bench.report.tables.memory_detail import disagreements, implied, memory_detail_table
 from tests.records import make_provenance, make_spec
 
@@ -28,7 +28,7 @@ def entries(tmp_path, batches, model="luser-sw", **changes):
             probes=(Probe(batch=batch, peak_bytes=GIB, fits=True),),
         )
         spec = make_spec(task="deblur", model=model, image_shape=(218, 178), cap_bytes=cap * GIB, **changes)
-        store.add(Measurement(spec=spec, status=Status.OK, values=values, provenance=make_provenance()))
+        store.add(Record(spec=spec, status=Status.OK, values=values, provenance=make_provenance()))
     return load_records(store).memory
 
 

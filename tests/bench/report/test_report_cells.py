@@ -3,8 +3,8 @@
 from bench.records import Status
 from bench.records.paper import load_paper
 from bench.report.render import render
-from bench.report.selection.choice import load_records
-from bench.report.selection.study import studies
+from bench.report.selection.accuracy import studies
+from bench.report.selection.records import load_records
 from bench.report.tables.cells import cells_page
 
 

@@ -3,7 +3,7 @@
 from bench.records import GIB, MIB, CheckSpec, CheckValues
 from bench.records.paper import load_paper
 from bench.report.render import render
-from bench.report.selection.choice import load_records
+from bench.report.selection.records import load_records
 from bench.report.tables.memory_check import check_table
 
 

@@ -8,8 +8,8 @@ import pytest
 from bench.records import Status
 from bench.records.paper import load_paper
 from bench.records.store import StoreError
-from bench.report.selection.choice import load_records
-from bench.report.selection.study import Group, estimate, studies
+from bench.report.selection.accuracy import Group, estimate, studies
+from bench.report.selection.records import load_records
 from bench.report.tables.table3 import MemoryStudy
 
 

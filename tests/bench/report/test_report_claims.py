@@ -9,8 +9,8 @@ from bench.evaluation.bootstrap import Difference, difference
 from bench.records import ImageScore
 from bench.records.paper import Claim, load_paper
 from bench.report.figures.convergence import convergence_figure, courses
-from bench.report.selection.choice import load_records
-from bench.report.selection.study import studies
+from bench.report.selection.accuracy import studies
+from bench.report.selection.records import load_records
 from bench.report.tables.claims import claims_table, verdict
 from bench.report.tables.table2 import accuracy_csv, accuracy_table
 

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from bench.records import AccuracySpec, Measurement
+from bench.records import AccuracySpec, Record
 from bench.report.render import render
-from bench.report.selection.choice import load_records
+from bench.report.selection.records import load_records
 
 TODAY = AccuracySpec.model_fields["protocol"].default
 
@@ -16,7 +16,7 @@ def age(store, path, protocol):
     content = json.loads(path.read_text())
     content["spec"]["protocol"] = protocol
     path.unlink()
-    store.add(Measurement.model_validate(content))
+    store.add(Record.model_validate(content))
 
 
 @pytest.fixture

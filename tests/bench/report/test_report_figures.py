@@ -15,8 +15,8 @@ from bench.report.drawing.style import PALETTE, STYLE, colors
 from bench.report.figures.figure1 import gain_figure, training_figure
 from bench.report.figures.figure2 import Box, examples, most_improved, psnr_db, reconstruction_figure
 from bench.report.figures.memory import memory_figure
-from bench.report.selection.choice import load_records
-from bench.report.selection.study import studies
+from bench.report.selection.accuracy import studies
+from bench.report.selection.records import load_records
 from bench.report.tables.table3 import MemoryStudy
 from bench.tasks.metrics import ssim
 

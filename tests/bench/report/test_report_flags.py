@@ -4,7 +4,7 @@ import pytest
 
 from bench.records import GIB, MemorySpec, MemoryValues
 from bench.records.paper import load_paper
-from bench.report.selection.choice import load_records
+from bench.report.selection.records import load_records
 from bench.report.tables.memory_flags import flags_table
 
 SPEC = MemorySpec(

@@ -7,7 +7,7 @@ import pytest
 
 from bench.report.figures.operators import operator_figure
 from bench.report.render import render
-from bench.report.selection.choice import load_records
+from bench.report.selection.records import load_records
 from bench.report.tables.operator_times import Spread, claims, shown_operators
 from bench.report.tables.operators import operators_csv, operators_table
 

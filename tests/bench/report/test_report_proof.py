@@ -8,8 +8,8 @@ import pytest
 from bench.records import GIB, MIB, HistoryRow, PeerFigures, ProofSpec, ProofValues
 from bench.report.figures.proof import history_caption, proof_figure
 from bench.report.render import render
-from bench.report.selection.choice import load_records
 from bench.report.selection.predictions import predictions
+from bench.report.selection.records import load_records
 from bench.report.tables.proof import proof_table
 
 CONTEXT = 1400 * MIB

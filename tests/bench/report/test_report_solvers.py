@@ -4,8 +4,8 @@ import pytest
 
 from bench.records.paper import load_paper
 from bench.report.figures.solvers import solver_figure
-from bench.report.selection.choice import load_records
-from bench.report.selection.study import studies
+from bench.report.selection.accuracy import studies
+from bench.report.selection.records import load_records
 from bench.report.tables.solvers import methods_table, rules_table, shown_races
 
 

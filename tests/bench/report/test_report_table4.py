@@ -4,10 +4,10 @@ import pytest
 
 from bench.records import Status
 from bench.records.paper import load_paper
-from bench.report.selection.choice import load_records
-from bench.report.selection.study import studies
-from bench.report.tables.batches import Comparison
+from bench.report.selection.accuracy import studies
+from bench.report.selection.records import load_records
 from bench.report.tables.table4 import comparison_table, milliseconds_text
+from bench.report.tables.table4_entries import Comparison
 
 EN_DASH = "\N{EN DASH}"
 PAPER = load_paper()

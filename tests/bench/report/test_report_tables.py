@@ -9,8 +9,8 @@ from bench.records import Status
 from bench.records.paper import load_paper
 from bench.report.drawing.latex import latex, md, tex
 from bench.report.drawing.layout import Cell, bytes_text, embolden_best, listing
-from bench.report.selection.choice import load_records
-from bench.report.selection.study import studies
+from bench.report.selection.accuracy import studies
+from bench.report.selection.records import load_records
 from bench.report.tables.table2 import accuracy_csv, accuracy_table
 from bench.report.tables.table3 import MemoryStudy, memory_table
 
@@ -57,7 +57,16 @@ def test_table_2_has_the_papers_rows_above_ours(samples):
 
 
 def test_two_best_of_a_row_are_bold_with_ties_at_printed_precision():
-    cells = embolden_best([Cell("29.01"), Cell("29.02"), Cell("29.02"), Cell("30.00"), Cell(EN_DASH), Cell("")])
+    cells = embolden_best(
+        [
+            Cell("29.01"),
+            Cell("29.02"),
+            Cell("29.02"),
+            Cell("30.00"),
+            Cell(EN_DASH),
+            Cell(""),
+        ]
+    )
     assert [cell.bold for cell in cells] == [False, True, True, True, False, False]
 
 

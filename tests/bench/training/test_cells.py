@@ -12,7 +12,7 @@ from bench.records.environment import bf16_on_amx, number_flags
 from bench.records.store import ResultStore
 from bench.tasks.scales import Scale
 from bench.training.cells import accuracy_cells
-from bench.training.sweep import Training
+from bench.training.sweep import TrainingSetup
 
 CPU = torch.device("cpu")
 SCALE = Scale(name="quick", image_shapes={"deblur": (16, 16)}, train_images=2, test_images=2)
@@ -20,7 +20,9 @@ SCALE = Scale(name="quick", image_shapes={"deblur": (16, 16)}, train_images=2, t
 
 def asked(tmp_path, processes=1, sources=None, **changes):
     fabric = SimpleNamespace(device=CPU, world_size=processes, is_global_zero=True)
-    training = Training(scale=SCALE, sources=sources or {}, store=ResultStore(tmp_path), fabric=fabric, changes=changes)
+    training = TrainingSetup(
+        scale=SCALE, sources=sources or {}, store=ResultStore(tmp_path), fabric=fabric, changes=changes
+    )
     (cell,) = accuracy_cells(training, ["deblur"], ["lu-dncnn"], ["final"])
     return cell.spec
 

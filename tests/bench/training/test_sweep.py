@@ -12,7 +12,7 @@ from bench.training import sweep
 from bench.training.cells import accuracy_cells
 from bench.training.processes import make_fabric
 from bench.training.step import placed
-from bench.training.sweep import Training, round_weights
+from bench.training.sweep import TrainingSetup, round_weights
 from models import MODELS, Reconstruction
 from tests.bench.brightness import Brightness
 
@@ -21,7 +21,7 @@ VALIDATED = {"steps": 2, "validations": 1, "validation_images": 2}
 
 
 def cell_of(folder, model, **changes):
-    training = Training(
+    training = TrainingSetup(
         scale=SCALE,
         sources={},
         store=ResultStore(folder),

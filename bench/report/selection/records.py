@@ -13,7 +13,6 @@ from bench.records import (
     CallsValues,
     CheckSpec,
     CheckValues,
-    Measurement,
     MemorySpec,
     MemoryValues,
     OperatorsSpec,
@@ -21,6 +20,7 @@ from bench.records import (
     ProofSpec,
     ProofValues,
     Provenance,
+    Record,
     ReferenceSpec,
     ReferenceValues,
     SolversSpec,
@@ -137,7 +137,7 @@ def load_records(store: ResultStore) -> Records:
     )
 
 
-def _earlier(outdated: Sequence[Measurement]) -> Earlier:
+def _earlier(outdated: Sequence[Record]) -> Earlier:
     protocols = [record.spec.protocol for record in outdated if isinstance(record.spec, AccuracySpec)]
     last = max(protocols, default=0)
     accuracy = [r for r in outdated if isinstance(r.spec, AccuracySpec) and r.spec.protocol == last]
@@ -184,8 +184,8 @@ def newest(entries: Iterable[E]) -> E | None:
     )
 
 
-def _one_environment(records: Iterable[Measurement]) -> list[Measurement]:
-    best: dict[tuple[str, str], Measurement] = {}
+def _one_environment(records: Iterable[Record]) -> list[Record]:
+    best: dict[tuple[str, str], Record] = {}
     for record in records:
         on_gpu = isinstance(record.spec, MemorySpec) and record.spec.backend == "cuda"
         by_device = on_gpu or isinstance(record.spec, TimingSpec | SolversSpec | OperatorsSpec)
@@ -195,14 +195,14 @@ def _one_environment(records: Iterable[Measurement]) -> list[Measurement]:
     return list(best.values())
 
 
-def _preference(record: Measurement) -> tuple[bool, bool, bool, float, str]:
+def _preference(record: Record) -> tuple[bool, bool, bool, float, str]:
     """A crash or time-out is no answer: it loses even to a dirty record."""
     origin = record.provenance
     answered = record.values is not None
     return record.status.finished, not origin.dirty, answered, origin.created.timestamp(), origin.env_id
 
 
-def _entries(records: Iterable[Measurement], spec_type: type[S], values_type: type[V]) -> tuple[Entry[S, V], ...]:
+def _entries(records: Iterable[Record], spec_type: type[S], values_type: type[V]) -> tuple[Entry[S, V], ...]:
     found: list[Entry[S, V]] = []
     for record in records:
         spec: BaseModel = record.spec

@@ -6,7 +6,7 @@ from torch import nn
 
 from bench.memory.storage import StorageRecorder
 from models.networks import EquilibriumBlock
-from models.sparing import normalised_convolution
+from models.normalised_convolution import normalised_convolution
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from typing import TypeVar
 from bench.records import Policy
 from bench.records.paper import Paper
 from bench.report.drawing.layout import listing, shape_text
-from bench.report.selection.choice import CallsEntry, MemoryEntry, Records, TimingEntry, dominant
-from bench.report.selection.study import Study
+from bench.report.selection.accuracy import Study
+from bench.report.selection.records import CallsEntry, MemoryEntry, Records, TimingEntry, dominant
 from bench.report.tables.table3 import is_table3, means_of
 
 CostEntry = TimingEntry | CallsEntry | MemoryEntry

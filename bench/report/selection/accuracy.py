@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from bench.evaluation.bootstrap import Estimate, StartMetric, estimate
 from bench.records import AccuracySpec, ImageScore, Start
 from bench.records.paper import Metric, Paper
-from bench.report.selection.choice import AccuracyEntry, ReferenceEntry, dominant, newest
+from bench.report.selection.records import AccuracyEntry, ReferenceEntry, dominant, newest
 
 SCALES = ("quick", "small", "full", "paper")
 """From the least to the most demanding; a scale of the user's own ranks below all."""
