@@ -21,13 +21,13 @@ from bench.cli import (
 from bench.cli.sources import by_task, check_examples, check_sources, data_options, data_sources
 from bench.data import Split
 from bench.grade import grade_files
-from bench.records import AccuracySpec, AccuracyValues, Loss, Policy, Precision, Record, Start
+from bench.records import AccuracySpec, AccuracyValues, Loss, Policy, Precision, Record, Start, mean_psnr_db
 from bench.records.environment import keep_freed_memory, pick_device
 from bench.records.runner import all_answered, run_cells
 from bench.records.store import ResultStore
 from bench.tasks import PAPER_TASKS, TASKS
 from bench.tasks.scales import SCALES, precision_of
-from bench.training.cells import LOSSES, accuracy_cells, discard_checkpoints, mean_psnr_db
+from bench.training.cells import LOSSES, accuracy_cells, discard_checkpoints
 from bench.training.options import given, recipe_options, training_options
 from bench.training.processes import loggers, make_fabric
 from bench.training.sweep import TrainingSetup
@@ -153,7 +153,7 @@ def _table(records: Sequence[Record]) -> Table:
         assert isinstance(spec, AccuracySpec)
         scores = ("?", "?")
         if isinstance(values, AccuracyValues):
-            start, end = mean_psnr_db(values)
+            start, end = mean_psnr_db(values.items)
             scores = (f"{start:.2f}", f"{end:.2f}")
         table.add_row(spec.task, spec.model, spec.loss, spec.data, *scores, record.status.value)
     return table

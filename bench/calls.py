@@ -10,7 +10,7 @@ from rich.table import Table
 
 from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, common_options, policy_option, run, selection_options
 from bench.cli.source_digest import code_of
-from bench.cli.user_model import resolve_model
+from bench.cli.user_model import build_model
 from bench.records import CallsSpec, CallsValues, Policy, Provenance, Record, Status
 from bench.records.environment import pick_device, provenance
 from bench.records.progress import Reporter
@@ -112,8 +112,7 @@ def count_calls(spec: CallsSpec, device: torch.device) -> CallsValues:
     task = TASKS[spec.task]
     torch.manual_seed(0)
     operator = CallCounter(task.operator_at(spec.image_shape, device))
-    model = resolve_model(spec.model)(channels=task.channels).to(device)
-    model.policy = spec.policy
+    model = build_model(spec.model, task.channels, spec.policy).to(device)
     train = task.load_split(None, "train", image_shape=spec.image_shape, count=8, seed=0)
     held_out = task.load_split(None, "test", image_shape=spec.image_shape, count=1, seed=0)
     recipe = Recipe(steps=spec.training_steps, batch=spec.batch, learning_rate=1e-3)

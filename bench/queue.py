@@ -13,13 +13,13 @@ from rich.table import Table
 from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, results_option, run, scale_option, selection_options
 from bench.cli.sources import by_task, check_examples, check_sources, data_options, data_sources
 from bench.data import Split
-from bench.records import AccuracySpec, AccuracyValues, Loss, Record, Start
+from bench.records import AccuracySpec, AccuracyValues, Loss, Record, Start, mean_psnr_db
 from bench.records.environment import keep_freed_memory, pick_device
 from bench.records.runner import StudyCell, all_answered, run_cells
 from bench.records.store import ResultStore
 from bench.tasks import PAPER_TASKS, TASKS
 from bench.tasks.scales import SCALES, precision_of
-from bench.training.cells import accuracy_cells, checkpoint_of, discard_checkpoints, mean_psnr_db
+from bench.training.cells import accuracy_cells, checkpoint_of, discard_checkpoints
 from bench.training.checkpoint import read_checkpoint
 from bench.training.processes import make_fabric
 from bench.training.sweep import TrainingSetup, denoiser_checkpoint
@@ -184,7 +184,7 @@ def _table(cells: Sequence[StudyCell], store: ResultStore) -> Table:
 def _progress(cell: StudyCell, store: ResultStore) -> str:
     record = finished(cell, store)
     if record is not None and isinstance(record.values, AccuracyValues):
-        start, end = mean_psnr_db(record.values)
+        start, end = mean_psnr_db(record.values.items)
         return f"{record.status.value}: {end:.2f} dB from {start:.2f} dB"
     if record is not None:
         return record.status.value

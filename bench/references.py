@@ -14,7 +14,7 @@ from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, TASK, common_options, run, 
 from bench.cli.sources import check_sources, data_options, data_sources, files_of
 from bench.data import Split, source_label
 from bench.evaluation.grading import NOISE_SEED
-from bench.records import Provenance, Record, ReferenceSpec, ReferenceValues, Setting, Status, TuningPoint
+from bench.records import Provenance, Record, ReferenceSpec, ReferenceValues, Setting, Status, TuningPoint, mean_psnr_db
 from bench.records.environment import pick_device, provenance
 from bench.records.progress import Reporter
 from bench.records.runner import Outcome, StudyCell, all_answered, run_cells
@@ -102,7 +102,7 @@ def reference_cells(
 def _cell(spec: ReferenceSpec, source: Path | None, where: Provenance, device: torch.device) -> StudyCell:
     def measure(reporter: Reporter) -> Outcome:
         values = _measure(spec, source, device, reporter)
-        mean = sum(item.psnr_db for item in values.items) / len(values.items)
+        _, mean = mean_psnr_db(values.items)
         return Outcome(Status.OK, values, summary=f"{mean:.2f} dB with {_text(values.setting)}")
 
     return StudyCell(spec, where, measure, f"{spec.test_images} images")
@@ -144,9 +144,7 @@ def _table(records: Sequence[Record]) -> Table:
         assert isinstance(spec, ReferenceSpec)
         cells = ("?", "?", "?")
         if isinstance(values, ReferenceValues):
-            count = len(values.items)
-            start = sum(item.start_psnr_db for item in values.items) / count
-            end = sum(item.psnr_db for item in values.items) / count
+            start, end = mean_psnr_db(values.items)
             cells = (f"{start:.2f}", f"{end:.2f}", _text(values.setting))
         table.add_row(spec.task, spec.method, spec.data, *cells, record.status.value)
     return table

@@ -21,7 +21,7 @@ from bench.cli import (
     selection_options,
 )
 from bench.cli.source_digest import code_of
-from bench.cli.user_model import resolve_model
+from bench.cli.user_model import build_model
 from bench.evaluation import clock
 from bench.memory.questions import memory_specs
 from bench.memory.simulate import simulated_batch
@@ -178,8 +178,7 @@ def _time(spec: TimingSpec, device: torch.device) -> TimingValues:
     images = task.load_split(None, "train", image_shape=spec.image_shape, count=spec.batch, seed=0)
     truth = torch.stack([images[index].image for index in range(spec.batch)]).to(device)
     y = task.measure(operator, truth, torch.Generator().manual_seed(0))
-    model = placed(resolve_model(spec.model)(channels=task.channels), device)
-    model.policy = spec.policy
+    model = placed(build_model(spec.model, task.channels, spec.policy), device)
     optimizer = make_optimizer(model)
     model.train()
     train_s = _repeat(lambda: training_step(model, optimizer, operator, y, truth, "final"), spec.repeats, device)

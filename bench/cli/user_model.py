@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from models import MODELS, ReconstructionModel
+from models import MODELS, Policy, ReconstructionModel
 
 _LONGEST = 300
 """Characters of an exception that are told; some hold a whole table."""
@@ -34,6 +34,22 @@ def resolve_model(name: str) -> Callable[..., ReconstructionModel]:
     if not callable(made) or (isinstance(made, type) and not issubclass(made, ReconstructionModel)):
         raise click.ClickException(f"{name!r} is no models.ReconstructionModel: {type(made).__name__}")
     return made  # what a function makes shows when it is called
+
+
+def build_model(name: str, channels: int, policy: Policy = "paper") -> ReconstructionModel:
+    """Make a model, on the CPU, with a memory policy; a user's own need not know the policy when it is made.
+
+    Args:
+        name: key of ``MODELS`` or ``package.module:Model``.
+        channels: image channels C.
+        policy: what it keeps for the backward pass.
+
+    Raises:
+        click.ClickException: as of ``resolve_model``.
+    """
+    model = resolve_model(name)(channels=channels)
+    model.policy = policy
+    return model
 
 
 def why_absent(name: str, error: BaseException) -> str:

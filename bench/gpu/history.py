@@ -4,7 +4,8 @@ from typing import Any
 
 from bench.gpu.site import Work
 from bench.memory.allocator import OutOfMemoryError
-from bench.memory.snapshot import History, ReplayError, record_history, replay_history, replayed_blocks
+from bench.memory.recorded import ReplayError
+from bench.memory.snapshot import History, record_history, replay_history, replayed_blocks
 
 BATCH = 2
 HISTORY_S = 4.0

@@ -6,7 +6,7 @@ from functools import partial
 
 import torch
 
-from bench.cli.user_model import resolve_model
+from bench.cli.user_model import build_model
 from bench.memory.user_step import built, resolve_step, run_step
 from bench.records import FitSpec, MemorySpec, StepSpec
 from bench.tasks import TASKS
@@ -69,10 +69,9 @@ def _our_step(
     task = TASKS[spec.task]
     operator = task.operator_at(spec.image_shape, device)
     operator.norm()
-    model = resolve_model(spec.model)(channels=task.channels).to(device).train()
+    model = build_model(spec.model, task.channels, spec.policy).to(device).train()
     if spec.channels_last:
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in its stub
-    model.policy = spec.policy
     if solver_steps is not None and isinstance(model, EquilibriumModel):
         model.solver = replace(model.solver, max_steps=min(model.solver.max_steps, solver_steps))
     truth = torch.rand(batch, *operator.image_shape, device=device)

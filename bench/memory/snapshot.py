@@ -14,6 +14,7 @@ from bench.memory.allocator import CachingAllocator
 from bench.memory.cuda import claim_cuda
 from bench.memory.options import image_size_option
 from bench.memory.real_step import release, train
+from bench.memory.recorded import follow, recorded_segments
 from bench.memory.steps import take
 from bench.records import MemorySpec
 from bench.tasks import TASKS
@@ -59,32 +60,14 @@ class History(BaseModel):
         return cls.model_validate_json(gzip.decompress(path.read_bytes()))
 
 
-class ReplayError(ValueError):
-    """The replay decided otherwise than the recorded allocator."""
-
-
 def replay_history(history: History) -> CachingAllocator:
     """Make the recorded requests again; every block must come to lie where it lay.
 
     Raises:
         ReplayError: at the first decision that differs.
     """
-    segments = [(address, size) for action, address, size in history.events if action == "segment_alloc"]
-
-    def place(size: int) -> int:
-        if not segments or segments[0][1] != size:
-            raise ReplayError(f"a segment of {size} bytes, recorded: {segments[0] if segments else 'none'}")
-        return segments.pop(0)[0]
-
-    allocator = CachingAllocator(place_segment=place)
-    for action, address, size in history.events:
-        if action == "alloc":
-            if (found := allocator.allocate(size)) != address:
-                raise ReplayError(f"{size} bytes went to {found}, recorded: {address}")
-        elif action == "free_completed":
-            allocator.release(address)
-        elif action == "segment_free":
-            allocator.release_segment(address)
+    allocator = CachingAllocator(place_segment=recorded_segments(history.events))
+    follow(allocator, history.events)
     return allocator
 
 

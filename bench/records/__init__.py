@@ -14,6 +14,7 @@ from bench.records.answer import (
     TimingValues,
     TuningPoint,
     ValidationPoint,
+    mean_psnr_db,
 )
 from bench.records.frozen import Frozen
 from bench.records.proof_answer import SMALL_BYTES, CheckValues, HistoryRow, PeerFigures, ProofValues
@@ -102,4 +103,5 @@ __all__ = [
     "TuningPoint",
     "ValidationPoint",
     "cell_id",
+    "mean_psnr_db",
 ]

@@ -1,5 +1,7 @@
 """What a measurement answers, one class a kind of question; units stand in the names. Never imports torch."""
 
+from collections.abc import Sequence
+from statistics import fmean
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -87,6 +89,11 @@ class ImageScore(Frozen):
     more: dict[str, float] = Field(
         default_factory=dict, description="the reconstruction's by other conventions, keyed as in the task's metrics"
     )
+
+
+def mean_psnr_db(items: Sequence[ImageScore]) -> tuple[float, float]:
+    """Return the mean PSNR of the starting images and of the reconstructions, in dB."""
+    return fmean(item.start_psnr_db for item in items), fmean(item.psnr_db for item in items)
 
 
 class SolverPoint(Frozen):

@@ -10,7 +10,7 @@ from bench.cli.user_model import resolve_model
 from bench.data import Split, source_label
 from bench.evaluation.grading import NotFiniteError, QualityError, evaluate
 from bench.evaluation.weights import save_weights
-from bench.records import AccuracySpec, AccuracyValues, Loss, Policy, Provenance, Record, Spec, Status
+from bench.records import AccuracySpec, AccuracyValues, Loss, Policy, Provenance, Record, Spec, Status, mean_psnr_db
 from bench.records.environment import bf16_on_amx, number_flags, provenance
 from bench.records.progress import Reporter
 from bench.records.runner import Outcome, StudyCell
@@ -144,13 +144,6 @@ def _store_weights(
     return relative.as_posix()
 
 
-def mean_psnr_db(values: AccuracyValues) -> tuple[float, float]:
-    """Return the mean PSNR of the starting images and of the reconstructions, in dB."""
-    count = len(values.items)
-    start = sum(item.start_psnr_db for item in values.items) / count
-    return start, sum(item.psnr_db for item in values.items) / count
-
-
 def _gain(values: AccuracyValues) -> str:
-    start, end = mean_psnr_db(values)
+    start, end = mean_psnr_db(values.items)
     return f"{end:.2f} dB from {start:.2f} dB"

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 
-from bench.cli.user_model import resolve_model
+from bench.cli.user_model import build_model, resolve_model
 from bench.data import ImageSplit, Split
 from bench.records import AccuracySpec, Precision, Start
 from bench.records.progress import Reporter
@@ -87,8 +87,8 @@ def train_model(
     """
     task, recipe, device = TASKS[spec.task], spec.recipe, training.fabric.device
     torch.manual_seed(spec.seed)
-    model = placed(resolve_model(spec.model)(channels=task.channels), device)
-    model.policy, model.start = spec.policy, spec.start
+    model = placed(build_model(spec.model, task.channels, spec.policy), device)
+    model.start = spec.start
     images = training.load_split(spec, "train", reading_shape(spec.image_shape, recipe.augmentation), spec.train_images)
     denoiser = _become_denoiser(model, images, spec, training, checkpoint, reporter)
     run = TrainingRun(

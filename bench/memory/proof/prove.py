@@ -17,8 +17,9 @@ from bench.memory.calibration import Rules
 from bench.memory.convolutions import of_version_8
 from bench.memory.processes import in_processes
 from bench.memory.proof.peer_estimators import ESTIMATORS, predicted_bytes
-from bench.memory.proof.published import PublishedHistory, ReplayError, replay_published
+from bench.memory.proof.published import PublishedHistory, replay_published
 from bench.memory.proof.published_runs import PublishedTraining, Runs, read_runs
+from bench.memory.recorded import ReplayError
 from bench.memory.replay import replay
 from bench.memory.trace import trace_batch
 from bench.records import MIB, HistoryRow, PeerFigures, ProofSpec, ProofValues, Record, Status

@@ -2,19 +2,15 @@
 
 import gzip
 from bisect import bisect_right
-from collections import deque
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.memory.allocator import MIN_BLOCK, SMALL_LIMIT, Block, CachingAllocator
+from bench.memory.recorded import ReplayError, follow, recorded_segments
 
 Extent = tuple[int, int]
 """Address and bytes."""
-
-
-class ReplayError(ValueError):
-    """The replay decided otherwise than the recorded allocator."""
 
 
 class PublishedHistory(BaseModel):
@@ -50,32 +46,13 @@ def replay_published(history: PublishedHistory) -> CachingAllocator:
     Raises:
         ReplayError: at the first decision that differs, or where the end does.
     """
-    allocator = _replay(history)
+    allocator = StartedAllocator(place_segment=recorded_segments(history.events))
+    allocator.start(history)
+    follow(allocator, history.events)
     blocks = sorted((block.address, block.size, not block.free) for block in allocator.blocks())
     reserved = allocator.statistics().reserved
     if blocks != sorted(history.final_blocks) or reserved != history.reserved_bytes:
         raise ReplayError(f"it ends with {reserved} bytes in {len(blocks)} blocks, recorded: {history.reserved_bytes}")
-    return allocator
-
-
-def _replay(history: PublishedHistory) -> CachingAllocator:
-    segments = deque((address, size) for action, address, size in history.events if action == "segment_alloc")
-
-    def place(size: int) -> int:
-        if not segments or segments[0][1] != size:
-            raise ReplayError(f"a segment of {size} bytes, recorded: {segments[0][1] if segments else 'none'}")
-        return segments.popleft()[0]
-
-    allocator = StartedAllocator(place_segment=place)
-    allocator.start(history)
-    for action, address, size in history.events:
-        if action == "alloc":
-            if (found := allocator.allocate(size)) != address:
-                raise ReplayError(f"{size} bytes went to {found}, recorded: {address}")
-        elif action == "free_completed":
-            allocator.release(address)
-        elif action == "segment_free":
-            allocator.release_segment(address)
     return allocator
 
 

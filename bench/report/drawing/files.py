@@ -1,26 +1,22 @@
 """Writes files that are whole or absent, and the same bytes on every rendering."""
 
-import os
+from io import BytesIO
 from pathlib import Path
 
 from matplotlib.figure import Figure
+
+from bench.records.files import write_atomically
 
 DPI = 200
 
 
 def save_text(path: Path, text: str) -> None:
     """Write a file as UTF-8 with Unix line ends, whole or not at all."""
-    _replace(path, text.encode("utf-8"))
+    write_atomically(path, text.encode("utf-8"))
 
 
 def save_figure(path: Path, figure: Figure) -> None:
     """Write a PNG without the metadata that differs between machines and versions."""
-    temporary = path.with_suffix(".tmp")
-    figure.savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})
-    temporary.replace(path)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    temporary = path.with_suffix(".tmp")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)
+    content = BytesIO()
+    figure.savefig(content, format="png", dpi=DPI, metadata={"Software": None})
+    write_atomically(path, content.getvalue())

@@ -7,7 +7,7 @@ from statistics import fmean
 import numpy as np
 
 from bench.evaluation.bootstrap import difference
-from bench.records import AccuracyValues, Start
+from bench.records import AccuracyValues, Start, mean_psnr_db
 from bench.records.paper import Paper
 from bench.report.drawing.latex import environment
 from bench.report.selection.accuracy import Study, scores_of
@@ -65,8 +65,7 @@ def _figures(study: Study, entry: AccuracyEntry, values: AccuracyValues) -> tupl
     residuals = [item.residual for item in scores_of([entry]) if item.residual is not None]
     hours = (values.train_s + values.pretrain_s + values.validation_s) / 3600
     return (
-        f"{fmean(item.start_psnr_db for item in items):.2f}",
-        f"{fmean(item.psnr_db for item in items):.2f}",
+        *(f"{mean:.2f}" for mean in mean_psnr_db(items)),
         f"{fmean(item.ssim for item in items):.3f}",
         f"{gain.mean_db:+.2f}" if gain else "",
         f"{recipe.steps:,}",

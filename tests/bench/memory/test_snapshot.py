@@ -6,14 +6,8 @@ import pytest
 import torch
 
 from bench.memory import real_step, snapshot
-from bench.memory.snapshot import (
-    History,
-    ReplayError,
-    history_blocks,
-    history_events,
-    replay_history,
-    replayed_blocks,
-)
+from bench.memory.recorded import ReplayError
+from bench.memory.snapshot import History, history_blocks, history_events, replay_history, replayed_blocks
 from bench.records import MIB
 
 RECORDED = sorted((Path(__file__).parent / "histories").glob("*.json.gz"))

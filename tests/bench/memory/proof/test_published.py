@@ -11,7 +11,8 @@ import torch
 from bench.memory import allocator as rules
 from bench.memory.allocator import CachingAllocator
 from bench.memory.proof.perceptron import Perceptron
-from bench.memory.proof.published import PublishedHistory, ReplayError, replay_published
+from bench.memory.proof.published import PublishedHistory, replay_published
+from bench.memory.recorded import ReplayError
 from bench.records import MIB
 from tests.conftest import REAL_DATA
 
