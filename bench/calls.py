@@ -19,8 +19,9 @@ from bench.records.runner import Outcome, StudyCell, all_answered, run_cells
 from bench.records.store import ResultStore
 from bench.tasks import PAPER_TASKS, TASKS
 from bench.training.processes import make_fabric
+from bench.training.run import TrainingRun
 from bench.training.step import compute_gradients
-from bench.training.trainer import TrainingRun, fit
+from bench.training.trainer import fit
 from models import MODELS
 from operators import CallCounter
 

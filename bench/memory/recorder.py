@@ -1,9 +1,9 @@
 """Records a training step's storages as a trace needs them: where in the step, for which layer, and hidden calls."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -16,6 +16,7 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 from bench.memory.convolutions import CONVOLUTIONS, NOTHING, Bounds, Workspaces, parts_of, pinned
 from bench.memory.fakes import QuickFakeTensorMode
+from bench.memory.layers import Layers
 from bench.memory.rules import CUBLAS, CUBLAS_WORKSPACE, HANDLE, bounds
 from bench.memory.storage import StorageRecorder
 
@@ -45,36 +46,6 @@ class Note:
     taken: Bounds = NOTHING
 
 
-@dataclass
-class _Layers:
-    """Knows which module computes."""
-
-    names: dict[int, str] = field(default_factory=dict)
-    stack: list[str] = field(default_factory=list)
-    learnt: Callable[[nn.Module], None] = lambda model: None
-    """Told of every model before it first computes."""
-
-    def enter(self, module: nn.Module, _: Any) -> None:
-        if id(module) not in self.names:
-            self._learn(module)
-        self.stack.append(self.names[id(module)])
-
-    def leave(self, *_: Any) -> None:
-        self.stack.pop()
-
-    def _learn(self, module: nn.Module) -> None:
-        model = module
-        while len(parts := list(model.children())) == 1 and not list(model.parameters(recurse=False)):
-            (model,) = parts  # what only wraps a model gives no name
-        self.names |= {id(part): "" for part in module.modules() if id(part) not in self.names}
-        self.names |= {id(part): name for name, part in model.named_modules() if name}
-        self.learnt(model)
-
-    @property
-    def current(self) -> str:
-        return next((name for name in reversed(self.stack) if name), "")
-
-
 class StepRecorder(StorageRecorder):
     """A ``StorageRecorder`` for training steps on fake tensors.
 
@@ -94,7 +65,7 @@ class StepRecorder(StorageRecorder):
         self.notes: list[Note] = []
         self.section = ""
         self._phase = "setup"
-        self._layers = _Layers(learnt=self._label)
+        self._layers = Layers(learnt=self._label)
         self._labels: dict[int, str] = {}  # of the storages that are alive
         self._sums: dict[int, int] = {}  # gradient accumulations: result, first operand
         self._handles: set[str] = set()

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from bench.data.base import ImageSplit, MeasuredImage, Split
-from bench.data.formats.fastmri import SIZE, native_shape, open_fastmri
+from bench.data.formats.fastmri import native_shape, open_fastmri
+from bench.data.formats.fastmri_volume import SIZE
 from bench.data.formats.kspace import open_k_space
 from bench.data.synthetic.images import GeneratedSplit
 from bench.tasks.base import MeasuredData, Task, standard_normal

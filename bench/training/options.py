@@ -7,7 +7,7 @@ from typing import Any, TypeVar, get_args
 import click
 
 from bench.records import Precision, Start
-from bench.training.trainer import CHECKPOINT_S
+from bench.training.run import CHECKPOINT_S
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 

@@ -19,8 +19,9 @@ from bench.tasks.scales import Scale
 from bench.training.batches import reading_shape
 from bench.training.log import TrainingLog
 from bench.training.pretrain import Pretraining, pretrain
+from bench.training.run import CHECKPOINT_S, TrainingRun
 from bench.training.step import placed
-from bench.training.trainer import CHECKPOINT_S, TrainingRun, fit
+from bench.training.trainer import fit
 from bench.training.validation import Validation, validate
 from models import ReconstructionModel
 

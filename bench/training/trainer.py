@@ -3,18 +3,13 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 
-from bench.data import ImageSplit
-from bench.records import Loss, Precision, ValidationPoint
-from bench.records.recipe import Recipe, Window
-from bench.tasks.base import Task
+from bench.records import ValidationPoint
+from bench.records.recipe import Window
 from bench.tasks.windows import Windows
 from bench.training.average import weight_average
 from bench.training.batches import BatchOrder, Purpose, augment, batches, random_numbers
@@ -29,6 +24,7 @@ from bench.training.checkpoint import (
 )
 from bench.training.log import TrainingLog, falls_due
 from bench.training.processes import make_fabric, mean_over_processes
+from bench.training.run import TrainingRun
 from bench.training.step import (
     Objective,
     Penalty,
@@ -40,47 +36,9 @@ from bench.training.step import (
     set_rate,
     use_solvers_of,
 )
-from bench.training.validation import Validation, validate
+from bench.training.validation import validate
 from models import EquilibriumModel, Reconstruction, ReconstructionModel
 from operators import ForwardOperator
-
-CHECKPOINT_S = 30.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingRun:
-    """What is trained, on what, and how.
-
-    Attributes:
-        model: changed in place; ends with the weights that were chosen.
-        task: measures the images, with its noise.
-        images: the training split, at ``reading_shape``.
-        image_shape: (H, W) in pixels of the images that are graded; the recipe says what a step sees of them.
-        recipe: how long and how fast.
-        loss: ``final`` or ``aux``.
-        seed: of image order, views and noise.
-        validation: what to choose the weights on; needed where the recipe validates.
-        precision: ``fp32`` or ``bf16``.
-        checkpoint: file to resume from and to keep up to date, at most ``checkpoint_s`` seconds behind.
-        checkpoint_s: see there.
-        workers: processes that read images ahead.
-        fabric: where to train; the CPU where it is None.
-    """
-
-    model: ReconstructionModel
-    task: Task
-    images: ImageSplit[Any]
-    image_shape: tuple[int, int]
-    recipe: Recipe
-    loss: Loss = "final"
-    seed: int = 0
-    validation: Validation | None = None
-    precision: Precision = "fp32"
-    checkpoint: Path | None = None
-    checkpoint_s: float = CHECKPOINT_S
-    workers: int = 0
-    fabric: Fabric | None = None
-
 
 Watch = Callable[[TrainingLog, float], None]
 """Told the log and the share of the run that is done, after every step."""

@@ -4,7 +4,8 @@ import torch
 
 from bench.records.recipe import Recipe
 from bench.tasks import TASKS
-from bench.training.trainer import TrainingRun, fit
+from bench.training.run import TrainingRun
+from bench.training.trainer import fit
 from models import MODELS
 
 SHAPE = (12, 12)

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from bench.data.audits.base import Contents, Layout, SplitAudit, audit_splits, finite_range, told
 from bench.data.base import Split
-from bench.data.formats.fastmri import FOLDERS, SIZE, from_k_space, k_space_of, patient_of, volume_paths
+from bench.data.formats.fastmri import FOLDERS, volume_paths
+from bench.data.formats.fastmri_volume import SIZE, from_k_space, k_space_of, patient_of
 from bench.data.formats.folder import split_folder
 from bench.data.hdf5 import open_hdf5, stack_in
 from bench.data.resample import crop_centre

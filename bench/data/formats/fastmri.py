@@ -2,29 +2,25 @@
 
 import logging
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import get_args
 
-import h5py
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from bench.data.base import DataError, ImageSplit, LabelledImage, Split, spread
 from bench.data.blank import blank_slices
+from bench.data.formats.fastmri_volume import SIZE, field_of_view, image_in, patient_of, require_scale, volume_peak
 from bench.data.formats.folder import natural_key, split_folder
 from bench.data.hdf5 import open_hdf5, stack_in
 from bench.data.phase import reference_phase
-from bench.data.resample import crop_centre, fitted
+from bench.data.resample import fitted
 
-SIZE = 320
 FOLDERS: dict[Split, tuple[str, ...]] = {
     "train": ("singlecoil_train", "train"),
     "validation": ("singlecoil_val", "val", "validation"),
     "test": ("singlecoil_test", "test"),
 }
-_TOLERANCE = 0.01  # by how much k-space may exceed the volume's published reconstruction
 _log = logging.getLogger(__name__)
 
 
@@ -44,7 +40,7 @@ class FastMRISplit(ImageSplit[tuple[Volume, int]]):
         volume, position = reference
         peak = volume_peak(volume.path)
         with open_hdf5(volume.path) as file:
-            image = _image(file, position, volume.path) / peak
+            image = image_in(file, position, volume.path) / peak
         magnitude = require_scale(image, volume.path, position)
         channels = reference_phase(image) / np.float32(max(magnitude, 1))
         return LabelledImage(
@@ -99,45 +95,6 @@ def select_slices(source: Path, split: Split, count: int, seed: int) -> list[tup
     return [slices[i] for i in spread(len(slices), count, seed)]
 
 
-@lru_cache(maxsize=4096)
-def field_of_view(path: Path) -> tuple[int, int]:
-    """Find how much of the 320 x 320 crop a volume fills; remembered by each process.
-
-    A frame of exact zeros around every slice of ``reconstruction_esc`` is padding: images of 256 x 256 pixels are
-    padded in this layout. What a scanner measured has noise there. A volume without that stack fills all of it.
-
-    Args:
-        path: the volume.
-
-    Returns:
-        (H, W) in pixels of the smallest centred box that holds all that is not zero.
-
-    Raises:
-        DataError: if the volume cannot be read.
-    """
-    with open_hdf5(path) as file:
-        if "reconstruction_esc" not in file:
-            return SIZE, SIZE
-        stack = stack_in(file, "reconstruction_esc", kind="f", path=path)
-        filled = _filled(stack[stack.shape[0] // 2])
-        for position in range(stack.shape[0]):
-            if filled == stack.shape[1:]:  # as of every genuine volume: one slice is read of it
-                break
-            height, width = _filled(stack[position])
-            filled = max(filled[0], height), max(filled[1], width)
-    return filled
-
-
-def _filled(image: NDArray[np.float32]) -> tuple[int, int]:
-    """Return the (H, W) of the smallest centred box around all that is not zero."""
-    sides = []
-    for axis, size in ((1, image.shape[0]), (0, image.shape[1])):
-        rows = np.flatnonzero(np.any(image, axis=axis))
-        margin = min(rows[0], size - 1 - rows[-1]) if len(rows) else size // 2
-        sides.append(int(size - 2 * margin))
-    return sides[0], sides[1]
-
-
 def native_shape(source: Path, wanted: tuple[int, int]) -> tuple[int, int]:
     """Return the (H, W), at most ``wanted``, that holds all of every volume of a folder; errors as of readers."""
     paths = {volume.path for split in get_args(Split) for volume in _volumes_of(source, split)}
@@ -145,65 +102,6 @@ def native_shape(source: Path, wanted: tuple[int, int]) -> tuple[int, int]:
     if not max(heights):
         raise DataError.about(source, "every 'reconstruction_esc' is zero")
     return min(wanted[0], max(heights)), min(wanted[1], max(widths))
-
-
-@lru_cache(maxsize=4096)
-def volume_peak(path: Path) -> float:
-    """Find the largest magnitude of a volume within the 320 x 320 crop; remembered by each process.
-
-    Args:
-        path: the volume; read off its ``reconstruction_esc`` where it has one, else every slice is
-            reconstructed.
-
-    Raises:
-        DataError: if the volume cannot be read, or is zero everywhere.
-    """
-    with open_hdf5(path) as file:
-        if "reconstruction_esc" in file:
-            stack = stack_in(file, "reconstruction_esc", kind="f", path=path)
-            peak = float(np.max([stack[position].max() for position in range(stack.shape[0])]))
-        else:
-            slices = stack_in(file, "kspace", kind="c", path=path).shape[0]
-            peak = max(float(np.abs(_image(file, position, path)).max()) for position in range(slices))
-    if not (np.isfinite(peak) and peak > 0):
-        raise DataError.about(path, f"the volume's largest magnitude is {peak}")
-    return peak
-
-
-def require_scale(image: NDArray[np.complexfloating], path: Path, position: int) -> float:
-    """Return the largest magnitude of a scaled slice, 1 for the brightest slice of a volume.
-
-    Args:
-        image: (320, 320), divided by the volume's peak.
-        path: the volume, and
-        position: the slice, for the message.
-
-    Raises:
-        DataError: if it is more than 1 by over 1 %: k-space and published reconstruction contradict each other.
-    """
-    magnitude = float(np.abs(image).max())
-    if magnitude > 1 + _TOLERANCE:
-        raise DataError.about(path, f"slice {position} is {magnitude:.3g} times the maximum of 'reconstruction_esc'")
-    return magnitude
-
-
-def k_space_of(file: h5py.File, position: int, path: Path) -> NDArray[np.complex64]:
-    """Read one slice's k-space at its full size: (H, W), neither side below 320."""
-    stack = stack_in(file, "kspace", kind="c", path=path)
-    if min(stack.shape[1:]) < SIZE or position >= stack.shape[0]:
-        raise DataError.about(path, f"no slice {position} of at least {SIZE}x{SIZE} in 'kspace' {tuple(stack.shape)}")
-    return np.asarray(stack[position])
-
-
-def from_k_space(k_space: NDArray[np.complex64]) -> NDArray[np.complex64]:
-    """Reconstruct a fully sampled slice: the inverse of the centred unitary transform, (H, W)."""
-    centred = np.fft.ifft2(np.fft.ifftshift(k_space), norm="ortho")
-    return np.asarray(np.fft.fftshift(centred), dtype=np.complex64)
-
-
-def _image(file: h5py.File, position: int, path: Path) -> NDArray[np.complex64]:
-    """Reconstruct one slice at the full width of its k-space, then crop: (320, 320)."""
-    return crop_centre(from_k_space(k_space_of(file, position, path)), (SIZE, SIZE))
 
 
 def _volumes_of(source: Path, split: Split) -> list[Volume]:
@@ -234,12 +132,6 @@ def _volumes(folder: Path) -> list[Volume]:
                 raise DataError.about(path, "'kspace' is already undersampled, so it has no ground truth")
             volumes.append(Volume(path, stack.shape[0], patient_of(file, path)))
     return volumes
-
-
-def patient_of(file: h5py.File, path: Path) -> str:
-    """Return whose volume it is; one that does not say stands for itself."""
-    patient = file.attrs.get("patient_id", path.stem)
-    return patient.decode() if isinstance(patient, bytes) else str(patient)
 
 
 def volume_paths(folder: Path) -> list[Path]:

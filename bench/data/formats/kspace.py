@@ -6,15 +6,8 @@ import numpy as np
 import torch
 
 from bench.data.base import ImageSplit, MeasuredImage, Split
-from bench.data.formats.fastmri import (
-    SIZE,
-    Volume,
-    from_k_space,
-    k_space_of,
-    require_scale,
-    select_slices,
-    volume_peak,
-)
+from bench.data.formats.fastmri import Volume, select_slices
+from bench.data.formats.fastmri_volume import SIZE, from_k_space, k_space_of, require_scale, volume_peak
 from bench.data.hdf5 import open_hdf5
 from bench.data.resample import crop_centre
 

@@ -11,7 +11,8 @@ from PIL import Image
 
 from bench.cli.sources import check_sources, open_split
 from bench.data import DataError
-from bench.data.formats.fastmri import field_of_view, native_shape, open_fastmri
+from bench.data.formats.fastmri import native_shape, open_fastmri
+from bench.data.formats.fastmri_volume import field_of_view
 from bench.data.formats.folder import open_folder
 from bench.data.resample import crop_centre
 from bench.tasks import TASKS

@@ -1,0 +1,51 @@
+"""What one training run is made of."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lightning_fabric import Fabric
+
+from bench.data import ImageSplit
+from bench.records import Loss, Precision
+from bench.records.recipe import Recipe
+from bench.tasks.base import Task
+from bench.training.validation import Validation
+from models import ReconstructionModel
+
+CHECKPOINT_S = 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRun:
+    """What is trained, on what, and how.
+
+    Attributes:
+        model: changed in place; ends with the weights that were chosen.
+        task: measures the images, with its noise.
+        images: the training split, at ``reading_shape``.
+        image_shape: (H, W) in pixels of the images that are graded; the recipe says what a step sees of them.
+        recipe: how long and how fast.
+        loss: ``final`` or ``aux``.
+        seed: of image order, views and noise.
+        validation: what to choose the weights on; needed where the recipe validates.
+        precision: ``fp32`` or ``bf16``.
+        checkpoint: file to resume from and to keep up to date, at most ``checkpoint_s`` seconds behind.
+        checkpoint_s: see there.
+        workers: processes that read images ahead.
+        fabric: where to train; the CPU where it is None.
+    """
+
+    model: ReconstructionModel
+    task: Task
+    images: ImageSplit[Any]
+    image_shape: tuple[int, int]
+    recipe: Recipe
+    loss: Loss = "final"
+    seed: int = 0
+    validation: Validation | None = None
+    precision: Precision = "fp32"
+    checkpoint: Path | None = None
+    checkpoint_s: float = CHECKPOINT_S
+    workers: int = 0
+    fabric: Fabric | None = None
