@@ -12,7 +12,7 @@ from bench.report.drawing.layout import Cell, bytes_text, embolden_best, listing
 from bench.report.selection.accuracy import studies
 from bench.report.selection.records import load_records
 from bench.report.tables.table2 import accuracy_csv, accuracy_table
-from bench.report.tables.table3 import MemoryStudy, memory_table
+from tests.bench.report.table_text import lines
 
 EN_DASH = "\N{EN DASH}"
 PAPER = load_paper()
@@ -20,15 +20,6 @@ PAPER = load_paper()
 
 def table2(samples):
     return accuracy_table(studies(load_records(samples.store).accuracy)[0], PAPER, "table2")
-
-
-def table3(samples):
-    return memory_table(MemoryStudy(load_records(samples.store).memory, PAPER))
-
-
-def lines(table):
-    """A table's rows as texts, with the marks behind them and '*' around bold ones."""
-    return [[f"*{c.text}*" if c.bold else c.text + c.mark for c in row.cells] for row in table.body]
 
 
 def test_table_2_has_the_papers_rows_above_ours(samples):
@@ -153,46 +144,6 @@ def test_csv_has_every_cell_with_its_interval(samples):
         "3",
     )
     assert float(row["low95"]) < 31 < float(row["high95"])
-
-
-def test_table_3_stands_beside_the_paper(samples):
-    samples.fill_memory()
-    rows = lines(table3(samples))
-    assert rows[4][:3] == ["CT", "#Params", ""]
-    assert rows[4][3::3] == rows[4][4::3] == ["556,033", "556,033", "93,954", "751,625"]
-    assert rows[5][:6] == ["362\N{MULTIPLICATION SIGN}362", "8 GiB", "simulated", "0", "0", "6"]
-    assert len(rows) == 3 * 4
-
-
-def test_table_3_names_what_trains(samples):
-    samples.fill_memory()
-    notes = " ".join(table3(samples).notes)
-    assert "Trainable alone: Deblurring DEQ4IP 556,033, LU-DnCNN 556,033 and LUSER-SW 93,954." in notes
-
-
-def test_table_3_without_recomputation_has_no_column_for_it(samples):
-    samples.fill_memory(policies=("paper",))
-    table = table3(samples)
-    assert "rec." not in [cell.text for cell in table.header[1].cells]
-    assert len(table.columns) == 3 + 4 * 2
-
-
-def test_table_3_tells_gpus_from_simulations_and_keeps_other_caps(samples):
-    samples.memory("ct", "luser-dw", 8, 2)
-    samples.memory("ct", "luser-dw", 8, 4, backend="cuda", device="NVIDIA Test")
-    samples.memory("ct", "luser-dw", 80, 40, backend="cuda", device="NVIDIA Test")
-    rows = [row for row in lines(table3(samples)) if row[2]]
-    assert [row[1:3] + row[-2:] for row in rows] == [
-        ["8 GiB", "simulated", "2", "2"],
-        ["", "Test", "", "4"],
-        ["80 GiB", "Test", "", "40"],
-    ]
-
-
-def test_table_3_without_records_has_all_of_the_papers_cells(samples):
-    rows = lines(memory_table(MemoryStudy((), PAPER)))
-    assert len(rows) == 3 * 4
-    assert rows[1] == ["", "8 GB", "", "1", EN_DASH, "16", EN_DASH, "10", EN_DASH, "10", EN_DASH]
 
 
 @pytest.mark.parametrize(
