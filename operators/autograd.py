@@ -1,15 +1,26 @@
 """Operators as autograd functions: a derivative is again an application, and no intermediate is saved."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor
 
 from operators.phases import phase
 
-if TYPE_CHECKING:
-    from operators.base import ForwardOperator
+
+class Map(Protocol):
+    """What an operator is to autograd."""
+
+    @property
+    def linear(self) -> bool:
+        """Whether its derivatives need no image."""
+
+    def _forward(self, x: Tensor) -> Tensor: ...
+
+    def _pullback(self, x: Tensor | None, v: Tensor) -> Tensor: ...
+
+    def _gramian(self, x: Tensor) -> Tensor: ...
 
 
 def _physics(compute: Callable[..., Tensor], *tensors: Tensor | None) -> Tensor:
@@ -23,7 +34,7 @@ class _Forward(torch.autograd.Function):
     """A(x); its derivative is the pullback. A linear operator's needs no x, so that nothing is saved at all."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, operator: "ForwardOperator") -> Tensor:
+    def forward(ctx: Any, x: Tensor, operator: Map) -> Tensor:
         ctx.operator = operator
         if not operator.linear:
             ctx.save_for_backward(x)
@@ -46,7 +57,7 @@ class _Pullback(torch.autograd.Function):
     """J(x)^H v; its derivatives are J(x) with respect to v, and with respect to x what a linear map doesn't have."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor | None, v: Tensor, operator: "ForwardOperator") -> Tensor:
+    def forward(ctx: Any, x: Tensor | None, v: Tensor, operator: Map) -> Tensor:
         ctx.operator = operator
         if not operator.linear:
             assert x is not None
@@ -71,7 +82,7 @@ class _Gramian(torch.autograd.Function):
     """A^H A x; its derivative is itself."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, operator: "ForwardOperator") -> Tensor:
+    def forward(ctx: Any, x: Tensor, operator: Map) -> Tensor:
         ctx.operator = operator
         return _physics(operator._gramian, x)
 
@@ -85,16 +96,16 @@ class _Gramian(torch.autograd.Function):
         return apply_gramian(ctx.operator, tangent)
 
 
-def apply(operator: "ForwardOperator", x: Tensor) -> Tensor:
+def apply(operator: Map, x: Tensor) -> Tensor:
     """Return A(x), differentiable to any order; shapes are not checked."""
     return cast(Tensor, _Forward.apply(x, operator))
 
 
-def pull_back(operator: "ForwardOperator", x: Tensor | None, v: Tensor) -> Tensor:
+def pull_back(operator: Map, x: Tensor | None, v: Tensor) -> Tensor:
     """Return J(x)^H v, differentiable to any order; a linear operator takes no x."""
     return cast(Tensor, _Pullback.apply(x, v, operator))
 
 
-def apply_gramian(operator: "ForwardOperator", x: Tensor) -> Tensor:
+def apply_gramian(operator: Map, x: Tensor) -> Tensor:
     """Return A^H A x of a linear operator, differentiable to any order."""
     return cast(Tensor, _Gramian.apply(x, operator))
