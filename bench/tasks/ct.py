@@ -2,18 +2,16 @@
 
 import math
 from functools import lru_cache, partial
-from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from bench.data.base import ImageSplit, MeasuredImage, Split
+from bench.data.base import MeasuredImage
 from bench.data.formats.lodopab import open_lodopab
 from bench.data.formats.observations import open_observations
-from bench.data.synthetic.images import GeneratedSplit
 from bench.tasks.base import MeasuredData, Task
 from bench.tasks.ct_windows import ScanWindows
+from bench.tasks.images import generated_or
 from bench.tasks.metrics import psnr_db, ssim
 from operators.base import ForwardOperator, LinearOperator
 from operators.radon.transform import Radon
@@ -74,25 +72,8 @@ def measure(operator: ForwardOperator, images: Tensor, generator: torch.Generato
     return -torch.log(photons.clamp(min=MIN_PHOTONS) / PHOTONS) / ATTENUATION_PER_M
 
 
-def load_split(
-    source: Path | None, split: Split, *, image_shape: tuple[int, int], count: int, seed: int, native: bool = False
-) -> ImageSplit[Any]:
-    """Open chest phantoms (``source=None``) or ground-truth slices in LoDoPaB-CT's layout.
-
-    Args:
-        source: ``None``, or a folder.
-        split: which part of it.
-        image_shape: (H, W) in pixels.
-        count: how many slices to use.
-        seed: of the phantoms, or of the selection.
-        native: see ``OpenSplit``.
-
-    Raises:
-        DataError: if the folder is not in this layout, or a file in it is missing or broken.
-    """
-    if source is None:
-        return GeneratedSplit("chest", split, image_shape=image_shape, count=count, seed=seed)
-    return open_lodopab(source, split, image_shape=image_shape, count=count, seed=seed, native=native)
+load_split = generated_or("chest", open_lodopab)
+"""Chest phantoms, or ground-truth slices in LoDoPaB-CT's layout."""
 
 
 def acquire(item: MeasuredImage, device: torch.device) -> tuple[LinearOperator, Tensor]:

@@ -9,8 +9,8 @@ from torch import Tensor
 from bench.data.base import ImageSplit, Split
 from bench.data.formats.celeba import is_celeba, open_celeba
 from bench.data.formats.folder import open_folder
-from bench.data.synthetic.images import GeneratedSplit
 from bench.tasks.base import Task, standard_normal
+from bench.tasks.images import generated_or
 from bench.tasks.metrics import psnr_db, ssim
 from operators.base import ForwardOperator, LinearOperator
 from operators.blur import GaussianBlur
@@ -41,24 +41,10 @@ def measure(operator: ForwardOperator, images: Tensor, generator: torch.Generato
     return clean + NOISE * standard_normal(clean, generator)
 
 
-def load_split(
-    source: Path | None, split: Split, *, image_shape: tuple[int, int], count: int, seed: int, native: bool = False
+def open_photos(
+    source: Path, split: Split, *, image_shape: tuple[int, int], count: int, seed: int, native: bool
 ) -> ImageSplit[Any]:
-    """Open dead leaves (``source=None``), CelebA where the folder looks like it, else any photographs.
-
-    Args:
-        source: ``None``, or a folder.
-        split: which part of it.
-        image_shape: (H, W) in pixels.
-        count: how many images to use.
-        seed: of the generated images, or of the selection.
-        native: see ``OpenSplit``.
-
-    Raises:
-        DataError: if the folder is in none of these layouts, or a file in it is missing or broken.
-    """
-    if source is None:
-        return GeneratedSplit("leaves", split, image_shape=image_shape, count=count, seed=seed)
+    """Open CelebA where a folder looks like it, else any photographs; arguments and errors as in ``OpenSplit``."""
     read = open_celeba if is_celeba(source) else open_folder
     return read(source, split, image_shape=image_shape, count=count, seed=seed, native=native)
 
@@ -76,7 +62,7 @@ DEBLUR = Task(
     operator_at=operator_at,
     measure=measure,
     data_set="celeba",
-    load_split=load_split,
+    load_split=generated_or("leaves", open_photos),
     display=display,
     metrics={"psnr_db": psnr_db, "ssim": ssim},
 )

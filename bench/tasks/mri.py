@@ -2,18 +2,16 @@
 
 import zlib
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from bench.data.base import ImageSplit, MeasuredImage, Split
+from bench.data.base import MeasuredImage
 from bench.data.formats.fastmri import native_shape, open_fastmri
 from bench.data.formats.fastmri_volume import SIZE
 from bench.data.formats.kspace import open_k_space
-from bench.data.synthetic.images import GeneratedSplit
 from bench.tasks.base import MeasuredData, Task, standard_normal
+from bench.tasks.images import generated_or
 from bench.tasks.metrics import psnr_db, ssim
 from operators.base import ForwardOperator, LinearOperator
 from operators.fourier import SubsampledFourier
@@ -49,27 +47,6 @@ def measure(operator: ForwardOperator, images: Tensor, generator: torch.Generato
         (B, H, W) complex64.
     """
     return operator(images + NOISE * standard_normal(images, generator))
-
-
-def load_split(
-    source: Path | None, split: Split, *, image_shape: tuple[int, int], count: int, seed: int, native: bool = False
-) -> ImageSplit[Any]:
-    """Open complex phantoms (``source=None``) or single-coil volumes in fastMRI's layout.
-
-    Args:
-        source: ``None``, or a folder.
-        split: which part of it.
-        image_shape: (H, W) in pixels.
-        count: how many slices to use.
-        seed: of the phantoms, or of the selection.
-        native: see ``OpenSplit``.
-
-    Raises:
-        DataError: if the folder is not in this layout, or a file in it is missing or broken.
-    """
-    if source is None:
-        return GeneratedSplit("scan", split, image_shape=image_shape, count=count, seed=seed)
-    return open_fastmri(source, split, image_shape=image_shape, count=count, seed=seed, native=native)
 
 
 def acquire(item: MeasuredImage, device: torch.device, acceleration: int) -> tuple[LinearOperator, Tensor]:
@@ -113,7 +90,7 @@ def mri_task(acceleration: int) -> Task:
         operator_at=partial(operator_at, acceleration=acceleration),
         measure=measure,
         data_set="fastmri",
-        load_split=load_split,
+        load_split=generated_or("scan", open_fastmri),
         display=display,
         # Images are divided by their volume's maximum, so that range 1 is fastMRI's own: the volume's maximum.
         metrics={
