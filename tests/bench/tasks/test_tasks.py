@@ -137,6 +137,7 @@ def test_a_folder_gives_what_it_has(task, sources):
         assert len({item.name for item in opened}) == expected
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # on a machine with one core
 def test_worker_processes_read_what_this_one_reads(sources):
     splits = []
     for name, task in TASKS.items():
