@@ -13,7 +13,7 @@ from bench.cli.sources import data_options, data_sources
 from bench.cli.user_model import resolve_model
 from bench.data import DataError, source_label
 from bench.evaluation.bootstrap import Estimate, estimate
-from bench.evaluation.grading import Grades, QualityError, evaluate
+from bench.evaluation.grading import Grades, QualityError, evaluate, evaluate_measured
 from bench.evaluation.weights import WeightsError, load_weights
 from bench.records import AccuracySpec
 from bench.records.environment import pick_device
@@ -25,12 +25,14 @@ from models import ReconstructionModel
 HELP = """Grade published weights by PSNR and SSIM on held-out images, with 95 % intervals; nothing is stored.
 
 Each file says what it was trained for: task, model, image size, data. --data names the images to grade it on, which are
-generated otherwise; measurements and noise are those of bench.accuracy.
+generated otherwise; measurements and noise are those of bench.accuracy. With --measured they are the data set's own:
+fastMRI's k-space at its full size, LoDoPaB-CT's observations.
 
 \b
 Examples:
   python -m bench.grade results/weights/ct-luser-dw-*.safetensors --data ct=LODOPAB
   python -m bench.grade MINE.safetensors --test-images 100
+  python -m bench.grade results/weights/mri4x-*.safetensors --data mri4x=FASTMRI --measured
 
 Exit codes: 0 graded; 2 bad input, such as a file that holds no weights of ours, or weights that reconstruct an image
 without a finite quality, which is named; 130 interrupted.
@@ -41,16 +43,28 @@ without a finite quality, which is named; 130 interrupted.
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @data_options
 @click.option("--test-images", type=click.IntRange(min=1), help="How many. Default: as when it was trained.")
+@click.option("--measured", is_flag=True, help="Reconstruct from what the data set measured, instead of simulating it.")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, ...")
 def main(
-    files: Sequence[Path], data: Sequence[str], data_root: Path | None, test_images: int | None, device: str
+    files: Sequence[Path],
+    data: Sequence[str],
+    data_root: Path | None,
+    test_images: int | None,
+    measured: bool,
+    device: str,
 ) -> None:
     """Grade weights from the command line."""
-    Console().print(grade_files(files, data_sources(data, data_root), pick_device(device), test_images))
+    sources = data_sources(data, data_root)
+    Console().print(grade_files(files, sources, pick_device(device), test_images, measured=measured))
 
 
 def grade_files(
-    files: Sequence[Path], sources: Mapping[str, Path], device: torch.device, test_images: int | None = None
+    files: Sequence[Path],
+    sources: Mapping[str, Path],
+    device: torch.device,
+    test_images: int | None = None,
+    *,
+    measured: bool = False,
 ) -> Table:
     """Grade the weights of several files, one after the other.
 
@@ -59,6 +73,7 @@ def grade_files(
         sources: task -> folder of held-out images; generated images elsewhere.
         device: where to reconstruct.
         test_images: as in ``grade_weights``.
+        measured: as in ``grade_weights``.
 
     Returns:
         A row a file: means with 95 % intervals.
@@ -73,7 +88,7 @@ def grade_files(
         try:
             spec, model = load_model(path)
             source = sources.get(spec.task)
-            grades = grade_weights(placed(model, device), spec, source, test_images=test_images)
+            grades = grade_weights(placed(model, device), spec, source, test_images=test_images, measured=measured)
         except (WeightsError, DataError) as error:
             raise click.ClickException(str(error)) from error
         except QualityError as error:
@@ -120,6 +135,7 @@ def grade_weights(
     *,
     test_images: int | None = None,
     example: str | None = None,
+    measured: bool = False,
 ) -> Grades:
     """Grade a trained model as ``bench.accuracy`` grades it after training.
 
@@ -128,7 +144,8 @@ def grade_weights(
         spec: what it was trained for: task, image size and number of test images are its.
         source: folder of the held-out images; None for generated ones.
         test_images: how many; None for as many as ``spec`` says.
-        example: as in ``bench.evaluation.grading.evaluate``.
+        example: as in ``bench.evaluation.grading.evaluate``; not with ``measured``.
+        measured: whether to reconstruct from the data set's own measurements, at its own image size.
 
     Raises:
         DataError: if the folder cannot be used.
@@ -137,6 +154,11 @@ def grade_weights(
     """
     task, device = TASKS[spec.task], next(model.parameters()).device
     count = test_images or spec.test_images
+    if measured:
+        if task.measured is None or source is None:
+            why = "no data set of it has measurements" if task.measured is None else "no --data names them"
+            raise DataError(f"task {spec.task}: there are no measurements to grade on: {why}")
+        return evaluate_measured(model, task, task.measured.load_split(source, "test", count=count, seed=0))
     native = spec.scale in SCALES and SCALES[spec.scale].native
     images = task.load_split(source, "test", image_shape=spec.image_shape, count=count, seed=0, native=native)
     return evaluate(model, task.operator_at(spec.image_shape, device), task, images, example)

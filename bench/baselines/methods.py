@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bench.baselines.total_variation import total_variation
 from bench.data import ImageSplit, LabelledImage
-from bench.evaluation.grading import Shown, measured
+from bench.evaluation.grading import Shown, simulated
 from bench.records import ImageScore, Setting, TuningPoint
 from bench.tasks.base import Task
 from models.base import starting_image
@@ -102,8 +102,8 @@ class MeasuredSplit:
     def of(
         cls, task: Task, operator: ForwardOperator, images: ImageSplit[Any], seed: int, device: torch.device
     ) -> "MeasuredSplit":
-        """Measure a split as ``bench.evaluation.grading.measured`` does."""
-        labelled, truth, y = zip(*measured(task, operator, images, seed, device), strict=True)
+        """Measure a split as ``bench.evaluation.grading.simulated`` does."""
+        labelled, truth, y = zip(*simulated(task, operator, images, seed, device), strict=True)
         return cls(labelled, torch.cat(truth), torch.cat(y))
 
 

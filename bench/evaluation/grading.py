@@ -1,7 +1,7 @@
 """Grades reconstructions of held-out images: the same images and the same noise for whatever reconstructs them."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.data import ImageSplit, LabelledImage
+from bench.data.base import ImageSplit, LabelledImage, MeasuredImage
 from bench.records import ImageScore
 from bench.tasks.base import Task
 from models import Luser, Reconstruction, ReconstructionModel
@@ -19,6 +19,9 @@ from operators import ForwardOperator
 
 NOISE_SEED = 2_000_003
 """Held-out measurements have the same noise for every model, loss and seed."""
+
+Acquired = tuple[LabelledImage, Tensor, Tensor, ForwardOperator]
+"""An image, its truth (1, C, H, W), its measurements y, and the operator that they are of."""
 
 MAIN_METRICS = ("psnr_db", "ssim")
 
@@ -72,14 +75,44 @@ def evaluate(
         ValueError: if no image's name fits the pattern.
     """
     shown_at = find_example(images, example)
-    model.eval()
     device = next(model.parameters()).device
+    acquired = simulated(task, operator, images, NOISE_SEED, device)
+    return _grade(model, task, ((*one, operator) for one in acquired), shown_at)
+
+
+@torch.no_grad()
+def evaluate_measured(model: ReconstructionModel, task: Task, images: ImageSplit[Any]) -> Grades:
+    """Reconstruct and grade a data set's own measurements, each with the operator that it was acquired by.
+
+    Args:
+        model: on the device where it is to run.
+        task: one with ``measured``.
+        images: opened by ``task.measured.load_split``.
+
+    Raises:
+        QualityError: if an image has no finite quality.
+    """
+    assert task.measured is not None
+    device, acquire = next(model.parameters()).device, task.measured.acquire
+
+    def acquired() -> Iterator[Acquired]:
+        for index in range(len(images)):
+            item = images[index]
+            assert isinstance(item, MeasuredImage)
+            operator, y = acquire(item, device)
+            yield item, item.image[None].to(device), y, operator
+
+    return _grade(model, task, acquired())
+
+
+def _grade(model: ReconstructionModel, task: Task, acquired: Iterable[Acquired], shown_at: int = 0) -> Grades:
+    model.eval()
     items: list[ImageScore] = []
     steps: list[list[float]] = []
     warm_steps: list[list[float]] = []
     residuals: list[list[float]] = []
     arrays: dict[str, NDArray[np.float32]] = {}
-    for labelled, truth, y in measured(task, operator, images, NOISE_SEED, device):
+    for labelled, truth, y, operator in acquired:
         result = model(y, operator)
         shown = Shown(task, model.starting_image(y, operator), result.image, truth)
         if len(items) == shown_at:
@@ -92,7 +125,7 @@ def evaluate(
     return Grades(tuple(items), _means(steps), _means(warm_steps), _means(residuals), arrays)
 
 
-def measured(
+def simulated(
     task: Task, operator: ForwardOperator, images: ImageSplit[Any], seed: int, device: torch.device
 ) -> Iterator[tuple[LabelledImage, Tensor, Tensor]]:
     """Yield every image of a split with its truth, (1, C, H, W), and its measurements y.

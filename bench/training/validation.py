@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from bench.data import ImageSplit
-from bench.evaluation.grading import Shown, measured
+from bench.evaluation.grading import Shown, simulated
 from bench.records import Precision
 from bench.tasks.base import Task
 from bench.training.step import autocast
@@ -47,7 +47,7 @@ def validate(
     model.eval()
     device = next(model.parameters()).device
     scores = []
-    for labelled, truth, y in measured(task, operator, validation.images, NOISE_SEED, device):
+    for labelled, truth, y in simulated(task, operator, validation.images, NOISE_SEED, device):
         with autocast(device, precision):
             image = model(y, operator).image
         score = Shown(task, model.starting_image(y, operator), image, truth).score(labelled)

@@ -115,3 +115,36 @@ def test_what_is_not_our_weights_is_refused_in_one_line(path, model, how, messag
     assert str(raised.value).startswith(f"{path}: ")
     assert "\n" not in str(raised.value)
     assert len(str(raised.value)) < 400
+
+
+def graded(path, *options):
+    return CliRunner().invoke(main, [str(path), "--device", "cpu", *options], env={"COLUMNS": "200"})
+
+
+def test_a_data_sets_own_observations_are_graded(tmp_path, path, write_observations):
+    write_observations(tmp_path / "lodopab", number=1, split="test")
+    spec, model = load_model(path)
+    grades = grade_weights(model, spec, tmp_path / "lodopab", measured=True)
+    assert [item.name for item in grades.items] == ["ground_truth_test_000/0"]
+    assert grades.example["truth"].shape == (1, 362, 362)
+    answer = graded(path, "--data", f"ct={tmp_path / 'lodopab'}", "--measured")
+    assert answer.exit_code == 0, answer.output
+    assert f"{grades.items[0].psnr_db:.2f}" in answer.output
+
+
+def test_k_space_is_reconstructed_at_its_own_size_and_graded_within_the_crop(tmp_path, write_volume):
+    for name in ("file1.h5", "file2.h5"):
+        write_volume(tmp_path / "singlecoil_val" / name, 1, 640, 368)
+    model = MODELS["luser-sw"](channels=2, num_stages=1)
+    spec = SPEC.model_copy(update={"task": "mri4x"})
+    grades = grade_weights(model, spec, tmp_path, measured=True)
+    assert [item.name for item in grades.items] == ["file2/0"]
+    assert grades.example["start"].shape == grades.example["truth"].shape == (1, 320, 320)
+
+
+def test_where_nothing_was_measured_one_line_says_so(tmp_path, path, model):
+    answer = graded(path, "--measured")
+    assert "task ct: there are no measurements to grade on: no --data names them" in answer.output
+    save_weights(tmp_path / "photos.safetensors", MODELS["luser-sw"](3), SPEC.model_copy(update={"task": "deblur"}))
+    answer = graded(tmp_path / "photos.safetensors", "--measured")
+    assert "task deblur: there are no measurements to grade on: no data set of it has measurements" in answer.output

@@ -5,7 +5,7 @@ import torch
 from click.testing import CliRunner
 
 from bench import accuracy
-from bench.evaluation.grading import NOISE_SEED, Shown, measured
+from bench.evaluation.grading import NOISE_SEED, Shown, simulated
 from bench.grade import grade_weights, load_model
 from bench.records.store import ResultStore
 from bench.tasks import PAPER_TASKS, TASKS
@@ -60,7 +60,7 @@ def start_psnr_db(task, start):
     images = TASKS[task].load_split(None, "test", image_shape=SHAPE, count=2, seed=0)
     return [
         Shown(TASKS[task], starting_image(y, operator, start), truth, truth).score(labelled).start_psnr_db
-        for labelled, truth, y in measured(TASKS[task], operator, images, NOISE_SEED, CPU)
+        for labelled, truth, y in simulated(TASKS[task], operator, images, NOISE_SEED, CPU)
     ]
 
 
