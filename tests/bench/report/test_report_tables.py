@@ -122,7 +122,8 @@ def test_table_2_says_what_it_was_measured_on(samples):
     notes = " ".join(table2(samples).notes)
     size = "32\N{MULTIPLICATION SIGN}32 pixels"
     training = (
-        "40 steps of batch 4, under a minute each, at most 64 training images, 6 test images, mean over seeds 1 and 4."
+        "40 steps of batch 4, under a minute per run, at most 64 training images, 6 test images, "
+        "mean over seeds 1 and 4."
     )
     assert f"CT: images of 'slices', {size}, {training}" in notes
 
@@ -134,7 +135,7 @@ def test_table_2_says_which_models_trained_otherwise(samples):
     samples.accuracy("ct", "deq4ip", steps=1000, recipe=recipe | {"pretrain_steps": 60})
     window = "16\N{MULTIPLICATION SIGN}16"
     training = (
-        f"40 (DEQ4IP 1,000) steps of batch 4 in windows of {window} after 30 (DEQ4IP 60) as denoisers, under a minute"
+        f"40 (DEQ4IP 1,000) steps of batch 4 in windows of {window} after 30 (DEQ4IP 60) steps of denoiser pretraining"
     )
     assert training in " ".join(table2(samples).notes)
 
@@ -167,7 +168,7 @@ def test_table_3_stands_beside_the_paper(samples):
 def test_table_3_names_what_trains(samples):
     samples.fill_memory()
     notes = " ".join(table3(samples).notes)
-    assert "Trainable alone: Deblurring DEQ4IP 556,033, LU-DnCNN 556,033 and LUSER-SW 93,954." in notes
+    assert "Trainable only: Deblurring DEQ4IP 556,033, LU-DnCNN 556,033 and LUSER-SW 93,954." in notes
 
 
 def test_table_3_without_recomputation_has_no_column_for_it(samples):
@@ -232,9 +233,9 @@ def test_a_cell_trained_in_two_precisions_is_compared_beside_the_table(samples):
     samples.accuracy("ct", "luser-dw", psnr=31.25, hours=9)
     samples.accuracy("ct", "luser-dw", steps=50, psnr=32.0, hours=10)
     table = table2(samples)
-    (note,) = (note for note in table.notes if "less" in note)
+    (note,) = (note for note in table.notes if "minus" in note)
     assert note.startswith(
-        "CT, LUSER-DW, final loss, bfloat16 less float32 with the same steps and seed: \N{MINUS SIGN}0.25 dB"
+        "CT, LUSER-DW, final loss, bfloat16 minus float32 with the same steps and seed: \N{MINUS SIGN}0.25 dB"
     )
     assert "31.00" in lines(table)[6]
 
