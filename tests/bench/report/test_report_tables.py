@@ -248,7 +248,7 @@ def test_a_cell_that_misses_its_fixed_points_is_marked(samples):
     samples.accuracy("ct", "luser-dw", images=(*missed[:1], *reached[1:]))
     table = table2(samples)
     assert [cell.mark for cell in table.body[6].cells if cell.text == "30.00"] == ["§", ""]
-    assert any(note.startswith("§ not at its fixed points") for note in table.notes)
+    assert any(note.startswith("§ fixed points not reached") for note in table.notes)
 
 
 def test_networks_from_two_starts_stand_under_each_other(samples):
