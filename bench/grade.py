@@ -24,16 +24,16 @@ from models import ReconstructionModel
 
 HELP = """Grade published weights by PSNR and SSIM on held-out images, with 95 % intervals; nothing is stored.
 
-Each file says what it was trained for: task, model, image size, data. --data names the images to grade it on, which are
-generated otherwise; measurements and noise are those of bench.accuracy.
+Each file names its task, model, image size and training data. --data names the held-out images; without it they are
+generated. Measurements and noise are those of bench.accuracy.
 
 \b
 Examples:
   python -m bench.grade results/weights/ct-luser-dw-*.safetensors --data ct=LODOPAB
   python -m bench.grade MINE.safetensors --test-images 100
 
-Exit codes: 0 graded; 2 bad input, such as a file that holds no weights of ours, or weights that reconstruct an image
-without a finite quality, which is named; 130 interrupted.
+Exit codes: 0 graded; 2 bad input, such as a file without weights of ours, or weights whose reconstruction of an image
+(named in the message) has no finite quality; 130 interrupted.
 """
 
 
@@ -52,7 +52,7 @@ def main(
 def grade_files(
     files: Sequence[Path], sources: Mapping[str, Path], device: torch.device, test_images: int | None = None
 ) -> Table:
-    """Grade the weights of several files, one after the other.
+    """Grade the weights of several files.
 
     Args:
         files: written by ``bench.evaluation.weights.save_weights``.
@@ -61,7 +61,7 @@ def grade_files(
         test_images: as in ``grade_weights``.
 
     Returns:
-        A row a file: means with 95 % intervals.
+        One row per file: means with 95 % intervals.
 
     Raises:
         click.ClickException: if a file or a folder cannot be used, or an image has no finite quality.
@@ -125,7 +125,7 @@ def grade_weights(
 
     Args:
         model: on the device where it is to run.
-        spec: what it was trained for: task, image size and number of test images are its.
+        spec: what it was trained for; gives task, image size and number of test images.
         source: folder of the held-out images; None for generated ones.
         test_images: how many; None for as many as ``spec`` says.
         example: as in ``bench.evaluation.grading.evaluate``.

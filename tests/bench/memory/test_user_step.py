@@ -133,7 +133,7 @@ def test_bad_input_is_one_clear_line(module, name, options, message):
 
 
 def test_odd_batches_belong_to_steps():
-    assert "--any-batch belongs to --step" in ask("--any-batch").exception.format_message()
+    assert "--any-batch needs --step" in ask("--any-batch").exception.format_message()
 
 
 @pytest.mark.parametrize(
