@@ -1,4 +1,4 @@
-"""``python -m bench.accuracy``: train, reconstruct held-out images, store what they score (Table 2, Figure 2)."""
+"""``python -m bench.accuracy``: train, reconstruct held-out images, store their scores (Table 2, Figure 2)."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,10 +35,10 @@ from models import MODELS
 
 HELP = f"""Train models and grade them on held-out images by PSNR and SSIM.
 
-The networks are always the paper's; the scale decides image size and training length, bench/records/recipes.toml how
-each task is trained. Without --data the images are generated, so nothing has to be downloaded. The task diffraction is
-none of the paper's: it is measured where --task names it. A training that is interrupted resumes; under
-torchrun several GPUs share every batch.
+The networks are the paper's at every scale. The scale sets image size and training length;
+bench/records/recipes.toml sets how each task is trained. Without --data the images are generated. The task diffraction
+is not in the paper and runs only with --task. An interrupted training resumes. Under torchrun, several GPUs share every
+batch.
 
 \b
 Examples:
@@ -62,7 +62,7 @@ Examples:
     "losses",
     type=Name("loss", lambda: LOSSES),
     multiple=True,
-    help="final: error of the last image; aux: of every stage's; repeatable. Default: both.",
+    help="final: error of the last image; aux: errors of all stages' images; repeatable. Default: both.",
 )
 @click.option(
     "--weights",
@@ -104,7 +104,7 @@ def main(
         Console().print(grade_files(weights, data_sources(data, data_root), pick_device(device)))
         return 0
     if not (everything or tasks or models or losses):
-        raise click.ClickException("say what to train: --all, or --task, --model or --loss")
+        raise click.ClickException("nothing selected: give --all, or --task, --model or --loss")
     keep_freed_memory()
     where = pick_device(device)
     training = TrainingSetup(
@@ -136,7 +136,7 @@ def main(
 
 
 def _check(training: TrainingSetup, models: Sequence[str]) -> None:
-    """Refuse an option that no chosen model knows, rather than ignore it."""
+    """Refuse an option that applies to no chosen model."""
     recipes = [training.recipe(task, model) for task in TASKS for model in models]
     reasons = {"jacobian_weight": "no fixed point", "pretrain_steps": "no denoiser"}
     for name, reason in reasons.items():

@@ -23,9 +23,9 @@ from bench.training.processes import make_fabric
 from bench.training.sweep import TrainingSetup
 from models import MODELS, POLICIES
 
-HELP = f"""Measure everything the paper's Tables 2-4 and Figure 2 need, then render them.
+HELP = f"""Measure everything for the paper's Tables 2-4 and Figure 2, then render them.
 
-What is stored already for this machine is skipped, so that an interrupted run resumes.
+Cells already stored for this machine are skipped, so an interrupted run resumes.
 
 \b
 Examples:
@@ -66,7 +66,7 @@ def main(
         click.echo(f"part {number} of {len(stages)}: {name}", err=True)
         questions = simulate_ahead(cells(), store, force=force)
         records += run_cells(questions, store, force=force)
-    click.echo(f"{len(render(results, output))} files in {output}, shown by {output / 'README.md'}")
+    click.echo(f"{len(render(results, output))} files in {output}; start at {output / 'README.md'}")
     return 0 if all_answered(records) else EXIT_FAILED_CELLS
 
 

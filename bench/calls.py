@@ -1,4 +1,4 @@
-"""``python -m bench.calls``: how often a model applies the operator and its adjoint."""
+"""``python -m bench.calls``: applications of the operator and its adjoint per step and per reconstruction."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,8 +30,8 @@ TRAINING_STEPS = 6
 
 HELP = f"""Count forward and adjoint operator applications per training step and per reconstruction.
 
-Counts do not depend on the image size, but those of a deep-equilibrium model depend on its weights: every model is
-trained for a few steps on small generated images first. A batch counts once.
+Counts do not depend on the image size, but deep-equilibrium models' counts depend on the weights. Every model is
+therefore first trained for a few steps on small generated images. One application to a batch counts once.
 
 \b
 Examples:
@@ -98,7 +98,7 @@ def _cell(spec: CallsSpec, where: Provenance, device: torch.device) -> StudyCell
     def measure(reporter: Reporter) -> Outcome:
         values = count_calls(spec, device)
         training, reconstruction = (sum(c.values()) for c in (values.training_step, values.reconstruction))
-        summary = f"{training:g} a training step, {reconstruction:g} a reconstruction"
+        summary = f"{training:g} per training step, {reconstruction:g} per reconstruction"
         return Outcome(Status.OK, values, summary=summary)
 
     return StudyCell(spec, where, measure, spec.policy)
@@ -138,7 +138,7 @@ def _counts(operator: CallCounter) -> dict[str, float]:
 
 def _table(records: Sequence[Record]) -> Table:
     table = Table(title="Operator applications, forward + adjoint")
-    for name in ("task", "model", "policy", "training step", "of it backward", "reconstruction"):
+    for name in ("task", "model", "policy", "training step", "thereof backward", "reconstruction"):
         table.add_column(name, justify="left" if name in ("task", "model", "policy") else "right")
     for record in records:
         spec, values = record.spec, record.values

@@ -24,9 +24,9 @@ from models import ReconstructionModel
 
 HELP = """Grade published weights by PSNR and SSIM on held-out images, with 95 % intervals; nothing is stored.
 
-Each file says what it was trained for: task, model, image size, data. --data names the images to grade it on, which are
-generated otherwise; measurements and noise are those of bench.accuracy. With --measured they are the data set's own:
-fastMRI's k-space at its full size, LoDoPaB-CT's observations.
+Each file names its task, model, image size and training data. --data names the held-out images; without it they are
+generated. Measurements and noise are those of bench.accuracy. With --measured they are the data set's own: fastMRI's
+k-space at its full size, LoDoPaB-CT's observations.
 
 \b
 Examples:
@@ -34,8 +34,8 @@ Examples:
   python -m bench.grade MINE.safetensors --test-images 100
   python -m bench.grade results/weights/mri4x-*.safetensors --data mri4x=FASTMRI --measured
 
-Exit codes: 0 graded; 2 bad input, such as a file that holds no weights of ours, or weights that reconstruct an image
-without a finite quality, which is named; 130 interrupted.
+Exit codes: 0 graded; 2 bad input, such as a file without weights of ours, or weights whose reconstruction of an image
+(named in the message) has no finite quality; 130 interrupted.
 """
 
 
@@ -66,7 +66,7 @@ def grade_files(
     *,
     measured: bool = False,
 ) -> Table:
-    """Grade the weights of several files, one after the other.
+    """Grade the weights of several files.
 
     Args:
         files: written by ``bench.evaluation.weights.save_weights``.
@@ -76,7 +76,7 @@ def grade_files(
         measured: as in ``grade_weights``.
 
     Returns:
-        A row a file: means with 95 % intervals.
+        One row per file: means with 95 % intervals.
 
     Raises:
         click.ClickException: if a file or a folder cannot be used, or an image has no finite quality.
@@ -141,7 +141,7 @@ def grade_weights(
 
     Args:
         model: on the device where it is to run.
-        spec: what it was trained for: task, image size and number of test images are its.
+        spec: what it was trained for; gives task, image size and number of test images.
         source: folder of the held-out images; None for generated ones.
         test_images: how many; None for as many as ``spec`` says.
         example: as in ``bench.evaluation.grading.evaluate``; not with ``measured``.

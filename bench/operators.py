@@ -1,4 +1,4 @@
-"""``python -m bench.operators``: how fast the operators are, ours beside those of other libraries."""
+"""``python -m bench.operators``: times of the operators, ours beside those of other libraries."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,9 +24,9 @@ SYMBOLS = {"forward": "A", "adjoint": "A^T"}
 
 HELP = f"""Time the operators in both directions at batch 1 and 8, ours beside those of other libraries.
 
-The libraries are those that are installed: scikit-image and SciPy always, ASTRA and deepinv with pip install
-.[astra,peers]. All in one run, calls taken in turn, so that drift of the machine hits all alike; a library that is
-slow gets fewer turns, and none at batch 8 where a call would take longer than {MAX_CALL_S:g} seconds.
+Compared are the installed libraries: scikit-image and SciPy always, ASTRA and deepinv with pip install .[astra,peers].
+All run in one process with interleaved calls, so drift of the machine affects all equally. A slow library gets fewer
+repeats, and none at batch 8 if a call would take longer than {MAX_CALL_S:g} seconds.
 
 \b
 Scans of the Radon transform at 362x362 pixels, 513 detectors (fewer angles and detectors at smaller sizes):
@@ -60,7 +60,7 @@ Examples:
     help="Of the Radon transform: kpi, lodopab or 1000; repeatable. Default: all.",
 )
 @click.option("--size", type=click.IntRange(min=16), help="Side of square images, in pixels. Default: the paper's.")
-@click.option("--repeats", type=click.IntRange(min=1), default=9, show_default=True, help="Turns of every library.")
+@click.option("--repeats", type=click.IntRange(min=1), default=9, show_default=True, help="Repeats per library.")
 @common_options
 def main(
     operators: Sequence[str],
@@ -76,7 +76,7 @@ def main(
     place = pick_device(device)
     if missing:
         click.echo(
-            f"not installed, so not compared: {', '.join(missing)}; pip install .[astra,peers] brings them", err=True
+            f"not installed, so not compared: {', '.join(missing)}; pip install .[astra,peers] adds them", err=True
         )
     cells = operator_cells(operators, scans, device=place, size=size, repeats=repeats)
     records = run_cells(cells, ResultStore(results), force=force)
@@ -101,7 +101,7 @@ def operator_cells(
         scans: keys of ``SCANS``; none means all.
         device: where to run.
         size: side of square images, in pixels; None means the paper's sizes.
-        repeats: turns of every library.
+        repeats: repeats per library.
     """
     where = provenance(device)
     cells = []
@@ -132,7 +132,7 @@ def _cell(spec: OperatorsSpec, where: Provenance, device: torch.device) -> Study
 
 def _summary(values: OperatorsValues) -> str:
     image_ms = [f"{_image_ms(values, 0, direction, max(BATCHES)):.3g}" for direction in DIRECTIONS]
-    return f"{' and '.join(image_ms)} ms an image at batch {max(BATCHES)}"
+    return f"{' and '.join(image_ms)} ms per image at batch {max(BATCHES)}"
 
 
 def _image_ms(values: OperatorsValues, place: int, direction: str, batch: int) -> float | None:
@@ -147,7 +147,7 @@ def _image_ms(values: OperatorsValues, place: int, direction: str, batch: int) -
 def _table(record: Record, values: OperatorsValues) -> Table:
     spec = record.spec
     assert isinstance(spec, OperatorsSpec)
-    table = Table(title=f"{' '.join(spec.subject)}, {'x'.join(map(str, spec.image_shape))}: ms an image")
+    table = Table(title=f"{' '.join(spec.subject)}, {'x'.join(map(str, spec.image_shape))}: ms per image")
     table.add_column("library", no_wrap=True)
     names = [f"{SYMBOLS[direction]}, {batch}" for direction in DIRECTIONS for batch in spec.batches]
     for name in (*names, "stored MB"):

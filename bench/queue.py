@@ -1,4 +1,4 @@
-"""``python -m bench.queue``: train Table 2 cell after cell, the most wanted first; stops and resumes at any step."""
+"""``python -m bench.queue``: train the cells of Table 2 one by one, most important first; resumes at any step."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -31,11 +31,11 @@ FIRST_PAIR = ("lu-dncnn", "luser-dw")
 
 HELP = f"""Train the cells of Table 2 one after another, and keep their weights.
 
-The order: final loss with the first seed, task by task; the same of CT from the other starting image; the auxiliary
-loss; the second seed of the final loss, of LU-DnCNN and LUSER-DW first. A cell that is finished on any machine is
-skipped. Stop it when you like, as roughly as you like: the same command resumes at the step of its last checkpoint.
-Several of these commands may share a queue, one per core or GPU: each takes the first cell that no other one is at.
-What a finished cell leaves is in the results folder: its record, its weights, its example.
+Order: final loss with the first seed, task by task; the same for CT from the other starting image; auxiliary loss; the
+second seed of the final loss, LU-DnCNN and LUSER-DW first. Cells finished on any machine are skipped. The command may
+be stopped or killed at any time; given again, it resumes at its last checkpoint. Several commands may share a queue,
+one per core or GPU: each takes the first cell that no other command holds. A finished cell leaves its record, weights
+and example in the results folder.
 
 \b
 Examples:
@@ -58,11 +58,11 @@ Examples:
     type=click.Choice(get_args(Start)),
     default="fbp",
     show_default=True,
-    help="Image that models start from on CT: filtered backprojection, from which they learn within an hour, or A^T y, "
-    "as in the paper. Final loss and first seed are trained from the other one as well.",
+    help="Starting image for CT: filtered backprojection, from which networks learn within an hour, or A^T y, as in "
+    "the paper. Final loss with the first seed is also trained from the other one.",
 )
-@click.option("--list", "only_list", is_flag=True, help="Say how far every cell is, and train nothing.")
-@click.option("--cells", "limit", type=click.IntRange(min=1), help="Stop after so many cells. Default: all.")
+@click.option("--list", "only_list", is_flag=True, help="Print the progress of every cell; train nothing.")
+@click.option("--cells", "limit", type=click.IntRange(min=1), help="Cells to train before stopping. Default: all.")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, ...")
 def main(
     tasks: Sequence[str],
@@ -102,7 +102,7 @@ def main(
 
 
 def queued_cells(training: TrainingSetup, tasks: Sequence[str], models: Sequence[str]) -> list[StudyCell]:
-    """Return the cells of Table 2 in the order in which they are wanted.
+    """Return the cells of Table 2 in the queue's order.
 
     Args:
         training: what all of them share.
@@ -132,7 +132,7 @@ def queued_cells(training: TrainingSetup, tasks: Sequence[str], models: Sequence
 
 
 def work_off(cells: Sequence[StudyCell], training: TrainingSetup, limit: int | None = None) -> list[Record]:
-    """Train every cell that is neither finished nor somebody else's."""
+    """Train every cell that is neither finished nor held by another process."""
     store, records = training.store, list[Record]()
     for cell in cells:
         if len(records) == limit:
@@ -154,7 +154,7 @@ def finished(cell: StudyCell, store: ResultStore) -> Record | None:
 
 @contextmanager
 def _claimed(path: Path) -> Iterator[bool]:
-    """Hold a lock file, which the system gives back however a process ends; false if another process holds it."""
+    """Hold a lock file, which the system releases when the process ends; False if another process holds it."""
     import fcntl
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -169,7 +169,7 @@ def _claimed(path: Path) -> Iterator[bool]:
 
 def _table(cells: Sequence[StudyCell], store: ResultStore) -> Table:
     table = Table(title="The queue")
-    for name in ("", "task", "start", "model", "loss", "seed", "steps", "how far"):
+    for name in ("", "task", "start", "model", "loss", "seed", "steps", "progress"):
         table.add_column(name, justify="right" if name in ("", "seed", "steps") else "left")
     for number, cell in enumerate(cells, start=1):
         spec = cell.spec

@@ -25,11 +25,11 @@ from bench.training.validation import NOISE_SEED as VALIDATION_NOISE_SEED
 
 VALIDATION_IMAGES = 10
 
-HELP = f"""Reconstruct held-out images without any training: filtered backprojection (CT) and total variation.
+HELP = f"""Reconstruct held-out images without training: filtered backprojection (CT) and total variation.
 
-Their settings (window and cut-off; weight) are tuned on ten validation images, by PSNR, over a grid, the weight to a
-quarter power of two; the record keeps all that was tried. Test images and noise are those that bench.accuracy grades
-networks on. MRI's zero-filled image is the start of every network and stands in each of their records.
+Their settings (window and cut-off; weight) are tuned by PSNR over a grid, on ten validation images, the weight to a
+quarter power of two. The record keeps every setting tried. Test images and noise are those of bench.accuracy. MRI's
+zero-filled image is every network's starting image, so each accuracy record has its scores.
 
 \b
 Examples:

@@ -21,11 +21,11 @@ from bench.records.store import ResultStore
 SIZES = (64, 128)
 TOLERANCES = (1e-3, 1e-4)
 
-HELP = f"""Race fixed-point methods on LUSER's map, and gradient rules in its training step.
+HELP = f"""Compare fixed-point methods on LUSER's map, and gradient rules in its training step.
 
-Ours (anderson, broyden, picard) run beside those of the libraries that are installed: TorchDEQ and deepinv, with
-pip install .[peers]. Same map, same start, same tolerance on the relative residual, repeats taken in turn. The
-gradient's error is that of a whole LUSER-SW at 32x32 pixels, to unrolling in float64.
+Ours (anderson, broyden, picard) run beside those of the installed libraries: TorchDEQ and deepinv, with pip install
+.[peers]. Map, start and tolerance on the relative residual are the same; repeats are interleaved. The gradient error is
+that of a whole LUSER-SW at 32x32 pixels, relative to unrolling in float64.
 
 \b
 Examples:
@@ -55,10 +55,10 @@ Examples:
     show_default=True,
     help="Relative residual at which a solve ends; repeatable.",
 )
-@click.option("--batch", type=click.IntRange(min=1), default=8, show_default=True, help="Images a solve.")
-@click.option("--max-steps", type=click.IntRange(min=3), default=50, show_default=True, help="Bound on evaluations.")
+@click.option("--batch", type=click.IntRange(min=1), default=8, show_default=True, help="Images per solve.")
+@click.option("--max-steps", type=click.IntRange(min=3), default=50, show_default=True, help="Most map evaluations.")
 @click.option(
-    "--history", type=click.IntRange(min=2), default=6, show_default=True, help="Of Anderson's method, for all."
+    "--history", type=click.IntRange(min=2), default=6, show_default=True, help="Iterates that Anderson keeps."
 )
 @click.option("--repeats", type=click.IntRange(min=1), default=5, show_default=True, help="Timed repeats.")
 @common_options
@@ -76,7 +76,7 @@ def main(
     """Run the race from the command line."""
     missing = [name for name in PEERS if not any(peer.startswith(name) for peer in installed(PEERS))]
     if missing:
-        click.echo(f"not installed, so not compared: {', '.join(missing)}; pip install .[peers] brings them", err=True)
+        click.echo(f"not installed, so not compared: {', '.join(missing)}; pip install .[peers] adds them", err=True)
     cells = solver_cells(
         sizes,
         tolerances,
@@ -109,9 +109,9 @@ def solver_cells(
         sizes: sides of the square images, in pixels.
         tolerances: relative residuals at which a solve ends.
         device: where to run.
-        batch: images a solve.
-        max_steps: bound on map evaluations.
-        history: of Anderson's method, for every library.
+        batch: images per solve.
+        max_steps: most map evaluations.
+        history: iterates that Anderson's method keeps, in every library.
         repeats: timed repeats.
     """
     where = provenance(device)

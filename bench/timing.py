@@ -41,9 +41,9 @@ REPEATS_LIMIT_S = 5.0
 
 HELP = f"""Time a training step and a reconstruction of every model.
 
-Each is timed at a common batch, and at the largest batch that the model trains under --cap at the paper's image
-size (simulated), where one fits. The median of the repeats counts; a warm-up comes first. Weights are
-the initial ones, with which LUSER's fixed-point solves are short. Without --task: deblur, ct and mri4x.
+Each is timed at a common batch, and at the largest batch that trains under --cap at the paper's image size (simulated),
+if any. Reported: the median over repeats, after one warm-up. Weights are the initial ones, with which LUSER's
+fixed-point solves are short. Without --task: deblur, ct and mri4x.
 
 \b
 Examples:
@@ -65,14 +65,14 @@ Examples:
     type=Bytes(),
     default="8GB",
     show_default=True,
-    help="Cap that decides each model's own maximum batch.",
+    help="Memory cap for each model's maximum batch.",
 )
 @click.option(
     "--repeats",
     type=click.IntRange(min=1),
     default=3,
     show_default=True,
-    help="Timed repeats after one warm-up; fewer where they take over five seconds.",
+    help="Timed repeats after one warm-up; fewer if they take over five seconds in total.",
 )
 @common_options
 def main(
@@ -189,7 +189,7 @@ def _time(spec: TimingSpec, device: torch.device) -> TimingValues:
 
 
 def _repeat(work: Callable[[], object], repeats: int, device: torch.device) -> tuple[float, ...]:
-    """Seconds of every repeat after one warm-up, the device's queue drained on both sides.
+    """Seconds of every repeat after one warm-up, with the device synchronised before and after.
 
     Repeats end early once they have taken ``REPEATS_LIMIT_S`` together; there is always one.
     """

@@ -1,4 +1,4 @@
-"""What commands share: how they end, types of options, common options; models and images of the user's own."""
+"""Shared parts of the commands: exit codes, option types, common options, the user's own models and images."""
 
 from bench.cli.command import EXIT_BAD_INPUT, EXIT_CODES, EXIT_FAILED_CELLS, EXIT_INTERRUPTED, STORED, run
 from bench.cli.options import (

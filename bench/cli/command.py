@@ -11,10 +11,10 @@ EXIT_INTERRUPTED = 130
 
 EXIT_CODES = (
     "Exit codes: 0 every cell has an answer; 1 a cell failed or has no finite quality (its record says why); "
-    "2 bad input; 130 interrupted, everything finished so far is stored."
+    "2 bad input; 130 interrupted, finished cells are stored."
 )
 
-STORED = "everything finished so far is stored; run again to go on"
+STORED = "finished cells are stored; run again to resume"
 
 
 def run(command: click.Command, interrupted: str = STORED) -> NoReturn:
@@ -22,7 +22,7 @@ def run(command: click.Command, interrupted: str = STORED) -> NoReturn:
 
     Args:
         command: the click command of a ``__main__`` module.
-        interrupted: what an interrupt leaves behind, for its message.
+        interrupted: message after an interrupt.
     """
     try:
         result = command.main(standalone_mode=False)

@@ -1,4 +1,4 @@
-"""Makes a user's own model once, before anything is measured."""
+"""Builds a user's own model once, before anything is measured."""
 
 import click
 import torch
@@ -10,7 +10,7 @@ from models import ReconstructionModel
 
 
 def check_model(name: str) -> None:
-    """Make a user's own model, for the channels of one task after another until it can be made.
+    """Build a user's own model, with the channels of one task after another until one succeeds.
 
     Args:
         name: ``package.module:Model``.

@@ -30,7 +30,7 @@ class ModelName(Name):
         super().__init__("model", _model_names)
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return the name; a user's own model is made once, so that no command begins with what is none."""
+        """Return the name; a user's own model is built once, to refuse a wrong one before anything is measured."""
         if ":" not in value:
             return super().convert(value, param, ctx)
         from bench.cli.model_check import check_model
@@ -54,8 +54,8 @@ scale_option = click.option(
     type=Name("scale", _scale_names),
     default="quick",
     show_default=True,
-    help="Image size and length of the training: quick (minutes on two cores), small (hours), full (the paper's "
-    "image sizes: up to an hour per cell on one core with AMX), paper (GPU).",
+    help="Image size and training length: quick (minutes on two cores), small (hours), full (the paper's image sizes, "
+    "up to an hour per cell on one core with AMX), paper (GPU).",
 )
 policy_option = click.option(
     "--policy",
@@ -64,7 +64,7 @@ policy_option = click.option(
     multiple=True,
     default=("paper",),
     show_default=True,
-    help="What training keeps for the backward pass: one graph a stage, or a stage's input and output; repeatable.",
+    help="Tensors kept for the backward pass: each stage's graph, or only its input and output; repeatable.",
 )
 results_option = click.option(
     "--results",
@@ -89,9 +89,9 @@ def common_options(function: _F) -> _F:
             "--device",
             default="auto",
             show_default=True,
-            help="cpu, cuda, cuda:1, ... ; auto takes CUDA where there is one.",
+            help="cpu, cuda, cuda:1, ... ; auto takes CUDA if available.",
         ),
-        click.option("--force", is_flag=True, help="Measure again what is already stored for this machine."),
+        click.option("--force", is_flag=True, help="Repeat cells already stored for this machine."),
         results_option,
     ):
         function = option(function)

@@ -18,7 +18,7 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
 
 
 class Name(click.ParamType):  # type: ignore[type-arg]  # generic in new versions of click only
-    """A key of a registry; a wrong one is answered with the known ones and the nearest match.
+    """A key of a registry; the error for an unknown key lists the known ones and the nearest match.
 
     Args:
         kind: what the name names, for the message.

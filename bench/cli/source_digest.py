@@ -1,4 +1,4 @@
-"""What a user's own model is made of: a digest of its source, so that an edited model is another question."""
+"""Digest of the source of a user's own model, so that an edited model is another question."""
 
 import ast
 import hashlib
@@ -14,7 +14,7 @@ from bench.cli.user_model import resolve_model
 from models import MODELS
 
 OURS = frozenset({"bench", "models", "operators"})
-"""Packages whose changes the protocol versions tell."""
+"""Packages whose changes are covered by protocol versions."""
 
 
 @lru_cache(maxsize=64)
@@ -64,7 +64,7 @@ def source_of(name: str) -> Path:
     """
     home = _file_of(name.partition(":")[0])
     if home is None:
-        raise click.ClickException(f"{name!r} has no source file, by which an edited one would be known")
+        raise click.ClickException(f"{name!r} has no source file, which is needed to detect edits")
     return home
 
 

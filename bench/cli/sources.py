@@ -1,4 +1,4 @@
-"""Where a run's images come from: the options that name folders, checked before anything is measured."""
+"""The options that name image folders, checked before anything is measured."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
@@ -23,7 +23,7 @@ def data_options(function: _F) -> _F:
     root = click.option(
         "--data-root",
         type=click.Path(exists=True, file_okay=False, path_type=Path),
-        help="Folder with the data sets of all tasks, in celeba/, lodopab/ and fastmri/; --data wins over it.",
+        help="Folder with the data sets of all tasks, in celeba/, lodopab/ and fastmri/; --data overrides it.",
     )
     data = click.option(
         "--data",
@@ -74,7 +74,7 @@ def by_task(options: Sequence[str]) -> dict[str, str]:
 def check_sources(
     tasks: Sequence[str], sources: Mapping[str, Path], scale: Scale, splits: Sequence[Split] = ("train", "test")
 ) -> None:
-    """Open the splits that a command needs before anything is measured, so that a bad folder costs no time.
+    """Open the splits that a command needs, so that a bad folder is refused before anything is measured.
 
     Args:
         tasks: keys of ``TASKS``.
@@ -96,7 +96,7 @@ def check_sources(
 
 
 def files_of(task: str, source: Path | None, counts: Mapping[Split, int]) -> Files | None:
-    """Tell one data set from another that has the same name: digests of the files that a question reads.
+    """Return digests of the files that a question reads, which distinguish data sets of the same name.
 
     Args:
         task: key of ``TASKS``.
@@ -141,7 +141,7 @@ def open_split(task: str, source: Path | None, split: Split, scale: Scale, *, co
 def check_examples(
     tasks: Sequence[str], sources: Mapping[str, Path], scale: Scale, patterns: Mapping[str, str]
 ) -> None:
-    """Look for the held-out images that Figure 2 is to show before hours of training.
+    """Check that the held-out images for Figure 2 exist, before hours of training.
 
     Args:
         tasks: keys of ``TASKS``.

@@ -1,4 +1,4 @@
-"""A user's own ``package.module:Model``: imported, and what is told where that fails."""
+"""Import of a user's own ``package.module:Model``, and its error messages."""
 
 import difflib
 import importlib
@@ -12,11 +12,11 @@ import click
 from models import MODELS, Policy, ReconstructionModel
 
 _LONGEST = 300
-"""Characters of an exception that are told; some hold a whole table."""
+"""Most characters of an exception that are shown; some hold a whole table."""
 
 
 def resolve_model(name: str) -> Callable[..., ReconstructionModel]:
-    """Return what makes a model: an entry of ``MODELS``, or ``package.module:Model`` imported.
+    """Return a model's class or factory: an entry of ``MODELS``, or ``package.module:Model`` imported.
 
     Raises:
         click.ClickException: if a user's own model cannot be imported, or is none.
@@ -53,7 +53,7 @@ def build_model(name: str, channels: int, policy: Policy = "paper") -> Reconstru
 
 
 def why_absent(name: str, error: BaseException) -> str:
-    """Say in one line why ``package.module:Model`` cannot be had, with the nearest name that can.
+    """Say in one line why ``package.module:Model`` cannot be imported, with the nearest known name.
 
     Args:
         name: what was asked for.

@@ -1,4 +1,4 @@
-"""``python -m bench.data``: check a folder of real images, or draw a contact sheet of one."""
+"""``python -m bench.data``: check a folder of real images, or draw its contact sheet."""
 
 from pathlib import Path
 
@@ -15,17 +15,17 @@ from bench.records.progress import Reporter
 EXIT_PROBLEMS = 1
 COUNTED = ("files", "images", "problems")
 
-CHECK_HELP = """Read every file of a data set and name what is wrong with it, a line each.
+CHECK_HELP = """Read every file of a data set and print one line per problem.
 
-Looked at are counts, shapes, number types, ranges, truncated and foreign files, pages saved under another name,
-patients that two splits share, and whether measurements belong to their images. Nothing is written.
+Checked: counts, shapes, number types, ranges, truncated and foreign files, HTML pages saved as data, patients in two
+splits, and whether measurements belong to their images. Nothing is written.
 
 \b
 Examples:
   python -m bench.data check --data CELEBA
   python -m bench.data check --data LODOPAB --task ct --complete
 
-Exit codes: 0 nothing is wrong; 1 there are problems; 2 bad input; 130 interrupted.
+Exit codes: 0 no problems; 1 problems found; 2 bad input; 130 interrupted.
 """
 
 DESCRIBE_HELP = """Draw a contact sheet: images of every split, and a histogram of their values.
@@ -39,15 +39,15 @@ Exit codes: 0 drawn; 2 bad input; 130 interrupted.
 """
 
 
-@click.group(help="Check a folder of real images, or draw a contact sheet of one.")
+@click.group(help="Check a folder of real images, or draw its contact sheet.")
 def main() -> None:
     """Hold the two commands."""
 
 
 @main.command("check", help=CHECK_HELP)
 @click.option("--data", type=click.Path(path_type=Path), required=True, metavar="FOLDER", help="The data set.")
-@click.option("--task", type=TASK, help="Task that it is meant for. Default: told from the files.")
-@click.option("--complete", is_flag=True, help="Fewer images or volumes than were published are a problem, too.")
+@click.option("--task", type=TASK, help="Task of the data set. Default: inferred from the files.")
+@click.option("--complete", is_flag=True, help="Also report fewer images or volumes than were published.")
 def check_command(data: Path, task: str | None, complete: bool) -> int:
     """Examine a data set from the command line."""
     from bench.data.audits.check import check
@@ -66,7 +66,7 @@ def check_command(data: Path, task: str | None, complete: bool) -> int:
 
 def _table(report: Report, source: Path) -> Table:
     count = len(report.problems)
-    found = f"{count} problem{'s' * (count != 1)}" if count else "nothing wrong"
+    found = f"{count} problem{'s' * (count != 1)}" if count else "no problems"
     table = Table(
         title=f"{source_label(source)}, {report.layout}: {found}", box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False
     )
@@ -113,4 +113,4 @@ def describe_command(data: Path | None, task: str, output: Path) -> int:
 
 
 if __name__ == "__main__":
-    run(main, interrupted="what is printed above was found so far")
+    run(main, interrupted="the problems found so far are printed above")

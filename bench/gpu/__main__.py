@@ -1,4 +1,4 @@
-"""``python -m bench.gpu``: everything that a GPU can add, in order of worth, within some minutes."""
+"""``python -m bench.gpu``: all measurements that need a GPU, most important first, within some minutes."""
 
 import os
 from collections.abc import Sequence
@@ -22,12 +22,12 @@ from operators.disk_cache import FOLDER_VARIABLE
 
 PRELOADED = ("bench.gpu.driver", "bench.gpu.preparation")
 
-HELP = f"""Measure everything that a GPU can add, the most wanted first, and stop in time.
+HELP = f"""Run all measurements that need a GPU, most important first, within --minutes.
 
 Six parts: checks, calibration, Table 3 proved, an allocator's history, times, and cells of Table 2 on the images that
---data names. Each ends in an archive of less than 16 MiB in the folder, with its figures, its log and its records. A
-part whose archive is there is skipped, and one that broke off (its archive says so) goes on where it was: give the same
-command again. The first five fit six minutes on an H100.
+--data names. Each part writes an archive of less than 16 MiB to the folder, with its figures, log and records. Given
+again, the same command skips parts that have a complete archive and resumes an interrupted part. The first five parts
+are estimated at six minutes on an H100.
 
 \b
 Examples:
@@ -42,25 +42,25 @@ Examples:
 
 
 @click.command(help=HELP)
-@click.option("--minutes", type=click.FloatRange(min=0), default=8, show_default=True, help="Stop after so many.")
+@click.option("--minutes", type=click.FloatRange(min=0), default=8, show_default=True, help="Time limit.")
 @click.option(
     "--output",
     "folder",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("gpu"),
     show_default=True,
-    help="Folder for all that is found.",
+    help="Folder for the archives and everything else written.",
 )
 @click.option(
     "--archives",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder that every archive is copied to as its part ends, and nothing else.",
+    help="Folder that receives a copy of every archive, and nothing else.",
 )
 @click.option("--device", default="cuda", show_default=True, help="cuda, cuda:1, ...; cpu for a rehearsal.")
 @data_options
-@click.option("--plan", is_flag=True, help="Print the parts with estimated seconds, and run nothing.")
+@click.option("--plan", is_flag=True, help="Print the parts with estimated seconds; run nothing.")
 @click.option("--rehearse", is_flag=True, help="Run the plan at tiny sizes on a CPU; nothing counts as measured.")
-@click.option("--adopt", is_flag=True, help="Put what the archives hold into this checkout afterwards.")
+@click.option("--adopt", is_flag=True, help="Afterwards, copy the archives' contents into this checkout.")
 def main(
     minutes: float,
     folder: Path,
@@ -82,7 +82,7 @@ def main(
         return 0
     endings = _run(site, budget) if minutes else {}
     if adopt:
-        click.echo(f"{len(adopt_archives(folder))} files put into this checkout")
+        click.echo(f"{len(adopt_archives(folder))} files copied into this checkout")
     complete = not minutes or (len(endings) == len(PARTS) and set(endings.values()) == {Ending.FINISHED})
     return 0 if complete else EXIT_FAILED_CELLS
 
@@ -103,14 +103,14 @@ def _run(site: Site, budget: Budget) -> dict[str, Ending]:
 
 
 def _require_gpu(site: Site) -> None:
-    """Refuse a device that is none before anything is written, and say who else is on it."""
+    """Refuse an unusable device before anything is written, and warn about other processes on it."""
     place = pick_device(site.device)
     if site.rehearse:
         return
     if place.type != "cuda":
         raise click.ClickException(f"--device {site.device} is no CUDA device; --rehearse runs the plan without one")
     if others := listed_processes(place):
-        click.echo(f"{len(others)} other processes are on {place}: what is measured there may be spoilt", err=True)
+        click.echo(f"{len(others)} other processes are on {place}: its measurements may be unreliable", err=True)
 
 
 if __name__ == "__main__":

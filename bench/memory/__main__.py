@@ -1,4 +1,4 @@
-"""``python -m bench.memory``: Table 3's question for every model, task and cap, and what users ask besides."""
+"""``python -m bench.memory``: Table 3's question for every model, task and cap, and further sub-commands."""
 
 import json
 from collections.abc import Sequence
@@ -38,10 +38,10 @@ from models import MODELS
 HELP = f"""Find the largest batch (1, or even) whose full training step fits under a memory cap.
 
 The step is forward, loss, backward and Adam, at the paper's image sizes unless --image-size is given. On a CUDA device
-every answer is proved: batch b trains under the cap, the next even batch runs out of memory. Without one the step is
+every answer is proved: batch b trains under the cap, the next even batch runs out of memory. Without CUDA the step is
 simulated: every storage of a traced step is replayed through the caching allocator's rules, with a best guess and two
-bounds for what a trace cannot see. GB means GiB, as on graphics cards. Without --task: deblur, ct and mri4x, the
-blocks of Table 3.
+bounds for memory that a trace does not show. GB means GiB, as on graphics cards. Without --task: deblur, ct and mri4x,
+the blocks of Table 3.
 
 \b
 Examples:
@@ -67,9 +67,9 @@ Examples:
 @click.option(
     "--step",
     metavar="MODULE:FUNCTION",
-    help="Ask about any step: FUNCTION(batch) builds model, optimiser and data, and returns what runs one step.",
+    help="Measure any step: FUNCTION(batch) builds model, optimiser and data, and returns a function for one step.",
 )
-@click.option("--any-batch", is_flag=True, help="With --step: try odd batches, too.")
+@click.option("--any-batch", is_flag=True, help="With --step: also try odd batches.")
 @selection_options
 @policy_option
 @step_options
@@ -79,7 +79,7 @@ Examples:
     type=click.Choice(["auto", "simulate", "cuda"]),
     default="auto",
     show_default=True,
-    help="auto proves on CUDA where there is one.",
+    help="auto proves on CUDA if available, else simulates.",
 )
 @click.option(
     "--wait",
@@ -93,7 +93,7 @@ Examples:
     "--explain",
     "explained",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for a picture of every cell: what lives in memory over one step, simulated.",
+    help="Folder for one figure per cell: simulated memory over one step, by use.",
 )
 @click.option(
     "--format",
@@ -164,16 +164,16 @@ for command in (what_fits, calibrate, validate, record, prove, check):
 
 
 def _check_step(context: click.Context, step: str | None, any_batch: bool) -> None:
-    """Refuse options that a step decides itself, or that only a step has."""
+    """Refuse options that contradict --step, or that need it."""
     if step is None:
         if any_batch:
-            raise click.ClickException("--any-batch belongs to --step: tables hold even batches")
+            raise click.ClickException("--any-batch needs --step: the tables use even batches")
         return
     theirs = ("tasks", "models", "policies", "image_shape", "channels_last")
     given = [name for name in theirs if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
     if given:
         flags = {option.name: option.opts[-1] for option in context.command.params}
-        raise click.ClickException(f"--step says itself what trains: leave out {', '.join(flags[n] for n in given)}")
+        raise click.ClickException(f"--step excludes {', '.join(flags[n] for n in given)}")
 
 
 def _place(backend: str, device: str) -> torch.device | None:
@@ -193,7 +193,7 @@ def _table(records: Sequence[Record]) -> Table:
     caps = sorted({int(str(r["cap_bytes"])) for r in rows})
     table = Table(
         title="Largest training batch under a memory cap",
-        caption="- does not fit  ? failed  (by the upper and the lower bound); simulated unless a GPU is named",
+        caption="- does not fit  ? failed  (by the upper and lower bound); simulated unless a GPU is named",
     )
     for name in ("task", "model", "policy", "precision", "parameters"):
         table.add_column(name, justify="right" if name == "parameters" else "left")

@@ -1,4 +1,4 @@
-"""``python -m bench.memory calibrate``: measures a GPU's hidden memory, call by call."""
+"""``python -m bench.memory calibrate``: measures a GPU's memory use outside the allocator and inside kernels."""
 
 import json
 import math
@@ -34,10 +34,10 @@ BATCHES = (1, 2, 4, 6, 8, 10, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 SPREAD_BATCHES = (2, 16, 64)
 """Enough where a library chooses the same kernels at every batch: bytes then lie on a line."""
 
-HELP = f"""Measure what this GPU takes beside tensors, and store it for simulations.
+HELP = f"""Measure this GPU's memory use beside tensors, and store it for simulations.
 
-The CUDA context with its libraries, cuBLAS's workspace, and what every convolution, normalisation and Fourier transform
-of the traced models takes inside its kernel, at {len(BATCHES)} batch sizes up to {BATCHES[-1]} unless --batch names
+Measured: the CUDA context with its libraries, cuBLAS's workspace, and the workspace of every convolution, normalisation
+and Fourier transform of the traced models, at {len(BATCHES)} batch sizes up to {BATCHES[-1]} unless --batch names
 others. Needs a CUDA device.
 
 \b

@@ -1,4 +1,4 @@
-"""``python -m bench.memory --explain FOLDER``: what a training step keeps in memory, layer by layer."""
+"""``python -m bench.memory --explain FOLDER``: memory of a training step, layer by layer."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -38,13 +38,13 @@ def explain_records(records: Sequence[Record], folder: Path) -> None:
 
 
 def timeline(spec: FitSpec, batch: int) -> Timeline:
-    """Replay the second of two traced steps and tell what is held after every event.
+    """Replay the second of two traced steps and return the bytes held after every event.
 
-    A batch that fits is replayed under the cap, which makes room where it is felt; any other one without it.
+    A batch that fits is replayed under the cap, where the allocator releases memory near it; any other without a cap.
 
     Args:
         spec: the question.
-        batch: images a step.
+        batch: images per step.
     """
     trace, rules = trace_of(trace_key(spec)), rule_set(find_calibration(spec.calibration)).expected
     expandable = spec.expandable_segments

@@ -11,12 +11,12 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def step_options(function: _F) -> _F:
-    """Add what a training step's memory depends on beside task, model and policy."""
+    """Add the options that change a training step's memory, beside task, model and policy."""
     for option in (
         click.option(
             "--calibration",
             metavar="NAME",
-            help="Simulate with this GPU's constants, a file of bench/memory/calibration. Default: documented bounds.",
+            help="Simulate with a GPU's measured constants, from bench/memory/calibration. Default: documented bounds.",
         ),
         click.option(
             "--expandable-segments",
@@ -51,5 +51,5 @@ image_size_option = click.option(
     "--image-size",
     "image_shape",
     type=ImageSize(),
-    help="Pixels, 256 or 218x178 (height x width). Default: the paper's size of each task.",
+    help="Image size in pixels: 256 or 218x178 (height x width). Default: the paper's, per task.",
 )

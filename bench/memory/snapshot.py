@@ -61,7 +61,7 @@ class History(BaseModel):
 
 
 def replay_history(history: History) -> CachingAllocator:
-    """Make the recorded requests again; every block must come to lie where it lay.
+    """Repeat the recorded requests; every block must get its recorded address.
 
     Raises:
         ReplayError: at the first decision that differs.
@@ -88,10 +88,10 @@ def record(
     device: str,
     path: Path,
 ) -> None:
-    """Record what a GPU's allocator does in three training steps, into PATH (.json.gz).
+    """Record the decisions of a GPU's allocator in three training steps, into PATH (.json.gz).
 
-    Put it into tests/bench/memory/histories: the tests replay every file there and want the recorded statistics
-    and the place of every block back, to the byte. Needs a CUDA device.
+    Put the file into tests/bench/memory/histories: tests replay every file there and compare statistics and the
+    address of every block, to the byte. Needs a CUDA device.
     """
     place = claim_cuda(device, "a history is recorded on")
     shape = image_shape or TASKS[task].image_shape
@@ -102,11 +102,11 @@ def record(
 
 
 def record_history(spec: MemorySpec, batch: int, device: torch.device) -> History:
-    """Record what the allocator does in three training steps, from this process's first allocation on.
+    """Record the allocator's decisions in three training steps, from this process's first allocation on.
 
     Args:
         spec: what trains; its cap does not matter.
-        batch: images a step.
+        batch: images per step.
         device: a CUDA device, on which this process has allocated nothing.
     """
     take(device)

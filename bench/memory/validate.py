@@ -1,4 +1,4 @@
-"""``python -m bench.memory validate``: how well simulations foretell what was measured on a GPU."""
+"""``python -m bench.memory validate``: errors of simulations against GPU measurements."""
 
 import statistics
 from dataclasses import dataclass
@@ -20,8 +20,8 @@ MEDIAN_GOAL, WORST_GOAL = 0.02, 0.05
 
 HELP = f"""Compare simulated with measured memory, for every stored cell that was proved on a GPU.
 
-Each is simulated with the calibration of its GPU, torch, CUDA, cuDNN and flags where there is one. Compared: the
-reserved peak at the largest batch, and that batch. Exit code 1 where errors exceed {MEDIAN_GOAL:.0%} in the median or
+Each is simulated with the calibration of its GPU, torch, CUDA, cuDNN and flags, if there is one. Compared: the reserved
+peak at the largest batch, and that batch. Exit code 1 if the median error exceeds {MEDIAN_GOAL:.0%} or the largest
 {WORST_GOAL:.0%}.
 
 \b
@@ -34,7 +34,7 @@ Example:
 
 @dataclass(frozen=True)
 class Agreement:
-    """One cell: measured and simulated reserved peak at the measured largest batch, both batches, whose constants."""
+    """One cell: measured and simulated reserved peak at the measured largest batch, both batches, the calibration."""
 
     spec: MemorySpec
     device: str
@@ -58,17 +58,17 @@ def validate(results: Path) -> int:
     found = [pair for record in ResultStore(results).records() if (pair := compare(record, known)) is not None]
     if not found:
         raise click.ClickException(
-            f"nothing in {results} was proved on a GPU: run python -m bench.memory --backend cuda on one first"
+            f"{results} has no cell proved on a GPU: run python -m bench.memory --backend cuda on one first"
         )
     Console().print(_table(found))
     if bounded := sum(pair.calibration is None for pair in found):
         click.echo(
-            f"{bounded} of {len(found)} cells by documented bounds: no calibration of their GPU, versions and flags"
+            f"{bounded} of {len(found)} cells use documented bounds: no calibration for their GPU, versions and flags"
         )
     errors = [abs(pair.error) for pair in found]
     median, worst = statistics.median(errors), max(errors)
     right = sum(pair.measured_batch == pair.simulated_batch for pair in found)
-    click.echo(f"error: median {median:.1%}, worst {worst:.1%}; the exact batch in {right} of {len(found)} cells")
+    click.echo(f"error: median {median:.1%}, worst {worst:.1%}; exact batch in {right} of {len(found)} cells")
     return int(median > MEDIAN_GOAL or worst > WORST_GOAL)
 
 

@@ -1,4 +1,4 @@
-"""``python -m bench.memory what-fits``: what a card of some size can train."""
+"""``python -m bench.memory what-fits``: largest batch and image of every model on a card of given memory."""
 
 import json
 from collections.abc import Sequence
@@ -22,11 +22,11 @@ from bench.records.progress import Reporter
 from models import MODELS, POLICIES
 
 SIDE_STEP = 16
-"""Sides that are tried are multiples of this many pixels."""
+"""Image sides are multiples of this many pixels."""
 MOST_PIXELS = 4096
 
-HELP = f"""Say what a graphics card can train: the largest batch of every model and policy, and the largest square
-image at batch 1. Simulated by the best guess, nothing is stored; a card's memory is the cap.
+HELP = f"""Print what a graphics card can train: the largest batch per model and policy, and the largest square image at
+batch 1. Simulated by the best guess, with the card's memory as the cap; nothing is stored.
 
 \b
 Examples:
@@ -81,7 +81,7 @@ def what_fits(
 def largest_side(spec: MemorySpec) -> int:
     """Return the side in pixels, a multiple of 16, of the largest square image that trains at batch 1; 0 for none.
 
-    Every side that is tried is traced; the search starts at the pixels of the largest batch, so that few are.
+    Every candidate side is traced; the search starts at the pixels of the largest batch, so that few are needed.
     """
 
     def fitting(index: int) -> bool:

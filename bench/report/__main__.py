@@ -7,10 +7,10 @@ import click
 from bench.cli import output_option, results_option, run
 from bench.report.render import render
 
-HELP = """Render the stored records as the paper's Tables 2-4 and Figure 2, the paper's values beside ours.
+HELP = """Render the stored records as the paper's Tables 2-4 and Figure 2, with the paper's values beside ours.
 
-Tables come as LaTeX, PNG and CSV; README.md in the output folder shows them all and says where every figure
-comes from. Nothing is measured: the same records give the same files, byte by byte.
+Tables are written as LaTeX, PNG and CSV; README.md in the output folder shows them all with their origins. Nothing is
+measured. The same records give the same bytes.
 
 \b
 Examples:
@@ -27,7 +27,7 @@ Exit codes: 0 rendered; 2 no records, a broken record or a folder that cannot be
 def main(results: Path, output: Path) -> None:
     """Render from the command line."""
     written = render(results, output)
-    click.echo(f"{len(written)} files in {output}, shown by {output / 'README.md'}")
+    click.echo(f"{len(written)} files in {output}; start at {output / 'README.md'}")
 
 
 if __name__ == "__main__":

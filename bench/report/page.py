@@ -82,7 +82,7 @@ def earlier_page(exhibits: Sequence[Exhibit], protocol: int) -> str:
 
 
 def study_caption(study: Study, paper: Paper, credits: Mapping[str, str]) -> tuple[str, ...]:
-    """Return what a study's figures were measured on: scale, data and its credits, training, device, versions.
+    """Return the conditions of a study: scale, data and its credits, training, device, versions.
 
     Args:
         study: the accuracy group.
@@ -96,7 +96,7 @@ def study_caption(study: Study, paper: Paper, credits: Mapping[str, str]) -> tup
 
 
 def credited(study: Study, credits: Mapping[str, str]) -> tuple[str, ...]:
-    """Return whom to credit for a study's images, a line a data label."""
+    """Return whom to credit for a study's images, one line per data label."""
     labels = {entry.spec.data for cell in study.cells.values() for entry in cell}
     return tuple(f"Images {label}: {credits[label]}" for label in sorted(labels & credits.keys()))
 
@@ -105,7 +105,7 @@ def origin_caption(entries: Iterable[AnyEntry]) -> str:
     """Return the devices, versions and commits that some records come from."""
     origins = [entry.provenance for entry in entries]
     if not origins:
-        return "Nothing of ours is measured yet."
+        return "No measurements of ours yet."
     dirty = " (modified checkout, not a reference)" if any(origin.dirty for origin in origins) else ""
     commits = listing(sorted({_commit(origin.commit) for origin in origins}))
     devices = listing(sorted({origin.device for origin in origins}))
@@ -136,7 +136,7 @@ def _origins(entries: Iterable[AnyEntry]) -> list[Origin]:
 
 
 def _commands(studies: Sequence[Study]) -> list[str]:
-    """Return the commands that measure what is shown, for every accuracy group and seed."""
+    """Return the commands that reproduce the shown records, for every accuracy group and seed."""
     commands = []
     for study in studies:
         entries = [entry for cell in study.cells.values() for entry in cell]

@@ -48,27 +48,27 @@ BATCH_CAPTION = (
     "backward pass and optimiser."
 )
 GAIN_CAPTION = (
-    "What every network gains over its starting image, with 95 % bootstrap intervals over groups of images "
-    "(patients, volumes, files). Filled: final loss; hollow: auxiliary loss. The runs of Table 2."
+    "PSNR gain of each network over its starting image, with 95 % bootstrap intervals over groups of images "
+    "(patients, volumes, files). Filled: final loss; hollow: auxiliary loss. Runs: those of Table 2."
 )
 TRAINING_CAPTION = (
-    "Training loss at every step (faint) and its running mean over a fortieth of the training, one line a "
-    "seed. The runs of Table 2."
+    "Training loss per step (faint) and its running mean over 1/40 of the training (solid), one line per seed. "
+    "Runs: those of Table 2."
 )
 SOLVER_CAPTION = (
-    "Mean steps of every stage's fixed point on held-out images, to the model's own tolerance, over losses and "
-    "seeds; at most 12. The paper starts every stage at zero and expects fewer steps at later stages (Sec. 3). Warm "
-    "start: each stage starts where the one before ended. The runs of Table 2."
+    "Solver steps per stage on held-out images, to the model's own tolerance (at most 12): mean over losses and "
+    "seeds. The paper starts every stage at zero and expects fewer steps at later stages (Sec. 3). Warm start: each "
+    "stage starts from the previous stage's fixed point. Runs: those of Table 2."
 )
 OPERATOR_CAPTION = (
-    "Milliseconds an image in both directions, ours in blue, other libraries' in grey: medians, and bars from "
-    "quartile to quartile; the figure beside a dot says how many times as long as ours. Calls taken in turn."
+    "Milliseconds per image in both directions (blue: ours; grey: other libraries). Dots: medians; bars: quartiles; "
+    "numbers: time relative to ours. Calls are interleaved."
 )
 
 
 @dataclass
 class _Report:
-    """What is going to be written, in the page's order."""
+    """Files and exhibits to write, in the page's order."""
 
     files: dict[str, str | Figure] = field(default_factory=dict)
     exhibits: list[Exhibit] = field(default_factory=list)
@@ -134,12 +134,12 @@ def _compose(records: Records, store: ResultStore, paper: Paper) -> _Report:
     detail = [entry for entry in records.memory if not entry.spec.expandable_segments]
     if detail:
         caption = [*disagreements(detail, paper), origin_caption(detail)]
-        report.add_table("Memory in detail", memory_detail_table(detail, paper, comparison.timing), caption)
+        report.add_table("Memory per image", memory_detail_table(detail, paper, comparison.timing), caption)
     if headline is not None:
         report.add_figure("Gain over the starting image", "gain", gain_figure(headline, paper), [GAIN_CAPTION])
-        report.add_figure("Training", "training", training_figure(headline, paper), [TRAINING_CAPTION])
+        report.add_figure("Training loss", "training", training_figure(headline, paper), [TRAINING_CAPTION])
         figure = convergence_figure(headline, paper)
-        report.add_figure("Convergence", "convergence", figure, [CONVERGENCE_CAPTION])
+        report.add_figure("Convergence of training", "convergence", figure, [CONVERGENCE_CAPTION])
         report.add_figure("Solver steps per stage", "stages", solver_figure(headline, paper), [SOLVER_CAPTION])
     races = shown_races(records.solvers)
     if races:
@@ -157,7 +157,7 @@ def _compose(records: Records, store: ResultStore, paper: Paper) -> _Report:
 
 
 def _earlier_page(report: _Report, records: Records, store: ResultStore, paper: Paper) -> str:
-    """Add the tables of the protocol before, which are not on the front page; return the page that shows them."""
+    """Add the previous protocol's tables, which are not on the front page; return the page that shows them."""
     earlier, apart = records.earlier, _Report()
     for study in studies(earlier.accuracy, earlier.references):
         name = f"earlier-{study.group.name}"
@@ -183,16 +183,18 @@ def _add_study(report: _Report, study: Study, paper: Paper, store: ResultStore, 
 
 def _add_proof(report: _Report, records: Records, paper: Paper) -> None:
     lines = (PROOF_CAPTION, history_caption(records.proofs), origin_caption(records.proofs))
-    report.add_figure("Memory beside real GPUs", "proof", proof_figure(records.proofs), [*filter(None, lines)])
+    report.add_figure(
+        "Predicted memory versus real GPUs", "proof", proof_figure(records.proofs), [*filter(None, lines)]
+    )
     table = proof_table(records.proofs)
     if table is not None:
-        report.add_table("Memory beside real GPUs, errors", table, [origin_caption(records.proofs)])
+        report.add_table("Prediction errors on real GPUs", table, [origin_caption(records.proofs)])
     flags = flags_table(records.memory_flags, paper)
     if flags is not None:
-        report.add_table("Memory by flags", flags, [origin_caption(records.memory_flags)])
+        report.add_table("Largest batches by flags", flags, [origin_caption(records.memory_flags)])
     checks = check_table(records.checks, paper)
     if checks is not None:
-        report.add_table("Memory beside real steps", checks, [origin_caption(records.checks)])
+        report.add_table("Simulated memory versus real CPU steps", checks, [origin_caption(records.checks)])
 
 
 def _add_operators(report: _Report, records: Records) -> None:
@@ -202,7 +204,7 @@ def _add_operators(report: _Report, records: Records) -> None:
         caption = (OPERATOR_CAPTION, *map(claims, shown), origin)
         report.add_figure("Operators", "operators", operator_figure(shown), caption)
         more = {"operators-table.csv": operators_csv(shown)}
-        report.add_table("Operators in figures", operators_table(shown), [origin], more)
+        report.add_table("Operator times", operators_table(shown), [origin], more)
 
 
 def _cost(records: Records) -> list[AnyEntry]:

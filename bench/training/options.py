@@ -14,9 +14,9 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 _COUNT, _NOT_NEGATIVE = click.IntRange(min=1), click.FloatRange(min=0)
 _RECIPE = (
     ("--steps", _COUNT, "Optimiser steps."),
-    ("--batch", _COUNT, "Images a step, over all processes."),
-    ("--minutes", click.FloatRange(min=0, min_open=True), "Train for so long, whatever the number of steps."),
-    ("--pretrain-steps", click.IntRange(min=0), "Steps as a denoiser before, for models that can be one."),
+    ("--batch", _COUNT, "Images per step, over all processes."),
+    ("--minutes", click.FloatRange(min=0, min_open=True), "Training time, in place of a number of steps."),
+    ("--pretrain-steps", click.IntRange(min=0), "Steps of denoiser pretraining, for models that support it."),
     ("--jacobian-weight", _NOT_NEGATIVE, "Penalty on the maps' Jacobian, for models with fixed points."),
 )
 
@@ -26,7 +26,7 @@ start_option = click.option(
     type=click.Choice(get_args(Start)),
     default="adjoint",
     show_default=True,
-    help="Image that models start from on CT: A^T y, as in the paper, or filtered backprojection.",
+    help="Starting image for CT: A^T y, as in the paper, or filtered backprojection.",
 )
 
 
@@ -43,7 +43,7 @@ def given(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def training_options(function: _F) -> _F:
-    """Add what decides how a training runs, and what it leaves behind."""
+    """Add the options of a training's run and outputs."""
     for option in (
         click.option(
             "--tensorboard",
@@ -61,8 +61,8 @@ def training_options(function: _F) -> _F:
         click.option(
             "--keep-weights",
             is_flag=True,
-            help="Store the trained weights, in results/weights. A cell that is finished without them is not trained "
-            "again: a line says so, and --force does.",
+            help="Store the trained weights in results/weights. A cell finished without them is trained again only "
+            "with --force; a line says so.",
         ),
         click.option(
             "--checkpoint-seconds",
@@ -70,14 +70,14 @@ def training_options(function: _F) -> _F:
             type=_NOT_NEGATIVE,
             default=CHECKPOINT_S,
             show_default=True,
-            help="How far behind the file may be that an interrupted training resumes from.",
+            help="Seconds between checkpoints, from which an interrupted training resumes.",
         ),
         click.option(
             "--workers",
             type=click.IntRange(min=0),
             default=0,
             show_default=True,
-            help="Processes that read images ahead.",
+            help="Processes that prefetch images.",
         ),
         click.option(
             "--seed",
@@ -86,7 +86,7 @@ def training_options(function: _F) -> _F:
             multiple=True,
             default=(0,),
             show_default=True,
-            help="Of initial weights, image order, views and noise; repeatable.",
+            help="Seed of initial weights, image order, augmentation and noise; repeatable.",
         ),
         start_option,
         click.option(

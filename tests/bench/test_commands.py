@@ -62,7 +62,7 @@ def test_bench_lists_every_command():
         (["bench.memory", "--device", "cuda", "--backend", "auto", "--task", "zz"], "unknown task 'zz'"),
         (["bench.memory", "--model", "no_such_module:Model"], "cannot import model 'no_such_module:Model'"),
         (["bench.calls", "--model", "torch:relu"], "called with channels=1, 'torch:relu' raises TypeError: relu()"),
-        (["bench.accuracy"], "say what to train: --all, or --task, --model or --loss"),
+        (["bench.accuracy"], "nothing selected: give --all, or --task, --model or --loss"),
         (["bench.accuracy", "--all", "--scale", "smal"], "unknown scale 'smal'; did you mean 'small'?"),
         (["bench.accuracy", "--all", "--data", "nowhere"], "data folder 'nowhere' does not exist"),
         (

@@ -176,7 +176,7 @@ def test_the_command_stores_prints_and_skips(tmp_path):
     options = ("--operator", "radon", "--scan", "kpi", "--operator", "fourier", "--size", 16, "--repeats", 1)
     first = run(*options, "--results", tmp_path)
     assert first.returncode == 0, first.stderr
-    assert "radon kpi, 16x16: ms an image" in first.stdout
+    assert "radon kpi, 16x16: ms per image" in first.stdout
     records = list(ResultStore(tmp_path).records())
     assert [record.spec.subject for record in records] == [("fourier", PAPER), ("radon", "kpi")]
     assert all(path.name.startswith(("radon-kpi-", "fourier-paper-")) for path in tmp_path.glob("operators/*"))

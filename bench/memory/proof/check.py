@@ -32,9 +32,9 @@ BATCH = 1
 
 HELP = f"""Compare the simulated bytes of a training step with those of a real one, by torch's CPU profiler.
 
-Every model and policy trains two steps of one image on the CPU, in float32, with as many solver steps as its trace has.
-Compared: the most bytes alive at once, nothing rounded. oneDNN's convolutions take scratch that a trace does not have,
-a copy of one feature map and of one filter at most. Exit code 1 where a difference is not explained by that.
+Every model and policy trains two steps of one image on the CPU, in float32, with as many solver steps as in its trace.
+Compared: the peak of live bytes, unrounded. oneDNN's convolutions take scratch that is in no trace: at most a copy of
+one feature map and of one filter. Exit code 1 if that does not explain a difference.
 
 \b
 Example:
@@ -138,8 +138,8 @@ def _row(record: Record) -> dict[str, object]:
 
 def _table(records: Sequence[Record]) -> Table:
     table = Table(
-        title="Bytes alive in a real training step on a CPU, and simulated",
-        caption="difference in feature maps of the largest layer; up to one map and one filter is oneDNN's scratch",
+        title="Peak of live bytes in a training step on a CPU, simulated and profiled",
+        caption="difference in feature maps of the largest layer; oneDNN's scratch explains one map and one filter",
     )
     for name in ("task", "model", "policy", "simulated, GiB", "profiled, GiB", "difference, maps", "explained"):
         table.add_column(name, justify="right" if "," in name else "left")

@@ -1,4 +1,4 @@
-"""``python -m bench.memory prove``: the simulator beside what others measured on real GPUs."""
+"""``python -m bench.memory prove``: the simulator against published measurements of real GPUs."""
 
 import hashlib
 import json
@@ -38,13 +38,13 @@ Peaks = tuple[int, int]
 """Reserved and requested bytes of one run."""
 _Found = TypeVar("_Found")
 
-HELP = f"""Compare the simulator with histories and peaks that others published of real GPUs.
+HELP = f"""Compare the simulator with published histories and peaks of real GPUs.
 
-FOLDER holds histories/*.json.gz, allocators' decisions, which have to be made again address by address, and
-measured/*.csv, peaks of training runs. What a process takes beside its allocator is one constant per file: for
-perceptrons it is fitted to the first {FITTED_RUNS} runs, and the others are predicted; for classifiers it comes from
-other runs. Beside the simulator, with a constant of their own: fake tensors without an allocator, a constant alone,
-and torch-kitsune and vram-check where they are installed (the extra memory-peers).
+FOLDER holds histories/*.json.gz (allocators' decisions, replayed address by address) and measured/*.csv (peaks of
+training runs). The memory of a process beside its allocator is one constant per file: for perceptrons, fitted to the
+first {FITTED_RUNS} runs, and the others are predicted; for classifiers, taken from other runs. Compared with the
+simulator, each with its own constant: fake tensors without an allocator, a constant alone, and torch-kitsune and
+vram-check if installed (the extra memory-peers).
 
 \b
 Example:
@@ -86,13 +86,13 @@ def proof_cells(folder: Path) -> tuple[list[StudyCell], dict[str, tuple[str, ...
     for path in sorted((folder / "measured").glob("*.csv")):
         runs = read_runs(path)
         if runs is None:
-            click.echo(f"{path}: skipped, its columns are those of no kind that can be compared", err=True)
+            click.echo(f"{path}: skipped, unknown columns", err=True)
             continue
         names[path.name] = runs.names
         spec = ProofSpec(source=runs.source, file=path.name, content=_digest([path]))
         cells.append(StudyCell(spec, where, partial(_predicted, runs), f"{len(runs.names)} runs", _lacks))
     if not cells:
-        raise click.ClickException(f"{folder}: no histories/*.json.gz and no measured/*.csv that can be compared")
+        raise click.ClickException(f"{folder}: no histories/*.json.gz and no measured/*.csv with known columns")
     return cells, names
 
 
@@ -159,7 +159,7 @@ def _of_all(
     trainings: Sequence[PublishedTraining],
     reporter: Reporter,
 ) -> Iterator[_Found]:
-    """Yield what ``work`` finds for every run, in their order; one process a core does a chunk at a time."""
+    """Yield ``work``'s result for every run, in order; one process per core does a chunk at a time."""
     chunks = [tuple(trainings[first : first + CHUNK]) for first in range(0, len(trainings), CHUNK)]
     told = in_processes(work, chunks, lambda done: reporter.detail(f"{done * CHUNK}/{len(trainings)} runs"))
     for chunk in chunks:
@@ -167,7 +167,7 @@ def _of_all(
 
 
 def fitted_bytes(runs: Runs, predicted: Sequence[int]) -> int:
-    """Return what a process takes beside a prediction: the median over the first runs, unless it is known.
+    """Return the memory of a process beside a prediction: the median over the first runs, unless it is known.
 
     Args:
         runs: what was measured.
@@ -219,7 +219,7 @@ def _json(records: Sequence[Record], names: dict[str, tuple[str, ...]]) -> dict[
 
 
 def _table(records: Sequence[Record]) -> Table:
-    table = Table(title="The simulator beside real GPUs", caption="errors of the runs that nothing was fitted to")
+    table = Table(title="The simulator against real GPUs", caption="errors over the runs not used for fitting")
     for name in ("published", "what", "constant, MiB", "median error, MiB", "99 % within, MiB"):
         table.add_column(name, justify="left" if name in ("published", "what") else "right")
     for record in records:

@@ -14,10 +14,9 @@ ASTRAY = "§"
 PLUS_MINUS = "\N{PLUS-MINUS SIGN}"
 NOTE_MISSING = f"{MISSING}: not measured."
 NOTE_DIRTY = f"{DIRTY} from a modified checkout, not a reference."
-NOTE_NOT_OK = f"{NOT_OK} not every run behind this figure ended well."
+NOTE_NOT_OK = f"{NOT_OK} some runs of this cell did not end normally."
 NOTE_ASTRAY = (
-    f"{ASTRAY} not at its fixed points: the largest relative residual of more than one in ten held-out images is above "
-    "0.01."
+    f"{ASTRAY} fixed points not reached: more than 10 % of the held-out images have a relative residual above 0.01."
 )
 SHORT_STATUS = {
     Status.OUT_OF_MEMORY: "oom",
@@ -27,7 +26,7 @@ SHORT_STATUS = {
     Status.FAILED: "failed",
     Status.UNSUPPORTED: "n/s",
 }
-"""What stands in a cell that was tried and has no values."""
+"""Text of a cell that was tried and has no values."""
 
 _LONG_STATUS = {
     "oom": "oom: out of memory",
@@ -73,7 +72,7 @@ class Table:
     Attributes:
         name: file name without ending.
         title: what it shows, in one sentence.
-        columns: one of 'l', 'c', 'r' a column.
+        columns: 'l', 'c' or 'r' per column.
         header: rows above the middle rule; a cell that spans columns is underlined.
         body: rows below it.
         notes: remarks under the table, one line each.

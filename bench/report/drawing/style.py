@@ -1,4 +1,4 @@
-"""How every figure looks: one colour a model, safe for the colour-blind, and little ink beside the data."""
+"""The style of all figures: one colour per model, safe for the colour-blind, and little ink beside the data."""
 
 from collections.abc import Sequence
 from typing import Literal

@@ -17,11 +17,11 @@ from bench.report.selection.accuracy import Study
 from bench.report.selection.records import AccuracyEntry
 
 CAPTION = (
-    "Training with the final loss, one line a model and seed: the loss (running mean over a twentieth of the training) "
-    "and the PSNR of validation images, against optimiser steps and against training time, which validation does not "
-    "count towards. Hollow dot: whose weights were graded; the axes hold every run up to there, and what diverges "
-    "afterwards leaves them. The paper says that LUSER converges in fewer steps than "
-    "LU-DnCNN and in about the same time (Sec. 4.2). The runs of Table 2."
+    "Training with the final loss, one line per model and seed: the loss (running mean over 1/20 of the training) "
+    "and the validation PSNR, against optimiser steps and against training time without validation. Hollow: the "
+    "evaluated checkpoint. The axes cover every run up to its evaluated checkpoint; later divergence is cut off. The "
+    "paper states that LUSER converges in fewer steps than LU-DnCNN and in about the same time (Sec. 4.2). Runs: those "
+    "of Table 2."
 )
 
 Clock = Literal["step", "minutes"]
@@ -34,11 +34,11 @@ class Course:
 
     Attributes:
         model: key in ``MODELS``.
-        loss: smoothed, one a step; nan where steps were skipped.
-        psnr_db: of the validation images, with ``points`` the steps after which they were graded.
-        points: see there.
-        chosen: place in ``points`` of the weights that were graded; None where the last were.
-        minutes: of training after every step, 0 first.
+        loss: smoothed, one per step; nan where steps were skipped.
+        psnr_db: mean validation PSNR after each of ``points``.
+        points: steps after which the network was validated.
+        chosen: index into ``points`` of the evaluated checkpoint; None for the last weights.
+        minutes: training time after every step, 0 first.
     """
 
     model: str
@@ -59,7 +59,7 @@ class Course:
         smooth = trace.rolling(max(1, len(trace) // 20), center=True, min_periods=1).mean()
         known = [(0, 0.0), *((point.step, point.train_s) for point in values.validation_trace)]
         known += [(len(trace), values.train_s)] if known[-1][0] < len(trace) else []
-        # Seconds are known where the weights were graded; between, steps are equally long.
+        # Seconds are known at validations; between them, steps count as equally long.
         seconds = np.interp(np.arange(len(trace) + 1), *np.array(known).T)
         points = np.array([point.step for point in values.validation_trace])
         places = np.flatnonzero(points == values.chosen_step)
@@ -77,13 +77,13 @@ class Course:
         return steps.astype(float) if clock == "step" else self.minutes[steps]
 
     def graded(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return ``loss`` and ``psnr_db`` up to the weights that were graded."""
+        """Return ``loss`` and ``psnr_db`` up to the evaluated checkpoint."""
         last = len(self.points) - 1 if self.chosen is None else self.chosen
         return self.loss[: self.points[last]], self.psnr_db[: last + 1]
 
 
 def convergence_figure(study: Study, paper: Paper) -> Figure | None:
-    """Draw a row a task, loss left and validation PSNR right; None where no run was validated.
+    """Draw one row per task, loss left and validation PSNR right; None where no run was validated.
 
     Args:
         study: the accuracy of one group of records.
@@ -137,7 +137,7 @@ def _draw(axis: Axes, course: Course, quantity: str, clock: Clock, color: str) -
 
 
 def _limit(axes: Iterable[Axes], held: list[NDArray[np.float64]]) -> None:
-    """Give axes the range of some values rather than of all that is drawn, with the usual margins."""
+    """Set the axes' range from the given values only, with the usual margins."""
     values = np.concatenate(held)
     for axis in axes:
         axis.dataLim.intervaly = np.nanmin(values), np.nanmax(values)

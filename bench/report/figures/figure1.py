@@ -1,4 +1,4 @@
-"""How the training went, and what was gained on held-out images."""
+"""Training loss, and PSNR gain on held-out images."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ LOSS_TITLES = {"final": "final loss", "aux": "auxiliary loss"}
 
 
 def training_figure(study: Study, paper: Paper) -> Figure | None:
-    """Draw the training loss of every task and loss, one line a model and seed; None where there is none.
+    """Draw the training loss of every task and loss, one line per model and seed; None where there is none.
 
     Args:
         study: the accuracy of one group of records.
@@ -76,7 +76,7 @@ def _training_panel(axis: Axes, data: pd.DataFrame, shades: dict[str, str]) -> N
 
 
 def gain_figure(study: Study, paper: Paper) -> Figure | None:
-    """Draw what every model gains over the starting image, in dB with 95 % intervals; None without scores.
+    """Draw every model's PSNR gain over the starting image, with 95 % intervals; None without scores.
 
     Args:
         study: the accuracy of one group of records.
@@ -95,7 +95,7 @@ def gain_figure(study: Study, paper: Paper) -> Figure | None:
     names = [f"{paper.model_title(model)}, {loss}" for model, loss in columns]
     axes[0].set_yticks(range(len(columns)), names)
     axes[0].set_ylim(len(columns) - 0.4, -0.6)
-    figure.supxlabel("PSNR gained over the starting image, dB", fontsize=9)
+    figure.supxlabel("PSNR gain over the starting image, dB", fontsize=9)
     return figure
 
 

@@ -22,16 +22,16 @@ COLUMNS = ("lu-dncnn", "deq4ip", "luser-dw")
 """The paper's middle columns; the boxes compare the last with the first."""
 
 CAPTION = (
-    "A held-out image of every task, with the PSNR in dB and the SSIM of that image alone. Red boxes: the square of a "
-    "quarter of the shorter side in which LU-DnCNN's squared error minus LUSER-DW's, smoothed by a Gaussian of a "
-    "sixteenth of that side, is largest on average; enlarged in a corner. No box: no square improves."
+    "One held-out image per task, with its PSNR in dB and SSIM. Red box, enlarged in a corner: the square (a quarter "
+    "of the shorter side) with the largest mean of LU-DnCNN's minus LUSER-DW's squared error, smoothed by a Gaussian "
+    "of 1/16 of that side. No box: no square improves."
 )
 
 WIDTH, GAP, LEFT, TOP, BELOW = 1.8, 0.07, 0.38, 0.32, 0.27
-"""In inches: an image's width, the space beside it, for the row's name, the column's name and the scores."""
+"""In inches: width of an image, gap beside it, room for the row's name, the column's name and the scores."""
 
 CREDIT_SIZE, CREDIT_LINE = 6.0, 0.115
-"""Of the credits below: type size in points, and the height of a line in inches."""
+"""Credits: type size in points and line height in inches."""
 
 ZOOM = 0.42
 """Share of an image's side that the enlarged box takes, less where it would cover the box."""
@@ -50,7 +50,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Example:
-    """One task's row: the images that all models share, and a reconstruction a model."""
+    """One task's row: the images that all models share, and one reconstruction per model."""
 
     task: str
     start: Image

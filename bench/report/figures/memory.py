@@ -14,7 +14,7 @@ from bench.report.selection.records import MemoryEntry, newest
 from bench.report.tables.table3 import MemoryStudy
 
 NOTHING_FITS = -1.0
-"""Where a batch of 0 stands on the logarithmic axis, one step below a batch of 1."""
+"""Place of a batch of 0 on the logarithmic axis, one step below a batch of 1."""
 
 CAP_INCHES = 0.25
 """Width that one model takes under one cap: marks of neighbours stay apart."""

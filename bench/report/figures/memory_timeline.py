@@ -1,4 +1,4 @@
-"""What lives in memory over one training step, stacked by layer, under the cap."""
+"""Memory in use over one training step, stacked by layer, under the cap."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -40,7 +40,7 @@ class Timeline:
 
 
 def timeline_figure(timeline: Timeline) -> Figure:
-    """Draw a timeline: what a process holds, by what it is for, after every allocation and release."""
+    """Draw a timeline: bytes held by the process, by use, after every allocation and release."""
     figure = Figure(figsize=(9.2, 4.3), layout="constrained")
     axis = figure.subplots()
     names = list(timeline.layers)

@@ -1,4 +1,4 @@
-"""The operators' times as a figure: a row of panels an operator and scan, a panel a direction and batch."""
+"""The operators' times as a figure: one row per operator and scan, one panel per direction and batch."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,13 +13,13 @@ from bench.report.tables.operator_times import DIRECTIONS, OperatorTimes, librar
 
 OURS, THEIRS = PALETTE[0], "#7a7a7a"
 LINE_INCHES, TITLE_INCHES = 0.24, 0.72
-"""Height of a library, and of what stands above and below a panel."""
+"""Height of a library's line, and of the room above and below a panel."""
 ROOM = 2.6
-"""Factor that a row's time axis goes beyond the slowest dot: the ratio stands there."""
+"""Factor by which a row's time axis extends beyond the slowest dot, to make room for the ratio."""
 
 
 def operator_figure(shown: Sequence[OperatorTimes]) -> Figure:
-    """Draw milliseconds an image on a logarithmic axis, which all panels of a row share.
+    """Draw milliseconds per image on a logarithmic axis, which all panels of a row share.
 
     Args:
         shown: what ``shown_operators`` chose; at least one.
@@ -39,7 +39,7 @@ def operator_figure(shown: Sequence[OperatorTimes]) -> Figure:
         _library_axis(axes[0], times)
         heading = axes[0].annotate(times.title, (0, 1), (0, 23), textcoords="offset points", xycoords="axes fraction")
         heading.set(fontsize=9.5, fontweight="bold", in_layout=False)
-    figure.supxlabel("milliseconds an image", fontsize=9.0, color=INK)
+    figure.supxlabel("milliseconds per image", fontsize=9.0, color=INK)
     return figure
 
 

@@ -1,4 +1,4 @@
-"""Memory that others measured on real GPUs, against every prediction of it."""
+"""Predicted against published memory of real GPUs."""
 
 from collections.abc import Sequence
 
@@ -13,9 +13,9 @@ from bench.report.selection.predictions import Prediction, judged_bytes, predict
 from bench.report.selection.records import ProofEntry
 
 CAPTION = (
-    "Peak memory of training runs on a real GPU, measured by others (GPUMemNet, github.com/itu-rad/GPUMemNet: random "
-    "multilayer perceptrons on an A100, the whole device's memory), against predictions. Each has one constant, "
-    "fitted to the first runs of the file, which are not shown: what a process takes beside its allocator. Triangles: "
+    "Predicted against measured peak memory of training runs on a real GPU (GPUMemNet, github.com/itu-rad/GPUMemNet: "
+    "random multilayer perceptrons on an A100, memory of the whole device). Each prediction has one constant, the "
+    "memory of a process beside its allocator, fitted to the first runs of the file, which are not shown. Triangles: "
     "predictions outside the axes."
 )
 
@@ -24,7 +24,7 @@ COLUMNS = 3
 
 
 def proof_figure(entries: Sequence[ProofEntry]) -> Figure | None:
-    """Draw predicted against measured memory, a panel a prediction; None where nothing was measured."""
+    """Draw predicted against measured memory, one panel per prediction; None where nothing was measured."""
     runs = [entry for entry in entries if entry.spec.source == "perceptrons"]
     values = [entry.values for entry in runs if entry.values and entry.values.measured_bytes]
     if not values:
@@ -51,7 +51,7 @@ def proof_figure(entries: Sequence[ProofEntry]) -> Figure | None:
 def _panel(
     axis: Axes, found: Sequence[tuple[Prediction, NDArray[np.float64]]], ends: tuple[np.float64, np.float64]
 ) -> None:
-    """Draw one way to predict; what it puts outside the measured range lies on the edge, as hollow triangles."""
+    """Draw one prediction; values outside the measured range are hollow triangles on the edge."""
     axis.plot(ends, ends, color=EMPHASIS, lw=0.8, zorder=1)
     texts = []
     for prediction, measured in found:
@@ -84,13 +84,13 @@ def _panel(
 
 
 def history_caption(entries: Sequence[ProofEntry]) -> str:
-    """Say how many published histories replay; empty where there are none."""
+    """Say how many published histories replay exactly; '' where there are none."""
     rows = [row for entry in entries if entry.values for row in entry.values.histories]
     if not rows:
         return ""
     same = sum(row.replayed for row in rows)
     events, most = sum(row.events for row in rows), max(row.reserved_bytes for row in rows)
     return (
-        f"Of {len(rows)} published histories of real allocators ({events:,} events, up to {most / GIB:.1f} GiB "
-        f"reserved), {same} replay to the byte: every block comes to lie where it lay."
+        f"{same} of {len(rows)} published allocator histories ({events:,} events, up to {most / GIB:.1f} GiB "
+        "reserved) replay to the byte: every block gets its recorded address."
     )

@@ -1,4 +1,4 @@
-"""How many steps every stage's fixed point takes, started at zero and where the stage before ended."""
+"""Solver steps per stage, started at zero and from the previous stage's fixed point."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ NUDGE = 0.14
 
 
 def solver_figure(study: Study, paper: Paper) -> Figure | None:
-    """Draw mean solver steps per stage on held-out images, a panel a task; None where there is no fixed point.
+    """Draw mean solver steps per stage on held-out images, one panel per task; None where there is no fixed point.
 
     Args:
         study: the accuracy of one group of records.

@@ -1,4 +1,4 @@
-"""Accuracy records grouped into studies: one scale, real or generated data, one setting a task."""
+"""Accuracy records grouped into studies: one scale, real or generated data, one setting per task."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -23,7 +23,7 @@ CellKey = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Group:
-    """What may share a table: one scale, and either real or generated images."""
+    """The key of a table: one scale, and either real or generated images."""
 
     scale: str
     real: bool
@@ -54,11 +54,11 @@ class Study:
     left_out: int
     """Entries of the group that another setting of their task outvoted."""
     references: dict[tuple[str, str], ReferenceEntry] = field(default_factory=dict)
-    """(task, method) -> what it does without training on the task's images."""
+    """(task, method without training) -> its entry on the task's images."""
     twins: dict[CellKey, tuple[AccuracyEntry, ...]] = field(default_factory=dict)
-    """Entries that were asked the same as the cell's, but for the precision of the training."""
+    """Entries of the same question as the cell's, except for the precision of the training."""
     other_starts: dict[Start, "Study"] = field(default_factory=dict)
-    """The cells of tasks that most networks start from another image."""
+    """The cells whose networks start from another image than most of their task's."""
 
     def tasks(self, paper: Paper) -> list[str]:
         """Return the paper's tasks, then the user's own."""
@@ -77,7 +77,7 @@ class Study:
         return estimate(scores_of(self.cells.get(key, ())), metric)
 
     def spread(self, key: CellKey, metric: Metric) -> float | None:
-        """Return half the range of a cell's means, one a seed; None where fewer than two seeds have values."""
+        """Return half the range of a cell's per-seed means; None where fewer than two seeds have values."""
         means = [estimate(scores_of([entry]), metric) for entry in self.cells.get(key, ())]
         known = [value.mean for value in means if value is not None]
         return (max(known) - min(known)) / 2 if len(known) > 1 else None

@@ -1,4 +1,4 @@
-"""What Table 2's notes say of the precision of trainings: by how much another one moves the quality."""
+"""Table 2's notes on precision: the PSNR difference between two precisions of the same training."""
 
 from bench.evaluation.bootstrap import Difference, difference
 from bench.records.paper import Paper
@@ -8,7 +8,7 @@ NAMES = {"fp32": "float32", "bf16": "bfloat16"}
 
 
 def precision_notes(study: Study, paper: Paper) -> list[str]:
-    """Compare the cells that were trained twice, with the same steps and seed in two precisions, a line each.
+    """Compare cells that were trained in two precisions with the same steps and seed, one line per cell.
 
     Args:
         study: the accuracy of one group of records.
@@ -24,10 +24,10 @@ def precision_notes(study: Study, paper: Paper) -> list[str]:
             if gap is not None:
                 subject = f"{paper.task_title(task)}, {paper.model_title(model)}, {loss} loss"
                 names = (NAMES[entries[0].spec.precision] for entries in (shown, twins))
-                notes.append(f"{subject}, {' less '.join(names)} with the same steps and seed: {_text(gap)}.")
+                notes.append(f"{subject}, {' minus '.join(names)} with the same steps and seed: {_text(gap)}.")
     return notes
 
 
 def _text(gap: Difference) -> str:
-    interval = "" if gap.low_db is None else f" (95 % interval of the images: {gap.low_db:+.2f} to {gap.high_db:+.2f})"
+    interval = "" if gap.low_db is None else f" (95 % interval over images: {gap.low_db:+.2f} to {gap.high_db:+.2f})"
     return f"{gap.mean_db:+.2f} dB{interval}".replace("-", "\N{MINUS SIGN}")

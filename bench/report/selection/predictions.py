@@ -1,4 +1,4 @@
-"""Predictions of the memory that others measured on real GPUs: the simulator's, simpler ones and other libraries'."""
+"""Predictions of published GPU memory measurements: the simulator's, simpler ones and other libraries'."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ OURS = "Simulated allocator"
 
 @dataclass(frozen=True)
 class Prediction:
-    """One way to foretell the runs' memory.
+    """One prediction of the runs' memory.
 
     Attributes:
         title: in print.
-        constant_bytes: fitted to the first runs, what a process takes beside the prediction.
-        predicted_bytes: of every run that nothing was fitted to, with the constant.
-        error_bytes: absolute, of the same runs.
+        constant_bytes: memory of a process beside the prediction, fitted to the first runs.
+        predicted_bytes: prediction plus constant, for every run not used for fitting.
+        error_bytes: absolute errors of the same runs.
     """
 
     title: str
@@ -34,7 +34,7 @@ class Prediction:
 
     @property
     def high_bytes(self) -> float:
-        """What 99 % of the errors stay below."""
+        """The 99th percentile of the errors."""
         return float(np.quantile(self.error_bytes, 0.99))
 
     @property
@@ -44,10 +44,10 @@ class Prediction:
 
 
 def predictions(values: ProofValues) -> list[Prediction]:
-    """Return the simulator's predictions, those of fake tensors without an allocator, a constant alone and peers'.
+    """Return the predictions of the simulator, of fake tensors without an allocator, of a constant alone and of peers.
 
-    Every one has a constant of its own, the median of measured minus predicted over the runs that are fitted; where
-    none is, they share the one that is known from other runs.
+    Each has its own constant: the median of measured minus predicted over the fitted runs. Without fitted runs, all
+    share the constant known from other runs.
 
     Args:
         values: with runs.
@@ -71,7 +71,7 @@ def predictions(values: ProofValues) -> list[Prediction]:
 
 
 def judged_bytes(values: ProofValues) -> NDArray[np.float64]:
-    """Return what the runs took that nothing was fitted to."""
+    """Return the measured memory of the runs not used for fitting."""
     fitted = values.fitted_runs if len(values.measured_bytes) > values.fitted_runs else 0
     return np.array(values.measured_bytes[fitted:], dtype=np.float64)
 

@@ -1,4 +1,4 @@
-"""Which records are shown: the current protocol, one environment a cell, one setting a task."""
+"""Which records are shown: the current protocol, one environment per cell, one setting per task."""
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
@@ -66,7 +66,7 @@ E = TypeVar("E", bound=AnyEntry)
 
 @dataclass(frozen=True)
 class Earlier:
-    """What an earlier protocol measured of quality: of the last protocol before today's that has records."""
+    """Accuracy and references of the last protocol before the current one that has records."""
 
     protocol: int
     accuracy: tuple[AccuracyEntry, ...]
@@ -75,13 +75,13 @@ class Earlier:
 
 @dataclass(frozen=True)
 class Records:
-    """What a report may show, by kind: a cell's best environment, where devices matter one of each device."""
+    """Records for the report, by kind: the best environment per cell, and per device where devices matter."""
 
     accuracy: tuple[AccuracyEntry, ...]
     memory: tuple[MemoryEntry, ...]
-    """Under the flags that memory is measured with."""
+    """With the default flags of memory measurements."""
     memory_flags: tuple[MemoryEntry, ...]
-    """Under these and all others."""
+    """With any flags."""
     timing: tuple[TimingEntry, ...]
     calls: tuple[CallsEntry, ...]
     solvers: tuple[SolversEntry, ...]
@@ -105,7 +105,7 @@ class Records:
 
 
 def load_records(store: ResultStore) -> Records:
-    """Read a results folder and choose one environment a cell: clean before dirty, then the newest.
+    """Read a results folder and choose one environment per cell: clean before dirty, then the newest.
 
     Args:
         store: the results folder.

@@ -1,1 +1,1 @@
-"""One file a table."""
+"""One file per table."""

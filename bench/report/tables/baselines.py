@@ -1,4 +1,4 @@
-"""What Table 2's notes say of methods without training, and of the spread between seeds."""
+"""Table 2's notes on methods without training and on the spread between seeds."""
 
 from collections.abc import Sequence
 from itertools import accumulate
@@ -16,25 +16,25 @@ TUNED = {
 
 BELOW = "below TV by"
 EXPLAINED = (
-    "Below TV: mean difference in dB (its 95 % interval; how far the best validation rose in the last quarter of the "
-    "training, which was too short where it did, and past its best where it did not)."
+    "Below TV: mean difference in dB (95 % interval; rise of the best validation PSNR in the last quarter of "
+    "training, positive: still improving)."
 )
 
 
 def spread_notes(study: Study) -> list[str]:
-    """Say what stands behind the plus-minus signs, and of what has none."""
+    """Explain the plus-minus signs and the cells without one."""
     entries = [[entry for entry in cell if entry.values] for cell in study.cells.values()]
     if not any(entries):
         return []
     if all(len(cell) < 2 for cell in entries):
-        return ["One seed each: no spread between seeds is known."]
-    note = f"{PLUS_MINUS}: half the range of the means, one a seed."
+        return ["One seed per cell: the spread between seeds is unknown."]
+    note = f"{PLUS_MINUS}: half the range of the per-seed means."
     single = any(len(cell) == 1 for cell in entries)
-    return [note + (" Without it: one seed, no spread." if single else "")]
+    return [note + (" Without it: one seed." if single else "")]
 
 
 def reference_notes(study: Study, paper: Paper) -> list[str]:
-    """Say how the methods without training were tuned, and task by task which networks don't beat total variation."""
+    """Say how the methods without training were tuned, and which networks of each task do not beat total variation."""
     notes = [f"{TUNED[method]} tuned on validation images." for method in study.methods]
     verdicts = []
     for task in study.tasks(paper):
@@ -84,7 +84,7 @@ def _bracket(gain: Difference, rise_db: float | None) -> str:
 
 
 def _late_rise_db(cell: Sequence[AccuracyEntry]) -> float | None:
-    """Return by how much the best validation rose in the last quarter of the training: whether it was too short."""
+    """Return the rise of the best validation PSNR in the last quarter of training; positive: still improving."""
     rises = []
     for entry in cell:
         trace = entry.values.validation_trace if entry.values else ()

@@ -1,4 +1,4 @@
-"""The page of every cell of Table 2: what it reached, and what it cost."""
+"""The page with the quality and cost of every cell of Table 2."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ NUMBERS = (
     *("Seed", "Start, dB", "PSNR, dB", "SSIM", "Over TV, dB", "Steps", "Kept", "As denoiser", "Hours", "s per step"),
     *("Skipped", "Residual", "Solver steps"),
 )
-"""Columns that stand to the right."""
+"""Right-aligned columns."""
 
 START_TITLES: dict[Start, str] = {"adjoint": "the paper's", "fbp": "FBP"}
 

@@ -1,4 +1,4 @@
-"""What the paper says of its Table 2, marked by what our records show of it."""
+"""The paper's claims about its Table 2, each with our verdict."""
 
 from typing import Literal
 
@@ -8,20 +8,19 @@ from bench.report.drawing.layout import MISSING, Cell, Row, Table
 from bench.report.selection.accuracy import Study, scores_of
 
 SIMILAR_DB = 0.5
-"""Two models are at the same level if their mean PSNR differs by less; the paper names no margin."""
+"""Two models are similar if their mean PSNR differs by less; the paper names no margin."""
 
 Verdict = Literal["reproduced", "not reproduced", "undecided"]
 CAPTION = (
-    "Each claim is tested by the PSNR difference of every held-out image, averaged over seeds: a paired bootstrap over "
-    "groups of images (patients, volumes, files) gives a 95 % interval. 'Better' is reproduced where the interval lies "
-    "above 0 and not reproduced where it lies below; 'similar' is reproduced where it lies within "
-    f"{SIMILAR_DB} dB of 0 and not reproduced where it lies outside. Else, and where two seeds disagree in the "
-    "difference's sign, the claim is undecided. The interval is that of the images: it knows nothing of other seeds."
+    "Test: PSNR difference per held-out image, averaged over seeds, with a 95 % interval from a paired bootstrap over "
+    "groups of images (patients, volumes, files). 'Better': reproduced if the interval lies above 0, not reproduced if "
+    f"below. 'Similar': reproduced if the interval lies within {SIMILAR_DB} dB of 0, not reproduced if outside. "
+    "Otherwise, or if seeds disagree in sign, the claim is undecided. The interval excludes variation between seeds."
 )
 
 
 def claims_table(study: Study, paper: Paper, name: str) -> Table | None:
-    """Lay out every claim with the paper's difference, ours and the verdict, a column a task.
+    """Lay out every claim with the paper's difference, ours and the verdict, one column per task.
 
     Args:
         study: the accuracy of one group of records.
@@ -39,15 +38,15 @@ def claims_table(study: Study, paper: Paper, name: str) -> Table | None:
         name=name,
         title=f"The paper's claims about Table 2, PSNR differences in dB ({study.group.title}).",
         columns="ll" + "c" * len(tasks),
-        header=(Row((Cell("Claim and its place"), Cell(), *(Cell(paper.task_title(task)) for task in tasks))),),
+        header=(Row((Cell("Claim, place in the paper"), Cell(), *(Cell(paper.task_title(task)) for task in tasks))),),
         body=tuple(body),
-        notes=("Brackets: 95 % interval. Empty: the paper claims nothing there.",),
+        notes=("Brackets: 95 % interval. Empty: the paper makes no claim.",),
     )
     return table.with_legend()
 
 
 def verdict(claim: Claim, gap: Difference, by_seed: list[float]) -> Verdict:
-    """Return what our records show of a claim.
+    """Return our verdict on a claim.
 
     Args:
         claim: what is said of the first and the second.

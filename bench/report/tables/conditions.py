@@ -1,4 +1,4 @@
-"""What the figures of Table 2 were measured on."""
+"""Table 2's notes on data, training and hardware."""
 
 from collections.abc import Sequence
 from statistics import mode
@@ -10,11 +10,11 @@ from bench.report.selection.accuracy import Study, scores_of
 from bench.report.selection.records import AccuracyEntry
 
 STARTS: dict[Start, str] = {"adjoint": "from A\N{MODIFIER LETTER CAPITAL T}y", "fbp": "from FBP"}
-"""Which image networks start from, where tables have to tell."""
+"""Starting images in print, where a table needs them."""
 
 
 def start_text(study: Study, part: Study, task: str) -> str:
-    """Say which image networks start from, where it is not the paper's or there are two; else nothing.
+    """Name the networks' starting image where it is not the paper's or there are two; else ''.
 
     Args:
         study: the whole of it.
@@ -27,7 +27,7 @@ def start_text(study: Study, part: Study, task: str) -> str:
 
 
 def conditions(study: Study, paper: Paper) -> list[str]:
-    """Say what the figures were measured on, one line for all tasks that agree in it."""
+    """Return one line of conditions per group of tasks that share them."""
     alike: dict[str, list[str]] = {}
     for part in (study, *study.other_starts.values()):
         for task in study.tasks(paper):
@@ -58,29 +58,29 @@ def _condition(entries: Sequence[AccuracyEntry], paper: Paper) -> str:
 
 
 def _training(specs: Sequence[AccuracySpec], paper: Paper) -> str:
-    """Say how long was trained, on what."""
+    """Describe steps, batch, windows and precision of the training."""
     text = f"{_by_model(specs, paper, 'steps')} steps of batch {listing(spec.recipe.batch for spec in specs)}"
     windows = [shape_text(spec.recipe.view_shape(spec.image_shape)) for spec in specs if spec.recipe.window < 1]
     windows += dict.fromkeys(_windows(spec) for spec in specs if spec.recipe.windows)
     text += f" in windows of {listing(windows)}" if windows else ""
     text += " in bfloat16" if all(spec.precision == "bf16" for spec in specs) else ""
     if any(spec.recipe.pretrain_steps for spec in specs):
-        text += f" after {_by_model(specs, paper, 'pretrain_steps')} as denoisers"
+        text += f" after {_by_model(specs, paper, 'pretrain_steps')} steps of denoiser pretraining"
     return text
 
 
 def _minutes(entries: Sequence[AccuracyEntry]) -> list[str]:
-    """Say how long the runs took, validation and denoisers included, and on what."""
+    """Return minutes per run, with validation and pretraining, and the device."""
     known = [entry.values for entry in entries if entry.values]
     if not known:
         return []
     minutes = sorted(round((run.train_s + run.pretrain_s + run.validation_s) / 60) for run in known)
     if minutes[-1] < 1:
-        return ["under a minute each"]
+        return ["under a minute per run"]
     span = dict.fromkeys((f"{minutes[0]}", f"{minutes[-1]}"))
     amx = " with AMX" if all(run.amx for run in known) else ""
     places = listing(f"{entry.provenance.device} ({entry.provenance.threads} threads)" for entry in entries)
-    return [f"{' to '.join(span)} minutes each on {places.replace('(1 threads)', '(1 thread)')}{amx}"]
+    return [f"{' to '.join(span)} minutes per run on {places.replace('(1 threads)', '(1 thread)')}{amx}"]
 
 
 def _windows(spec: AccuracySpec) -> str:

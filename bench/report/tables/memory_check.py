@@ -12,7 +12,7 @@ NAMES = ("Task", "Model", "Keeps", "simulated, GiB", "profiled, GiB", "differenc
 
 
 def check_table(entries: Sequence[CheckEntry], paper: Paper) -> Table | None:
-    """Lay out every check, a block a task and image size; None where there is none.
+    """Lay out every check, one block per task and image size; None where there is none.
 
     Args:
         entries: check records.
@@ -29,16 +29,16 @@ def check_table(entries: Sequence[CheckEntry], paper: Paper) -> Table | None:
         body += [_row("" if place else title, entry, paper, rule=not place) for place, entry in enumerate(mine)]
     return Table(
         name="memory-check",
-        title="The most bytes alive at once in a training step: simulated, and profiled in a real one on a CPU.",
+        title="Peak of live bytes in a training step: simulated, and profiled in a real step on a CPU.",
         columns="lll" + "r" * (len(NAMES) - 3),
         header=(Row(tuple(map(Cell, NAMES))),),
         body=tuple(body),
         notes=(
-            f"Float32, batch {entries[0].spec.batch}, nothing rounded, with as many solver steps as a trace has. "
-            "Profiled: all that asked torch's allocator for memory, by torch's profiler.",
-            "Difference: profiled minus simulated, in feature maps of 64 channels. Explained: at most the scratch of a "
-            "CPU's convolution, which copies one map and one filter into its own layout; no trace has it. A quarter of "
-            "a map would be an image's few channels, filled up to 16.",
+            f"Float32, batch {entries[0].spec.batch}, unrounded sizes, as many solver steps as in the trace. "
+            "Profiled: all requests to torch's allocator, by torch's profiler.",
+            "Difference: profiled minus simulated, in feature maps of 64 channels. Explained: yes if at most the "
+            "scratch of a CPU convolution, which copies one map and one filter into its own layout and is in no trace. "
+            "A quarter of a map corresponds to an image's few channels padded to 16.",
         ),
     ).with_legend()
 

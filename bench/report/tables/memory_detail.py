@@ -1,4 +1,4 @@
-"""What a training step takes: every policy and precision, bytes per image, and where the paper disagrees."""
+"""Memory of a training step: every policy and precision, bytes per image, and disagreements with the paper."""
 
 from collections.abc import Sequence
 from itertools import product
@@ -20,7 +20,7 @@ POLICY_TITLES = {
 
 
 def policy_title(model: str, policy: str) -> str:
-    """Return in print what a model keeps for the backward pass."""
+    """Return in print the tensors that a model keeps for the backward pass."""
     return POLICY_TITLES.get((model, policy)) or POLICY_TITLES["", policy]
 
 
@@ -33,18 +33,18 @@ def memory_detail_table(entries: Sequence[MemoryEntry], paper: Paper, timing: Se
         timing: timing records of one device, each task at one image size.
     """
     caps = sorted({entry.spec.cap_bytes for entry in entries})
-    names = ["Task", "Model", "Keeps", "Precision", *map(bytes_text, caps), "GiB an image", "paper's caps imply"]
-    names.append("s an image (batch)")
+    names = ["Task", "Model", "Keeps", "Precision", *map(bytes_text, caps), "GiB per image", "implied by paper"]
+    names.append("s per image (batch)")
     body: list[Row] = []
     for task, shape in _blocks(entries, paper):
         mine = [entry for entry in entries if (entry.spec.task, entry.spec.image_shape) == (task, shape)]
         body += _block(f"{paper.task_title(task)} {shape_text(shape)}", mine, caps, paper, timing)
     means = {means_of(entry) for entry in entries}
     notes = (
-        f"Found on: {listing(sorted(means))}." if means != {SIMULATED} else "All batches and bytes are simulated.",
-        "In brackets: the batches that surely fit and that may fit, by the upper and the lower bound of a simulation.",
-        "GiB an image: by which the requested peak grows. The paper's: what its three caps leave an image, with 0 to "
-        "0.6 GiB for the rest; at odds: no one figure explains all three.",
+        f"Backends: {listing(sorted(means))}." if means != {SIMULATED} else "All batches and bytes are simulated.",
+        "Brackets after a batch: largest batch by the upper and by the lower bound of the simulated memory.",
+        "GiB per image: growth of the requested peak per image. Implied by paper: range that the paper's batches under "
+        "its three caps allow, with 0 to 0.6 GiB for everything else; at odds: no value satisfies all three.",
         *_timing_notes(timing, paper),
     )
     title = "Largest training batches with their bounds, and memory per image."
@@ -59,7 +59,7 @@ def memory_detail_table(entries: Sequence[MemoryEntry], paper: Paper, timing: Se
 
 
 def disagreements(entries: Sequence[MemoryEntry], paper: Paper) -> tuple[str, ...]:
-    """Say where our batches under the paper's policy are more than one even step from the paper's, and by what."""
+    """Return one line per model and task whose batches differ from the paper's by more than one even step."""
     lines = []
     for (task, shape), model in product(_blocks(entries, paper), [model.key for model in paper.models]):
         mine = sorted(
@@ -71,7 +71,7 @@ def disagreements(entries: Sequence[MemoryEntry], paper: Paper) -> tuple[str, ..
             ours, theirs = ("/".join(map(str, numbers)) for numbers in zip(*pairs, strict=True))
             lines.append(
                 f"{paper.model_title(model)}, {paper.task_title(task)}: ours {ours}, the paper's {theirs}. Our step "
-                f"takes {_per_image(mine)} GiB an image, the paper's batches leave {implied(task, model, paper)}."
+                f"takes {_per_image(mine)} GiB per image, the paper's batches imply {implied(task, model, paper)}."
             )
     return tuple(lines)
 
@@ -79,8 +79,8 @@ def disagreements(entries: Sequence[MemoryEntry], paper: Paper) -> tuple[str, ..
 def implied(task: str, model: str, paper: Paper) -> str:
     """Return the GiB per image that the paper's batches under its caps imply, '' where it has none.
 
-    A cap C with batch b and next batch n says that an image takes more than (C - 0.6) / n, with at most
-    0.6 GiB for context and workspaces, and at most C / b.
+    A cap C with batch b and next batch n implies between (C - 0.6) / n and C / b GiB per image, with at most 0.6 GiB
+    for context and workspaces.
     """
     lows, highs = [], []
     for row in paper.max_batch:
@@ -133,7 +133,7 @@ def _batch(entries: Sequence[MemoryEntry]) -> Cell:
 
 
 def _per_image(entries: Sequence[MemoryEntry]) -> str:
-    """Return the growth at the largest batch known: there it is the steadiest."""
+    """Return the growth at the largest batch known, where it is steadiest."""
     known = [e.values for e in entries if e.values is not None and e.values.bytes_per_image is not None]
     best = max(known, key=lambda values: values.max_batch, default=None)
     return "" if best is None or best.bytes_per_image is None else f"{best.bytes_per_image / GIB:.2f}"
@@ -155,11 +155,11 @@ def _timing_notes(timing: Sequence[TimingEntry], paper: Paper) -> list[str]:
     if not timing:
         return []
     caps = sorted({entry.spec.cap_bytes for entry in timing if entry.spec.cap_bytes})
-    largest = f", the largest under {listing(map(bytes_text, caps))} where that was timed" if caps else ""
+    largest = f", the largest under {listing(map(bytes_text, caps))} where timed" if caps else ""
     where = sizes_text({entry.spec.task: entry.spec.image_shape for entry in timing}, paper)
     return [
-        f"s an image: of a training step from initial weights on {timing[0].provenance.device}, {where}; in brackets "
-        f"its batch{largest}."
+        f"s per image: training step from initial weights on {timing[0].provenance.device}, {where}; in brackets "
+        f"the batch{largest}."
     ]
 
 

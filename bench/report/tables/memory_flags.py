@@ -7,7 +7,7 @@ from bench.report.drawing.layout import Cell, Row, Table, bytes_text, shape_text
 from bench.report.selection.records import MemoryEntry
 
 SETTINGS = {
-    ("fp32", False, False): "float32, as all other tables",
+    ("fp32", False, False): "float32 (all other tables)",
     ("fp32", True, False): "TensorFloat-32",
     ("fp32", False, True): "float32, channels last",
     ("fp32", True, True): "TensorFloat-32, channels last",
@@ -34,17 +34,17 @@ def flags_table(entries: Sequence[MemoryEntry], paper: Paper) -> Table | None:
     for entry in sorted(mine, key=lambda entry: _order(entry.spec.task, paper)):
         blocks.setdefault((entry.spec.task, entry.spec.image_shape), []).append(entry)
     body = [row for block, found in blocks.items() for row in _block(*block, found, caps, paper)]
-    names = ("Task", "Setting", *map(bytes_text, caps), "times the paper's")
+    names = ("Task", "Setting", *map(bytes_text, caps), "ratio to paper")
     return Table(
         name="memory-flags",
-        title=f"{paper.model_title(MODEL)}, stages recomputed: largest batches by the flags that choose kernels.",
+        title=f"{paper.model_title(MODEL)}, stages recomputed: largest batches by the flags that select kernels.",
         columns="ll" + "r" * (len(names) - 2),
         header=(Row(tuple(map(Cell, names))),),
         body=tuple(body),
         notes=(
-            "Simulated. Workspaces: those of the first engine that cuDNN 9.19 offers on an H100. In brackets: the "
-            "largest batch where convolutions that cannot have theirs fall to slower engines.",
-            "Times the paper's: the least over the caps.",
+            "Simulated, with the workspaces of the first engine that cuDNN 9.19 offers on an H100. Brackets: largest "
+            "batch if convolutions without room for their workspace use slower engines.",
+            "Ratio to paper: smallest over the caps.",
         ),
     ).with_legend()
 

@@ -1,4 +1,4 @@
-"""The records of ``bench.operators`` as a report needs them: which are shown, times an image, ratios to ours."""
+"""The records of ``bench.operators`` for the report: choice of records, times per image, ratios to ours."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,10 +29,16 @@ class Spread:
         """The median with its quartiles in brackets, to two digits."""
         return f"{_short(self.mid)} ({_short(self.low)}\N{EN DASH}{_short(self.high)})"
 
+    @property
+    def factor(self) -> str:
+        """The same with multiplication signs: '31x (30-33x)'."""
+        cross = "\N{MULTIPLICATION SIGN}"
+        return f"{_short(self.mid)}{cross} ({_short(self.low)}\N{EN DASH}{_short(self.high)}{cross})"
+
 
 @dataclass(frozen=True)
 class OperatorTimes:
-    """What one record says about times.
+    """The times of one record.
 
     Attributes:
         entry: a record with values.
@@ -58,7 +64,7 @@ class OperatorTimes:
         return f"{title}, {angles} angles {scan}, {detectors} detectors"
 
     def image_ms(self, library: LibraryRow, direction: Direction, batch: int) -> Spread | None:
-        """Return milliseconds an image; None where the library was not called at this batch."""
+        """Return milliseconds per image; None where the library was not called at this batch."""
         row = self._row(library, direction, batch)
         if row is None:
             return None
@@ -66,7 +72,7 @@ class OperatorTimes:
         return Spread(float(low), float(mid), float(high))
 
     def ratio(self, library: LibraryRow, direction: Direction, batch: int) -> Spread | None:
-        """Return how many times as long as ours a library takes; the spread is that of both together."""
+        """Return a library's time divided by ours; the spread combines both."""
         theirs, ours = (self.image_ms(row, direction, batch) for row in (library, self.libraries[0]))
         if theirs is None or ours is None:
             return None
@@ -80,7 +86,7 @@ class OperatorTimes:
 
 
 def shown_operators(entries: Sequence[OperatorsEntry]) -> list[OperatorTimes]:
-    """Return one record an operator and scan, all of one device, with as many libraries as there were.
+    """Return one record per operator and scan, all of one device, with as many libraries as possible.
 
     Args:
         entries: every record of operators; those without values are left out.
@@ -106,7 +112,7 @@ def library_title(library: LibraryRow) -> str:
 
 
 def claims(times: OperatorTimes) -> str:
-    """Say in sentences what a record shows: speed beside every library, linear cost, storage.
+    """Summarise a record in sentences: speedup over every library, cost of doubling, storage.
 
     Args:
         times: one operator.
@@ -123,10 +129,10 @@ def _comparison(times: OperatorTimes, library: LibraryRow) -> str:
     parts = []
     for batch in times.entry.spec.batches:
         ratios = [(direction, times.ratio(library, direction, batch)) for direction in DIRECTIONS]
-        words = [f"{ratio.text} {direction}" for direction, ratio in ratios if ratio]
+        words = [f"{ratio.factor} {direction}" for direction, ratio in ratios if ratio]
         if words:
             parts.append(f"{' and '.join(words)} at batch {batch}")
-    return f"Against {library_title(library)}, ours is so many times as fast: {', '.join(parts)}." if parts else ""
+    return f"Speedup over {library_title(library)}: {', '.join(parts)}." if parts else ""
 
 
 def _linear_cost(times: OperatorTimes) -> str:
@@ -136,8 +142,9 @@ def _linear_cost(times: OperatorTimes) -> str:
         factors.setdefault(row.doubled, []).append(median(row.doubled_call_s) / median(row.call_s))
     if not factors:
         return ""
-    parts = [f"{min(found):.2f} to {max(found):.2f} for {doubled}" for doubled, found in factors.items()]
-    return f"Twice as much takes ours so many times as long: {', '.join(parts)}."
+    cross = "\N{MULTIPLICATION SIGN}"
+    parts = [f"{min(found):.2f}\N{EN DASH}{max(found):.2f}{cross} ({doubled})" for doubled, found in factors.items()]
+    return f"Doubling the input costs {', '.join(parts)}."
 
 
 def _subject(entry: OperatorsEntry) -> tuple[str, str]:

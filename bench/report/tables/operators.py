@@ -17,7 +17,7 @@ CSV_FIELDS = (
 
 
 def operators_table(shown: Sequence[OperatorTimes]) -> Table:
-    """Lay out every library, a block an operator and scan.
+    """Lay out every library, one block per operator and scan.
 
     Args:
         shown: what ``shown_operators`` chose; at least one.
@@ -31,21 +31,22 @@ def operators_table(shown: Sequence[OperatorTimes]) -> Table:
     threads = shown[0].entry.provenance.threads
     return Table(
         name="operators-table",
-        title="Operators by every library: milliseconds an image, and how many times as long as ours.",
+        title="Operators of every library: milliseconds per image, and the ratio to ours.",
         columns="l" + "r" * len(names),
         header=(Row(tuple(top)), Row((Cell("Library"), *map(Cell, names)))),
         body=tuple(row for times in shown for row in _block(times, 1 + len(names))),
         notes=(
-            f"Bold: ours. Peers: {peers or 'none installed'}. Threads: {threads}; float32; calls taken in turn.",
-            "ms: median. Ratio: of medians; in brackets from quartile to quartile of both. MB: of stored tables.",
-            "Difference: relative l2 to ours on a smooth image, after interpolation to our detectors where the library "
-            "has its own; adjoints after the best common factor, since libraries scale them differently.",
+            f"Bold: ours. Peers: {peers or 'none installed'}. Threads: {threads}; float32; calls interleaved.",
+            "ms: median. Ratio: of the medians (brackets: from the quartiles of both). MB: stored tables. Build s: "
+            "seconds to build them.",
+            "Difference: relative l2 distance to ours on a smooth image, interpolated to our detectors where the "
+            "library's differ; adjoints up to the best common factor, since libraries scale them differently.",
         ),
     ).with_legend()
 
 
 def operators_csv(shown: Sequence[OperatorTimes]) -> str:
-    """Return every figure of the table with its quartiles and its origin.
+    """Return every number of the table with its quartiles and origin.
 
     Args:
         shown: what ``shown_operators`` chose.

@@ -1,4 +1,4 @@
-"""Memory of real GPUs as a table: how far every prediction is from what others measured, and histories that replay."""
+"""Memory of real GPUs as a table: every prediction's errors against published measurements, and replayed histories."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ NAMES = ("Prediction", "constant, MiB", "median error, MiB", "99 % within, MiB")
 
 
 def proof_table(entries: Sequence[ProofEntry]) -> Table | None:
-    """Lay out every prediction's errors, a block a file of runs; None where there are no runs.
+    """Lay out every prediction's errors, one block per file of runs; None where there are no runs.
 
     Args:
         entries: proof records.
@@ -21,17 +21,17 @@ def proof_table(entries: Sequence[ProofEntry]) -> Table | None:
     if not body:
         return None
     notes = (
-        "Errors: absolute, of the runs that nothing was fitted to. Constant: what a process takes beside the "
-        "prediction. For perceptrons it is the median over the first runs, fitted for every prediction alike; for "
-        "classifiers it comes from other runs on the same machine: the perceptrons, and light networks for what "
-        "cuDNN's kernels take.",
-        "Classifiers trained with cuDNN 8 and TensorFloat-32: non-fused Winograd's tiles (9 bytes per number) for 3x3 "
-        "filters, and the middle of what cuDNN 9 takes for others. Which rules fit was seen on these runs.",
-        "Fake tensors alone: the peak of the bytes that a traced step asks for. The simulator replays the same "
-        "requests through CUDA's allocator.",
+        "Errors: absolute, over the runs that were not used for fitting. Constant: memory of the process beside the "
+        "prediction. For perceptrons: the median over the first runs, fitted per prediction. For classifiers: from "
+        "other runs on the same machine (the perceptrons, and light networks for cuDNN's kernels).",
+        "Classifiers were trained with cuDNN 8 and TensorFloat-32. Assumed workspaces: non-fused Winograd's tiles (9 "
+        "bytes per number) for 3x3 filters, the middle of cuDNN 9's range for others. These rules were chosen on these "
+        "runs.",
+        "Fake tensors alone: peak of the bytes that a traced step requests. The simulator replays the same requests "
+        "through CUDA's allocator.",
     )
     header = (Row(tuple(map(Cell, NAMES))),)
-    title = "Peak memory of training runs on a real GPU: errors of the simulator and of others."
+    title = "Peak memory of training runs on a real GPU: errors of the simulator and of other predictions."
     return Table("proof-table", title, "lrrr", header, (*_histories(entries), *body), notes).with_legend()
 
 
@@ -55,11 +55,11 @@ def _block(entry: ProofEntry) -> list[Row]:
 
 
 def _named(values: ProofValues) -> list[Row]:
-    """Return a row a run where they are few: what it took, what the simulator said, and the difference."""
+    """Return one row per named run: measured, simulated, difference."""
     if not values.names:
         return []
     ours = predictions(values)[0].predicted_bytes
-    head = Row((Cell("  Run"), Cell("took, MiB"), Cell("simulated, MiB"), Cell("difference")), rule=True)
+    head = Row((Cell("  Run"), Cell("measured, MiB"), Cell("simulated, MiB"), Cell("difference")), rule=True)
     rows = [
         Row(
             (

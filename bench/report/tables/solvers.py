@@ -13,7 +13,7 @@ METHODS = {"anderson": "Anderson", "broyden": "Broyden", "picard": "plain iterat
 
 
 def shown_races(entries: Sequence[SolversEntry]) -> list[SolversEntry]:
-    """Return one record a size and tolerance, all of one device, with as many peers as there were.
+    """Return one record per size and tolerance, all of one device, with as many peers as possible.
 
     Args:
         entries: every race on record.
@@ -32,26 +32,25 @@ def shown_races(entries: Sequence[SolversEntry]) -> list[SolversEntry]:
 
 
 def methods_table(races: Sequence[SolversEntry]) -> Table:
-    """Lay out every library's methods, a block a size and tolerance.
+    """Lay out every library's methods, one block per size and tolerance.
 
     Args:
         races: what ``shown_races`` chose; at least one.
     """
     spec, peers = races[0].spec, listing(peer for entry in races for peer in entry.spec.peers)
-    names = ("Evaluations", "Residual", "ms", "ms outside the map", "of TorchDEQ's", "Peak MiB", "Gradient error")
+    names = ("Evaluations", "Residual", "ms", "Overhead, ms", "ratio to TorchDEQ", "Peak MiB", "Gradient error")
     return Table(
         name="solvers",
-        title=f"Fixed-point methods on LUSER-SW's map, {spec.batch} images a solve.",
+        title=f"Fixed-point methods on LUSER-SW's map, {spec.batch} images per solve.",
         columns="ll" + "r" * len(names),
         header=(Row((Cell("Library"), Cell("Method"), *map(Cell, names))),),
         body=tuple(row for entry in races for row in _method_rows(entry)),
         notes=(
             f"Bold: ours. Peers: {peers or 'none installed'}; same map, same start, at most {spec.max_steps} "
             f"evaluations, Anderson with {spec.history} iterates.",
-            "Residual: the largest of the batch, computed afterwards. deepinv stops by how far an iterate moves, "
-            "the others by the residual.",
-            "ms: median of a solve; outside the map: what the solver itself takes, and its share of the same "
-            "method's in TorchDEQ.",
+            "Residual: the largest of the batch, computed after the solve. deepinv stops on the change between "
+            "iterates, the others on the residual.",
+            "ms: median per solve. Overhead: time outside the map, and its ratio to the same method in TorchDEQ.",
             "Gradient error: of a whole LUSER-SW at 32\N{MULTIPLICATION SIGN}32 pixels with this solver in both "
             "passes, relative to unrolling in float64.",
         ),
@@ -59,12 +58,12 @@ def methods_table(races: Sequence[SolversEntry]) -> Table:
 
 
 def rules_table(races: Sequence[SolversEntry]) -> Table:
-    """Lay out the gradient rules, a block a size and tolerance.
+    """Lay out the gradient rules, one block per size and tolerance.
 
     Args:
         races: what ``shown_races`` chose; at least one.
     """
-    names = ("s a step", "of one-graph's", "Kept MiB", "Peak MiB", "Gradient error")
+    names = ("s per step", "ratio to one-graph", "Kept MiB", "Peak MiB", "Gradient error")
     batch = listing(entry.values.step_batch for entry in races if entry.values)
     return Table(
         name="gradients",
@@ -73,8 +72,9 @@ def rules_table(races: Sequence[SolversEntry]) -> Table:
         header=(Row((Cell("Rule"), *map(Cell, names))),),
         body=tuple(row for entry in races for row in _rule_rows(entry)),
         notes=(
-            "Kept: by the forward pass for the backward pass. Peak: of a step, weights and optimiser state left out.",
-            "Ratios: median over pairs of steps, taken in turn; unrolled, 12 plain steps, by itself.",
+            "Kept: tensors kept from the forward for the backward pass. Peak: of a step, without weights and optimiser "
+            "state.",
+            "Ratio: median over pairs of interleaved steps. Unrolled (12 plain iterations) was timed separately.",
             "Gradient error: relative to 60 unrolled steps in float64, at 32\N{MULTIPLICATION SIGN}32 pixels.",
         ),
     ).with_legend()

@@ -41,9 +41,9 @@ def accuracy_table(study: Study, paper: Paper, name: str) -> Table:
     body = [row for task in study.tasks(paper) for row in _task_rows(study, paper, task)]
     columns = study.columns(paper)
     notes = [
-        "The two best of each line in bold, among the paper's and among ours separately. "
-        "Start: the image that every network starts from, in MRI the zero-filled one (not in the paper).",
-        f"Ours: {study.group.title}; means over the held-out images, with 95 % intervals in {name}.csv.",
+        "Bold: the two best per line, for the paper and for ours separately. "
+        "Start: the image that every network starts from; for MRI the zero-filled one (not in the paper).",
+        f"Ours: {study.group.title}; means over the held-out images (95 % intervals: {name}.csv).",
         *spread_notes(study),
         *reference_notes(study, paper),
         *conditions(study, paper),

@@ -75,13 +75,13 @@ def memory_table(study: MemoryStudy) -> Table:
 
 def _notes(study: MemoryStudy) -> list[str]:
     notes = [
-        "0: not even one image fits; the paper prints a dash. A cap in GiB stands beside the paper's GB.",
-        "#Params by the paper's convention, which counts the frozen blur kernel in some networks." + _trainable(study),
+        "0: no image fits (the paper prints a dash). Caps in GiB are compared with the paper's caps in GB.",
+        "#Params follows the paper, which counts the frozen blur kernel in some networks." + _trainable(study),
     ]
     if any(entry.spec.backend == "simulate" for entry in study.entries):
-        notes.append("simulated: the step's memory requests replayed through a model of CUDA's allocator.")
+        notes.append("simulated: the step's memory requests are replayed through a model of CUDA's allocator.")
     if study.recompute:
-        notes.append("rec.: every stage rebuilt in the backward pass; same weights and gradients.")
+        notes.append("rec.: every stage is recomputed in the backward pass; same weights and gradients.")
     return notes
 
 
@@ -154,4 +154,4 @@ def _trainable(study: MemoryStudy) -> str:
             counts = differ.setdefault(study.paper.task_title(entry.spec.task), {})
             counts[title] = f"{title} {values.trainable_parameters:,}"
     lines = [f"{task} {listing(counts[model] for model in sorted(counts))}" for task, counts in differ.items()]
-    return f" Trainable alone: {'; '.join(lines)}." if lines else ""
+    return f" Trainable only: {'; '.join(lines)}." if lines else ""

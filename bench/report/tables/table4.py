@@ -1,4 +1,4 @@
-"""Table 4: the paper's words for its architectures, and what we measured behind each of them."""
+"""Table 4: the paper's verbal comparison of architectures, with our measurements per property."""
 
 from collections.abc import Callable, Iterable, Sequence
 from statistics import median
@@ -30,7 +30,7 @@ def comparison_table(comparison: Comparison) -> Table:
         body += [_words_row(comparison, words), *measured[words.property]]
     return Table(
         name="table4",
-        title="Method comparison: the paper's words, and our measurements under each of them.",
+        title="Method comparison: the paper's words, with our measurements below each.",
         columns="ll" + "c" * len(comparison.models),
         header=_header(comparison),
         body=tuple(body),
@@ -58,15 +58,15 @@ def _words_row(comparison: Comparison, words: WordsRow) -> Row:
 
 
 def _notes(comparison: Comparison) -> list[str]:
-    notes = ["Times per image: median over repeats, divided by the batch (in brackets where models differ)."]
+    notes = ["Times per image: median over repeats, divided by the batch (in brackets where it differs by model)."]
     if comparison.timing:
         origin = comparison.timing[0].provenance
         where = sizes_text({entry.spec.task: entry.spec.image_shape for entry in comparison.timing}, comparison.paper)
         others = {entry.provenance.device for entry in comparison.records.timing} - {origin.device}
-        also = f"; also timed, and not shown, on {listing(sorted(others))}" if others else ""
+        also = f"; not shown: timings on {listing(sorted(others))}" if others else ""
         threads = f"{origin.threads} thread" + "s" * (origin.threads != 1)
         notes.append(f"Timed on {origin.device}, torch {origin.torch}, {threads}, {where}{also}.")
-        notes.append("Times are those of initial weights: LUSER's solves then end after two steps, trained ones later.")
+        notes.append("Timed with initial weights: LUSER's solves then take two steps; with trained weights, more.")
     if any(entry.spec.batch_rule == "maximum" for entry in comparison.timing):
         notes.append("Maximum batch: the largest that trains under the cap at the paper's image size.")
     counted = ""
@@ -74,14 +74,14 @@ def _notes(comparison: Comparison) -> list[str]:
         steps = listing(sorted({entry.spec.training_steps for entry in comparison.calls}))
         where = sizes_text({entry.spec.task: entry.spec.image_shape for entry in comparison.calls}, comparison.paper)
         counted = f"; counted after {steps} training steps, {where}"
-    notes.append(f"Operator calls: applications of the operator + of its adjoint to one batch{counted}.")
+    notes.append(f"Operator calls per batch: applications of the operator + of its adjoint{counted}.")
     if comparison.study:
         notes.append(f"Stability: all tasks, losses and seeds of {comparison.study.group.title}.")
         notes.append(
-            "Diverged: training ended early, over a tenth of its steps not finite, or 20 losses in a row above 1."
+            "Diverged: training ended early, over 10 % of its steps not finite, or 20 losses in a row above 1."
         )
         notes.append("Residuals: of the worst stage at the last recorded training step, median over runs.")
-    notes.append("Expressiveness has no measurement of its own: see Table 2.")
+    notes.append("Expressiveness: see Table 2.")
     return notes
 
 

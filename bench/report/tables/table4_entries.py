@@ -1,4 +1,4 @@
-"""What Table 4 compares: of every kind of record, one device, image size and batch a task."""
+"""The records that Table 4 compares: of every kind, one device, image size and batch per task."""
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass

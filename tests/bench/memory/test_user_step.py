@@ -123,7 +123,7 @@ def test_an_edited_import_is_another_question(module, monkeypatch):
         (":make_stap", (), "did you mean 'make_step'?"),
         (":NOT_A_FUNCTION", (), "cannot be called"),
         ("", (), "is no package.module:make_step"),
-        (":make_step", ("--task", "ct", "--policy", "paper"), "leave out --task, --policy"),
+        (":make_step", ("--task", "ct", "--policy", "paper"), "--step excludes --task, --policy"),
     ],
 )
 def test_bad_input_is_one_clear_line(module, name, options, message):
@@ -133,7 +133,7 @@ def test_bad_input_is_one_clear_line(module, name, options, message):
 
 
 def test_odd_batches_belong_to_steps():
-    assert "--any-batch belongs to --step" in ask("--any-batch").exception.format_message()
+    assert "--any-batch needs --step" in ask("--any-batch").exception.format_message()
 
 
 @pytest.mark.parametrize(

@@ -42,8 +42,8 @@ def test_one_even_step_is_agreement_and_two_are_told_with_figures(tmp_path):
     assert disagreements(entries(tmp_path / "near", (10, 14, 36)), PAPER) == ()
     (line,) = disagreements(entries(tmp_path / "far", (10, 14, 38)), PAPER)
     assert line == (
-        "LUSER-SW, Deblurring: ours 10/14/38, the paper's 10/14/34. Our step takes 0.50 GiB an image, the "
-        "paper's batches leave 0.65-0.71."
+        "LUSER-SW, Deblurring: ours 10/14/38, the paper's 10/14/34. Our step takes 0.50 GiB per image, the "
+        "paper's batches imply 0.65-0.71."
     )
 
 

@@ -31,4 +31,4 @@ def test_the_page_shows_them(samples, tmp_path):
     add(samples, "deq4ip", "paper", 0)
     render(samples.store.root, tmp_path / "reports")
     page = (tmp_path / "reports" / "README.md").read_text()
-    assert "![Memory beside real steps](memory-check.png)" in page
+    assert "![Simulated memory versus real CPU steps](memory-check.png)" in page

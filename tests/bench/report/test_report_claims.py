@@ -87,7 +87,7 @@ def test_the_spread_of_two_seeds_stands_beside_the_mean(samples):
 def test_one_seed_has_no_spread_and_a_note(samples):
     samples.accuracy("ct", "luser-dw", psnr=25.0)
     table = accuracy_table(headline(samples), PAPER, "table2")
-    assert "One seed each: no spread between seeds is known." in table.notes
+    assert "One seed per cell: the spread between seeds is unknown." in table.notes
     assert not any("\N{PLUS-MINUS SIGN}" in cell.text for row in table.body for cell in row.cells)
 
 

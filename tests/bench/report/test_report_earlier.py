@@ -30,7 +30,7 @@ def rendered(samples, tmp_path):
 
 def test_the_page_shows_the_last_protocol_before_todays(rendered):
     page = (rendered / "earlier.md").read_text()
-    assert f"by protocol {TODAY - 1}, today's is\n{TODAY}" in page
+    assert f"under protocol {TODAY - 1}; the\ncurrent one is {TODAY}" in page
     assert "![Table 2, small scale, generated images](earlier-small-generated.png)" in page
     shown = (rendered / "earlier-small-generated.csv").read_text()
     assert ",22.25," in shown

@@ -60,15 +60,15 @@ def test_the_table_prints_what_was_called_and_a_dash_for_the_rest(samples):
 def test_claims_say_speed_linear_cost_and_storage(samples):
     samples.operators()
     text = claims(*shown(samples))
-    ratio = f"10 (5{DASH}20)"
+    ratio = f"10{CROSS} (5{DASH}20{CROSS})"
     assert f"{ratio} forward and {ratio} adjoint at batch 1, {ratio} forward at batch 8." in text
-    assert "1.50 to 2.00 for batch, 1.60 to 1.60 for angles." in text
+    assert f"Doubling the input costs 1.50{DASH}2.00{CROSS} (batch), 1.60{DASH}1.60{CROSS} (angles)." in text
     assert text.endswith("Ours stores 108 MB, built in 0.4 s.")
 
 
 def test_without_peers_there_is_nothing_to_compare(samples):
     samples.operators(peers=())
-    assert "Against" not in claims(*shown(samples))
+    assert "Speedup" not in claims(*shown(samples))
     assert any("none installed" in note for note in operators_table(shown(samples)).notes)
 
 

@@ -82,9 +82,7 @@ def test_the_table_has_a_row_a_prediction_beside_the_histories(proved):
 
 
 def test_histories_are_counted(proved):
-    expected = (
-        "Of 2 published histories of real allocators (2,000 events, up to 1.0 GiB reserved), 1 replay to the byte"
-    )
+    expected = "1 of 2 published allocator histories (2,000 events, up to 1.0 GiB reserved) replay to the byte"
     assert history_caption(proved).startswith(expected)
     assert history_caption([]) == ""
 
@@ -92,9 +90,9 @@ def test_histories_are_counted(proved):
 def test_the_page_shows_them(proved, samples, tmp_path):
     render(samples.store.root, tmp_path / "reports")
     page = (tmp_path / "reports" / "README.md").read_text()
-    assert "![Memory beside real GPUs](proof.png)" in page
+    assert "![Predicted memory versus real GPUs](proof.png)" in page
     assert "(proof-table.tex)" in page
-    assert "1 replay to the byte" in page
+    assert "reserved) replay to the byte" in page
     assert proof_figure([]) is None
 
 

@@ -25,7 +25,7 @@ def test_table_3_stands_beside_the_paper(samples):
 def test_table_3_names_what_trains(samples):
     samples.fill_memory()
     notes = " ".join(table3(samples).notes)
-    assert "Trainable alone: Deblurring DEQ4IP 556,033, LU-DnCNN 556,033 and LUSER-SW 93,954." in notes
+    assert "Trainable only: Deblurring DEQ4IP 556,033, LU-DnCNN 556,033 and LUSER-SW 93,954." in notes
 
 
 def test_table_3_without_recomputation_has_no_column_for_it(samples):

@@ -55,7 +55,7 @@ def test_table_4_times_one_device_and_names_the_others(samples):
     table = table4(samples)
     (row,) = [row for row in lines(table) if row[0] == "  CT" and row[1] == "ms, batch 2" and row[2] == "5"]
     assert row[2:] == ["5", EN_DASH, EN_DASH, "5"]
-    assert any("NVIDIA Test" in note and "not shown, on slow" in note for note in table.notes)
+    assert any("NVIDIA Test" in note and "not shown: timings on slow" in note for note in table.notes)
 
 
 def test_table_4_says_where_nothing_fits(samples):

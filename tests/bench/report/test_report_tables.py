@@ -113,7 +113,8 @@ def test_table_2_says_what_it_was_measured_on(samples):
     notes = " ".join(table2(samples).notes)
     size = "32\N{MULTIPLICATION SIGN}32 pixels"
     training = (
-        "40 steps of batch 4, under a minute each, at most 64 training images, 6 test images, mean over seeds 1 and 4."
+        "40 steps of batch 4, under a minute per run, at most 64 training images, 6 test images, "
+        "mean over seeds 1 and 4."
     )
     assert f"CT: images of 'slices', {size}, {training}" in notes
 
@@ -125,7 +126,7 @@ def test_table_2_says_which_models_trained_otherwise(samples):
     samples.accuracy("ct", "deq4ip", steps=1000, recipe=recipe | {"pretrain_steps": 60})
     window = "16\N{MULTIPLICATION SIGN}16"
     training = (
-        f"40 (DEQ4IP 1,000) steps of batch 4 in windows of {window} after 30 (DEQ4IP 60) as denoisers, under a minute"
+        f"40 (DEQ4IP 1,000) steps of batch 4 in windows of {window} after 30 (DEQ4IP 60) steps of denoiser pretraining"
     )
     assert training in " ".join(table2(samples).notes)
 
@@ -183,9 +184,9 @@ def test_a_cell_trained_in_two_precisions_is_compared_beside_the_table(samples):
     samples.accuracy("ct", "luser-dw", psnr=31.25, hours=9)
     samples.accuracy("ct", "luser-dw", steps=50, psnr=32.0, hours=10)
     table = table2(samples)
-    (note,) = (note for note in table.notes if "less" in note)
+    (note,) = (note for note in table.notes if "minus" in note)
     assert note.startswith(
-        "CT, LUSER-DW, final loss, bfloat16 less float32 with the same steps and seed: \N{MINUS SIGN}0.25 dB"
+        "CT, LUSER-DW, final loss, bfloat16 minus float32 with the same steps and seed: \N{MINUS SIGN}0.25 dB"
     )
     assert "31.00" in lines(table)[6]
 
@@ -198,7 +199,7 @@ def test_a_cell_that_misses_its_fixed_points_is_marked(samples):
     samples.accuracy("ct", "luser-dw", images=(*missed[:1], *reached[1:]))
     table = table2(samples)
     assert [cell.mark for cell in table.body[6].cells if cell.text == "30.00"] == ["§", ""]
-    assert any(note.startswith("§ not at its fixed points") for note in table.notes)
+    assert any(note.startswith("§ fixed points not reached") for note in table.notes)
 
 
 def test_networks_from_two_starts_stand_under_each_other(samples):
