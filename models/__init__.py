@@ -1,4 +1,4 @@
-"""Reconstruction models: loop-unrolled and deep-equilibrium networks, and the solvers they stand on."""
+"""Reconstruction models: loop-unrolled and deep-equilibrium networks, and their solvers."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""The contract every reconstruction model keeps, and the data-consistency step all of them share."""
+"""The interface of every reconstruction model, and the data-consistency step that all share."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -87,7 +87,7 @@ class ReconstructionModel(nn.Module, ABC):
         return starting_image(y, operator, self.start)
 
     def end_pretraining(self) -> None:
-        """Turn a network that was trained alone, as a denoiser, into what training begins with; nothing by default."""
+        """Prepare a network pretrained as a denoiser for training; nothing by default."""
 
     def freeze_statistics(self) -> None:
         """Keep the statistics that normalise images as they are from now on; nothing by default."""

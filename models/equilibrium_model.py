@@ -1,4 +1,4 @@
-"""What models with fixed points share: solver, gradient rule and the Jacobian's size."""
+"""The base class of models with fixed points: solver, gradient rule and Jacobian penalty."""
 
 from abc import abstractmethod
 

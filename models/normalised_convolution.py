@@ -1,4 +1,4 @@
-"""A convolution of a normalised activation that keeps what was there before the normalisation, and nothing else.
+"""A convolution of a normalised activation that keeps only its input before the normalisation.
 
 PyTorch's own operations keep the normalised tensor beside its input, and a concatenation beside its parts: more
 than twice as much. Here the activation is computed again in the backward pass from the statistics, in one pass.

@@ -1,4 +1,4 @@
-"""Spectral normalisation that stands still while a fixed point is solved."""
+"""Spectral normalisation that is frozen while a fixed point is solved."""
 
 from typing import Literal, get_args
 

@@ -1,4 +1,4 @@
-"""Operators as autograd functions: a derivative is again an application, and no intermediate is saved."""
+"""Operators as autograd functions: derivatives are applications, and no intermediate is saved."""
 
 from collections.abc import Callable
 from typing import Any, Protocol, cast

@@ -1,4 +1,4 @@
-"""The contract every operator keeps: a map, the adjoint of its Jacobian, and autograd through both."""
+"""The interface of every operator: a map, the adjoint of its Jacobian, and autograd through both."""
 
 from abc import ABC, abstractmethod
 
@@ -16,7 +16,7 @@ class ForwardOperator(nn.Module, ABC):
     Models and tasks know operators by this class alone. Autograd goes through every method to any order, and
     saves no more than the method's arguments; the derivatives it takes are applications too, and are counted as
     such. The inner product is the real one, Re<u, v>, so that complex measurements of real-valued images have an
-    exact adjoint. What is written anew is a ``LinearOperator`` or a ``NonlinearOperator``.
+    exact adjoint. A new operator is a ``LinearOperator`` or a ``NonlinearOperator``.
 
     Args:
         image_shape: shape of one image, without the batch axis: (C, H, W).

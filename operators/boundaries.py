@@ -1,4 +1,4 @@
-"""What a convolution sees outside an image, as runs of pixels that can be added without a copy."""
+"""The image's values beyond its border for a convolution, as runs of pixels added without a copy."""
 
 from itertools import groupby
 from typing import Literal, NamedTuple
@@ -30,7 +30,7 @@ def runs(length: int, radius: int, boundary: Boundary) -> tuple[PixelRun, ...]:
     Args:
         length: pixels of the axis; may be less than the radius.
         radius: largest shift.
-        boundary: what stands outside.
+        boundary: the values outside the image.
     """
     shifts = (sign * distance for distance in range(1, radius + 1) for sign in (1, -1))
     return tuple(run for shift in shifts for run in _runs_of_one_shift(length, shift, boundary))

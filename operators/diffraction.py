@@ -1,4 +1,4 @@
-"""Diffraction tomography: light that a weakly refracting object bends, by the multi-slice method."""
+"""Diffraction tomography: light scattered by a weakly refracting object, by the multi-slice method."""
 
 import math
 

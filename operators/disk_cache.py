@@ -1,4 +1,4 @@
-"""Keeps arrays that take long to compute on disk, found again by what they were computed from."""
+"""Disk cache for arrays that take long to compute, keyed by their inputs."""
 
 import os
 import sys

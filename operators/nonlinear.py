@@ -1,4 +1,4 @@
-"""Non-linear operators: their derivatives are those of the forward map, recomputed when they are asked for."""
+"""Non-linear operators: derivatives come from the forward map, recomputed on demand."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Which part of a training step the program is in, so that operator calls can be counted by phase."""
+"""The current phase of a training step, so that operator calls are counted by phase."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

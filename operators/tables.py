@@ -1,4 +1,4 @@
-"""Tables of an operator, made for the device and the precision of what it is applied to."""
+"""Tables of an operator, built for the device and precision of its input."""
 
 from collections.abc import Callable
 

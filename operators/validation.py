@@ -1,4 +1,4 @@
-"""Checks of what users pass to operators: a clear ValueError instead of a wrong image or a distant error."""
+"""Checks of operators' arguments: a clear ValueError in place of a wrong image or a late error."""
 
 import difflib
 import operator

@@ -1,4 +1,4 @@
-"""Methods that need no training: which there are, their grids of settings, and how the best setting is found."""
+"""Methods without training: the registry, their grids of settings, and the choice of the best setting."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -31,7 +31,7 @@ class Reference:
 
     Attributes:
         reconstruct: (y, operator, setting) -> images (B, C, H, W).
-        applies: whether it knows an operator.
+        applies: whether it supports an operator.
         grid: the settings that are tried first.
         refine: all points so far -> the settings to try next, none of them tried before; none where the search ends.
     """
@@ -141,7 +141,7 @@ def tune(
     split: MeasuredSplit,
     on_point: Callable[[TuningPoint], None] = lambda point: None,
 ) -> tuple[Setting, tuple[TuningPoint, ...]]:
-    """Try the whole grid on validation images, then what the method wants to know beside the best.
+    """Try the whole grid on validation images, then the method's refinement around the best setting.
 
     Args:
         method: an entry of ``REFERENCES`` that applies to the operator.

@@ -1,4 +1,4 @@
-"""Reconstruction by total variation: the reference that needs no training."""
+"""Reconstruction by total variation, a reference without training."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What ``bench.operators`` measures: operators at the paper's sizes, scans of the Radon transform, and images."""
+"""Cases of ``bench.operators``: operators at the paper's sizes, scans of the Radon transform, images."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The operators of the libraries that are installed, as a user of theirs would call them, on our batches."""
+"""The operators of the installed libraries, called on our batches as their users would call them."""
 
 from collections.abc import Callable
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""One operator by every library in one run: calls taken in turn, tables, and how far results are from ours."""
+"""One operator by every library in one run: interleaved calls, stored tables, differences from ours."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -39,7 +39,7 @@ K = TypeVar("K")
 
 @dataclass(frozen=True)
 class Contestant:
-    """One library's implementation and what it took to build."""
+    """One library's implementation, with the time and memory to build it."""
 
     peer: Peer
     build_s: float

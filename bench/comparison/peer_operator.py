@@ -1,4 +1,4 @@
-"""An operator as one library has it: both directions, the library's layout of measurements, its tables."""
+"""One library's operator: both directions, its layout of measurements, its stored tables."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

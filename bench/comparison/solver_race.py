@@ -1,4 +1,4 @@
-"""Solvers and gradient rules side by side on the paper's network: everything in one run, repeats taken in turn."""
+"""Solvers and gradient rules on the paper's network, in one run with interleaved repeats."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What every source of images hands out, and the rules all of them share."""
+"""The interface of image sources, and the rules that all of them share."""
 
 import os
 from abc import ABC, abstractmethod
@@ -62,7 +62,7 @@ class MeasuredImage(LabelledImage):
 
 
 class ImageSplit(Dataset[LabelledImage], ABC, Generic[Ref]):
-    """One split of a source: knows where its images are, reads each when it is asked for.
+    """One split of a source; images are read on access.
 
     A reader passes the references of the images it selected and writes ``_read``. No file stays open
     between two reads, so a split can be used by any number of worker processes.
@@ -108,7 +108,7 @@ def spread(total: int, count: int, seed: int) -> list[int]:
 
     Args:
         total: how many images the source has.
-        count: how many are wanted; a source with fewer gives all it has.
+        count: number of images; a source with fewer returns all.
         seed: moves the whole selection by a part of its stride.
 
     Returns:

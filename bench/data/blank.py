@@ -1,4 +1,4 @@
-"""Blank slices: padding, or what a broken copy left. They have no quality, and methods tuned on them are mistuned."""
+"""Blank slices, from padding or broken copies. They have no quality and would mislead tuning."""
 
 import logging
 from collections.abc import Iterable

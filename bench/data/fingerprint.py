@@ -1,4 +1,4 @@
-"""Which images a source holds: a digest of the files that a split reads, in seconds for the largest sets."""
+"""Digest of the files that a split reads, in seconds even for the largest data sets."""
 
 import hashlib
 import io

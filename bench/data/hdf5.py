@@ -1,4 +1,4 @@
-"""Open HDF5 files so that whatever is wrong with one is said on one line that names it."""
+"""Open HDF5 files; every problem becomes one line that names the file."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,1 +1,1 @@
-"""How trained weights are graded: images, conventions, intervals."""
+"""Evaluation of trained weights: images, conventions, intervals."""

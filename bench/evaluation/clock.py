@@ -1,4 +1,4 @@
-"""Wall time of work on a device, its queue drained on both sides."""
+"""Wall time of work on a device, synchronised before and after."""
 
 import time
 from collections.abc import Callable

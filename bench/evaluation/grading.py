@@ -1,4 +1,4 @@
-"""Grades reconstructions of held-out images: the same images and the same noise for whatever reconstructs them."""
+"""Grades reconstructions of held-out images: the same images and noise for every method."""
 
 import math
 from collections.abc import Iterable, Iterator

@@ -1,1 +1,1 @@
-"""Everything that a GPU can add, in order of worth, on a machine that is rented by the minute."""
+"""All measurements that need a GPU, most important first, for a machine rented by the minute."""

@@ -1,4 +1,4 @@
-"""One archive a part: its figures, its log and its records, small enough to be sent home."""
+"""One archive per part: its figures, log and records, small enough to send."""
 
 import io
 import tarfile
@@ -26,7 +26,7 @@ def pack(archive: Path, folder: Path, files: Iterable[Path], most_bytes: int = M
     Args:
         archive: what is written, a .tar.gz.
         folder: names in the archive are relative to it.
-        files: the most wanted first.
+        files: most important first.
         most_bytes: of the archive.
 
     Returns:

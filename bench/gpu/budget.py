@@ -1,4 +1,4 @@
-"""How much time is left, and what happens when there is none."""
+"""The remaining time, and the exception when there is none."""
 
 import time
 from collections.abc import Callable
@@ -28,7 +28,7 @@ class Budget:
         return max(self._end - self._clock(), 0.0)
 
     def need(self, seconds: float) -> None:
-        """Go on only if so many seconds are left.
+        """Continue only if this many seconds are left.
 
         Raises:
             OutOfTime: if not.

@@ -1,4 +1,4 @@
-"""Part 2: what this GPU takes beside tensors, at few batches, for the calls of Table 3's traces."""
+"""Part 2: this GPU's memory use beside tensors, at few batches, for the calls of Table 3's traces."""
 
 import json
 from functools import partial

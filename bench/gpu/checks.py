@@ -1,4 +1,4 @@
-"""Part 1: what is installed, whether every model trains on the GPU as it does on the CPU, and the Radon transform."""
+"""Part 1: installed versions, every model's training step against the CPU's, and the Radon transform."""
 
 import copy
 import platform

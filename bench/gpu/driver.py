@@ -1,4 +1,4 @@
-"""Runs the parts one after another, each in a process of its own, and packs what each has found as it ends."""
+"""Runs the parts one after another, each in its own process, and archives each part's results."""
 
 import json
 import os
@@ -58,7 +58,7 @@ def run_parts(
         ready: waits for what is prepared meanwhile.
 
     Returns:
-        Part's name -> how it ended; a part for which there was no time is missing.
+        Part's name -> how it ended; parts without time are missing.
     """
     endings: dict[str, Ending] = {}
     *shared, last = PARTS
@@ -67,7 +67,7 @@ def run_parts(
             if endings.get(part.name, Ending.UNFINISHED) is not Ending.UNFINISHED:
                 continue
             if archive_of(part, site).exists():
-                click.echo(f"{stem(part)}: its archive is there already")
+                click.echo(f"{stem(part)}: skipped, its archive exists")
                 endings[part.name] = Ending.FINISHED
                 continue
             if part.waits:
@@ -142,12 +142,12 @@ def archive_of(part: Part, site: Site, ending: Ending = Ending.FINISHED) -> Path
 
 
 def ledger_of(part: Part, site: Site) -> Path:
-    """Return the file of a part's figures as they were found."""
+    """Return the file of a part's figures, in order of measurement."""
     return site.folder / "ledgers" / f"{stem(part)}.jsonl"
 
 
 def ending_of(part: Part, site: Site) -> Path:
-    """Return the file in which a part's process says how it ended."""
+    """Return the file in which a part's process stores its ending."""
     return site.folder / "ledgers" / f"{stem(part)}.ending"
 
 
@@ -157,7 +157,7 @@ def log_of(part: Part, site: Site) -> Path:
 
 
 def take_up(site: Site) -> None:
-    """Bring back what parts had found that broke off on another machine, from their archives."""
+    """Restore the results of parts interrupted on another machine, from their archives."""
     for part in PARTS:
         for ending in (Ending.UNFINISHED, Ending.FAILED):
             archive = archive_of(part, site, ending)
@@ -165,11 +165,11 @@ def take_up(site: Site) -> None:
                 try:
                     unpack(archive, site.folder)
                 except (OSError, EOFError, TarError) as error:
-                    click.echo(f"{archive.name} cannot be read, and the part begins anew: {error}", err=True)
+                    click.echo(f"{archive.name} cannot be read, so the part starts again: {error}", err=True)
 
 
 def forked_launch(site: Site, server: ForkServer) -> Launch:
-    """Return what runs a part in a forked process, and ends it when its time is over."""
+    """Return a function that runs a part in a forked process, and ends it at its time limit."""
 
     def launch(part: Part, limit_s: float) -> Ending:
         ending_of(part, site).unlink(missing_ok=True)
@@ -189,7 +189,7 @@ def forked_launch(site: Site, server: ForkServer) -> Launch:
 
 
 def run_part(name: str, site: Site, limit_s: float) -> None:
-    """Run a part in this process, which ends with it; what it prints goes into its log.
+    """Run a part in this process, which then exits; output goes into the part's log.
 
     Args:
         name: of the part.
@@ -216,11 +216,11 @@ def run_part(name: str, site: Site, limit_s: float) -> None:
 
 
 def _ledger_here(part: Part, site: Site) -> Ledger:
-    """Return a part's ledger; what was found on another card, or with another torch, is put aside."""
+    """Return a part's ledger; one from another card or another torch is set aside."""
     path, place = ledger_of(part, site), [device_name(pick_device(site.device)), torch.__version__]
     ledger = Ledger(path)
     if ledger.figures.get(PLACE, place) != place:
-        click.echo(f"begins anew: {path.name} is of {', '.join(ledger.figures[PLACE])}")
+        click.echo(f"starting again: {path.name} is from {', '.join(ledger.figures[PLACE])}")
         path.replace(path.with_suffix(".elsewhere"))
         ledger = Ledger(path)
     if PLACE not in ledger.figures:
@@ -229,7 +229,7 @@ def _ledger_here(part: Part, site: Site) -> Ledger:
 
 
 def plan_lines(site: Site, minutes: float) -> Sequence[str]:
-    """Return the plan in words: a line a part, with its seconds on an H100."""
+    """Return the plan in words: one line per part, with its seconds on an H100."""
     lines = []
     for part in PARTS:
         estimate = part.estimate_s(site)
@@ -237,4 +237,4 @@ def plan_lines(site: Site, minutes: float) -> Sequence[str]:
         rest = "  the rest" if part is PARTS[-1] else f"{estimate:6.0f} s"
         lines.append(f"{stem(part):14}{rest:>10}  {part.about}{done}")
     total = sum(part.estimate_s(site) for part in PARTS)
-    return [*lines, f"{'together':14}{total:6.0f} s   of {60 * minutes:.0f} s, but for what is left to training"]
+    return [*lines, f"{'total':14}{total:6.0f} s   of {60 * minutes:.0f} s; the rest is for training"]

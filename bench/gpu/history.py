@@ -1,4 +1,4 @@
-"""Part 4: what the GPU's allocator does in three training steps, and whether our own does the same."""
+"""Part 4: the GPU allocator's decisions in three training steps, compared with our simulator's."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What a part has found so far: one line of JSON a figure, so that a part that breaks off goes on where it was."""
+"""A part's results so far: one line of JSON per figure, so that an interrupted part resumes."""
 
 import json
 import os
@@ -33,7 +33,7 @@ class Ledger:
         self._write({"name": name, "figure": figure})
 
     def fail(self, name: str, error: str) -> None:
-        """Keep why there is no figure of a name."""
+        """Store the reason why a figure is missing."""
         self._write({"name": name, "error": error})
 
     def _write(self, entry: dict[str, Any]) -> None:

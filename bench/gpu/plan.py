@@ -1,4 +1,4 @@
-"""The parts in order of worth, what each may take, and where its findings lie."""
+"""The parts, most important first, with their time limits and output files."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -26,12 +26,12 @@ PIXEL_FLOP = {
     ("luser", "paper"): 14e6,
     ("luser", "recompute"): 14e6,
 }
-"""Of a training step: two a weight, times the passes: eight stages forward, twice as much backward and once more where
-they are recomputed; or solves of seven steps (DEQ4IP) and three (LUSER's eight) both ways, and the graphs between."""
+"""Operations of a training step: two per weight and pass. Passes: eight stages forward, twice that backward, once more
+if recomputed; or solves of seven steps (DEQ4IP) and three (LUSER's eight) both ways, and the graphs between."""
 TRIES = 1.25
-"""Steps of the batch that fits, and of the next one up to where memory runs out: half of the first of two."""
+"""Cost of a proof in training runs: the batch that fits, and a quarter for the next one, which runs out of memory."""
 START_S = 15.0
-"""Until the first probes compute: a server that imports torch, contexts. Later ones load while others compute."""
+"""Seconds until the first probes compute: imports of torch, contexts. Later probes load while others compute."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,12 @@ class Part:
 
     Attributes:
         name: in files' names, after its number.
-        about: what it finds, in words.
-        run: finds it.
+        about: its measurements, in words.
+        run: runs them.
         estimate_s: seconds on an H100.
-        limit_s: seconds after which it is broken off while later parts wait.
-        files: patterns of what it writes, relative to the run's folder; the most wanted first.
-        waits: whether traces and tuned kernels have to be there first.
+        limit_s: seconds after which it is interrupted while later parts wait.
+        files: patterns of its output files, relative to the run's folder, most important first.
+        waits: whether it needs traces and tuned kernels.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Part:
 
 
 def proof_s(site: Site) -> float:
-    """Estimate the seconds that the proofs keep a GPU busy, from bytes and operations by pixel.
+    """Estimate the proofs' seconds on a GPU, from bytes and operations per pixel.
 
     Args:
         site: what is proved.
@@ -121,7 +121,7 @@ PARTS = (
         ),
     ),
 )
-"""Estimates but for the proofs': cells times what one is expected to take, libraries' first calls included."""
+"""Estimates, except for the proofs': cells times the expected seconds per cell, with libraries' first calls."""
 
 
 def stem(part: Part) -> str:
@@ -130,6 +130,6 @@ def stem(part: Part) -> str:
 
 
 def files_of(part: Part, site: Site) -> Iterator[Path]:
-    """Yield what a part has written beside its figures and its log, the most wanted first."""
+    """Yield a part's output files beside its figures and log, most important first."""
     for pattern in part.files:
         yield from sorted(site.folder.glob(pattern.format(results=site.results.name)))

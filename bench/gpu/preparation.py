@@ -1,4 +1,4 @@
-"""What later parts need and the CPU can make while the first part has the GPU: traces, and kernels that are tuned."""
+"""CPU work for later parts, done while the first part uses the GPU: traces and tuned kernels."""
 
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -39,7 +39,7 @@ class Preparation:
             self._futures.append(self._pool.submit(self._call, make_trace, key))
 
     def wait(self, budget: Budget) -> None:
-        """Wait until all is there, but not for long; whoever needs what is missing makes it."""
+        """Wait a limited time until everything is ready; parts build what is still missing."""
         wait_for(self._futures, timeout=min(budget.left_s, WAIT_S))
 
     def stop(self) -> None:

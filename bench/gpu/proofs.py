@@ -1,4 +1,4 @@
-"""Part 3: Table 3 proved, probes of several cells side by side, each in a process that is forked for it."""
+"""Part 3: Table 3 proved, with probes of several cells side by side, each in a forked process."""
 
 import threading
 from collections.abc import Callable
@@ -55,7 +55,7 @@ def prove(work: Work) -> None:
     try:
         tells = server.call(_tells_processes, str(work.device), timeout_s=work.budget.left_s)
     except ForkedError as error:  # probes that cannot be forked run in fresh processes
-        click.echo(f"NVML cannot be asked from a forked process: {error}")
+        click.echo(f"NVML does not work in a forked process: {error}")
         tells = False
     Proofs(work, room, tells_processes=tells, server=server).prove()
 

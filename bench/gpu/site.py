@@ -1,4 +1,4 @@
-"""Where the parts run, what they ask about there, and what each of them works with."""
+"""The folder, device and questions of a run, and the working context of each part."""
 
 import traceback
 from collections.abc import Callable, Mapping
@@ -118,7 +118,7 @@ class Work:
         return ResultStore(self.site.results)
 
     def once(self, name: str, find: Callable[[], Any], seconds: float = 0.0) -> Any:
-        """Find a figure unless it is known, and keep it; one that fails is told and left out.
+        """Measure a figure unless it is known, and store it; failures are logged.
 
         Args:
             name: of the figure.

@@ -1,4 +1,4 @@
-"""Part 6: cells of Table 2 on real images, until the time is over."""
+"""Part 6: cells of Table 2 on real images, until the time is up."""
 
 import signal
 from typing import NoReturn

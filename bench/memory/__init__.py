@@ -1,1 +1,1 @@
-"""Which batch trains under a memory cap: proved with a GPU, simulated without one."""
+"""The largest batch under a memory cap: proved on a GPU, simulated without one."""

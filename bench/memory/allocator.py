@@ -32,9 +32,9 @@ class Block:
         address: first byte.
         size: bytes.
         small: whether it belongs to the small pool.
-        free: whether nobody uses it.
+        free: whether it is unused.
         mapped: whether memory stands behind its addresses; always so but in expandable segments.
-        requested: bytes that its user asked for.
+        requested: bytes of the request.
     """
 
     address: int
@@ -58,7 +58,7 @@ class CachingAllocator:
 
     Attributes:
         limit_bytes: most that may be reserved, as ``set_per_process_memory_fraction`` sets it; None for none.
-        place_segment: says where a new segment of some bytes lies; None lays them one behind the other.
+        place_segment: bytes of a new segment -> its address; None places them one behind the other.
     """
 
     limit_bytes: int | None = None
@@ -103,7 +103,7 @@ class CachingAllocator:
         self._list(self._joined(block))
 
     def release_cached(self) -> None:
-        """Give every segment that is not in use at all back to the device, as ``torch.cuda.empty_cache`` does."""
+        """Return every unused segment to the device, as ``torch.cuda.empty_cache`` does."""
         for free in self._free.values():
             for _, address in list(free):
                 if self._blocks[address].whole_segment:

@@ -1,4 +1,4 @@
-"""What a process takes beside its tensors: measured constants of a GPU, or documented bounds where there are none."""
+"""Memory of a process beside its tensors: measured constants of a GPU, else documented bounds."""
 
 import re
 from bisect import bisect_left

@@ -73,7 +73,7 @@ def memory_cells(
 
 
 def simulate_ahead(cells: Sequence[StudyCell], store: ResultStore, *, force: bool = False) -> list[StudyCell]:
-    """Simulate the cells that are not stored with one process a core, a model on a task at a time.
+    """Simulate the cells that are not stored with one process per core, one model and task at a time.
 
     Returns:
         The same cells; those whose answers are known now only tell them.

@@ -1,4 +1,4 @@
-"""What cuDNN takes inside a convolution beside its results: its workspace, by the flags that choose the engine.
+"""cuDNN's workspace inside a convolution, by the flags that select the engine.
 
 Sources: cuDNN 9.19, which torch 2.11 requires, asked for the workspace of the first engine in torch's order, for 3x3
 convolutions of 32 and 64 channels at the paper's image sizes on an H100 and an A100; before version 9, the tiles of
@@ -67,7 +67,7 @@ class ConvolutionPart:
 
 
 Workspaces = Callable[[ConvolutionPart], Bounds]
-"""Tells the workspace of one call of cuDNN's."""
+"""Returns the workspace of one cuDNN call."""
 
 SMALL = MIB
 """Most that an engine takes which copies nothing; 0.4 MiB were seen."""
@@ -95,17 +95,17 @@ WINOGRAD_BYTES = 4 * 36 // 16
 
 
 def pinned(part: ConvolutionPart) -> Bounds:
-    """Tell a workspace of cuDNN 9 without TF32 and without benchmarks, as memory is measured."""
+    """Return a workspace of cuDNN 9 without TF32 and without benchmarks, the setting of memory measurements."""
     return _workspace(part, COPIED_BACK if part.channels_last and part.gradient != "weight" else NO_COPY)
 
 
 def with_tf32(part: ConvolutionPart) -> Bounds:
-    """Tell a workspace of cuDNN 9 with TF32, torch's default for convolutions."""
+    """Return a workspace of cuDNN 9 with TF32, torch's default for convolutions."""
     return _workspace(part, TF32_CHANNELS_LAST if part.channels_last else TF32_COPIED)
 
 
 def of_version_8(part: ConvolutionPart) -> Bounds:
-    """Tell a workspace of cuDNN 8 with TF32 on an A100: Winograd's tiles for 3x3 filters, else as version 9."""
+    """Return a workspace of cuDNN 8 with TF32 on an A100: Winograd's tiles for 3x3 filters, else as version 9."""
     if depthwise(part):
         return NOTHING
     if tuple(part.weight.shape[2:]) == (3, 3) and max(part.stride) == 1:

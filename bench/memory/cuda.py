@@ -1,4 +1,4 @@
-"""Proves on a GPU which batch fits: every probe is a training run in a process of its own, see ``steps.py``.
+"""Proves on a GPU which batch fits: every probe is a training run in its own process, see ``steps.py``.
 
 The cap is the process's: what it holds outside the caching allocator, its libraries loaded, is measured and taken
 off before ``set_per_process_memory_fraction`` limits the allocator. That is "this GPU under an 8 GB cap", not an
@@ -66,12 +66,12 @@ def run_fresh(request: Figures, timeout_s: float = PROBE_TIMEOUT_S) -> Answer:
 
 
 def allocator_setting(expandable: bool) -> dict[str, str]:
-    """Return the environment variable that tells a process's allocator whether its segments grow."""
+    """Return the environment variable that selects expandable segments for a process's allocator."""
     return {"PYTORCH_CUDA_ALLOC_CONF": f"expandable_segments:{expandable}"}
 
 
 def context_alone(spec: FitSpec, device: torch.device, run: Run = run_fresh) -> int:
-    """Return the bytes that a process holds beside its allocator, measured once a question while nobody else is there.
+    """Return the bytes that a process holds beside its allocator, measured once per question on an idle GPU.
 
     Args:
         spec: the question; its cap does not matter.
@@ -104,7 +104,7 @@ def probe(
 
     Args:
         spec: the question.
-        batch: images a step.
+        batch: images per step.
         device: a CUDA device.
         context_bytes: as ``context_alone`` measured it; where NVML tells it of the probe's own process, that counts.
         run: starts the process.
@@ -148,7 +148,7 @@ def _request(spec: FitSpec, batch: int, device: torch.device, context_bytes: int
 
 
 def claim_cuda(name: str, purpose: str) -> torch.device:
-    """Return a CUDA device that nobody else uses; this process has no context there yet.
+    """Return a CUDA device that no other process uses; this process has no context there yet.
 
     Args:
         name: as for ``pick_device``.

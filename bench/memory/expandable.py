@@ -1,4 +1,4 @@
-"""The caching allocator with expandable_segments:True: one growing segment a pool in place of many fixed ones.
+"""The caching allocator with expandable_segments:True: one growing segment per pool.
 
 Source: c10/cuda/CUDACachingAllocator.cpp of torch 2.9 to 2.13 (``get_free_block``, ``alloc_block``,
 ``try_allocate_expandable_block``, ``map_block``, ``unmap_block``).

@@ -1,4 +1,4 @@
-"""Fake tensors that are made quickly: what an operation returned once is known the next time."""
+"""Fast fake tensors: the result of an operation is remembered for the next call."""
 
 import math
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence

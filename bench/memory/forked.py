@@ -1,4 +1,4 @@
-"""Processes that have torch imported when they begin, forked from a server that never touches a GPU.
+"""Processes with torch already imported, forked from a server that never touches a GPU.
 
 Importing torch takes seconds, which a probe in a fresh interpreter pays every time. The server is the standard
 library's ``forkserver``: a process with one thread, which imports what is named and does nothing else.
@@ -44,7 +44,7 @@ class ForkServer:
 
         Args:
             function: of a module; it and the arguments travel to the process.
-            arguments: what it is called with.
+            arguments: its arguments.
         """
         process = self._context.Process(target=_run, args=(function, arguments))
         with self._starting:
@@ -52,7 +52,7 @@ class ForkServer:
         return process
 
     def call(self, function: Callable[..., object], *arguments: object, timeout_s: float) -> Any:
-        """Run a function in a process of its own, and return what it returns once that process is gone.
+        """Run a function in its own process, and return its result after that process has ended.
 
         Args:
             function: as of ``start``; its result travels back.
@@ -84,7 +84,7 @@ class ForkServer:
         return result
 
     def end_calls(self) -> None:
-        """Kill whatever is being called; its callers get a ``ForkedError``."""
+        """Kill all running calls; their callers get a ``ForkedError``."""
         for process in list(self._called):
             process.kill()
 

@@ -1,4 +1,4 @@
-"""What NVML knows and the allocator doesn't: a process's whole memory, and who else uses the GPU."""
+"""Facts from NVML that the allocator lacks: a process's whole memory, and other processes on the GPU."""
 
 import os
 import time
@@ -53,7 +53,7 @@ def running_processes(device: torch.device) -> list[Any]:
 
 
 def listed_processes(device: torch.device) -> list[Any]:
-    """Return the same; none where NVML cannot be used at all."""
+    """Return the same; none without a usable NVML."""
     try:
         return running_processes(device)
     except click.ClickException:
@@ -95,14 +95,14 @@ def other_processes(device: torch.device) -> list[str]:
 
 
 def claim_gpu(device: torch.device, wait_s: int) -> None:
-    """Wait until nobody else uses the device: another process would spoil what is measured.
+    """Wait until no other process uses the device, since it would distort measurements.
 
     Args:
         device: a CUDA device.
         wait_s: seconds to wait at most.
 
     Raises:
-        click.ClickException: if somebody still does.
+        click.ClickException: if another process still does.
     """
     end = time.monotonic() + wait_s
     while others := other_processes(device):

@@ -1,4 +1,4 @@
-"""The training step of a model of ours, as memory is measured: on fake tensors it is traced."""
+"""The training step of one of our models, for memory measurements; on fake tensors it is traced."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -110,7 +110,7 @@ def bound_solver(model: ReconstructionModel, policy: Policy) -> None:
 
     Args:
         model: put into training mode.
-        policy: what it keeps for the backward pass.
+        policy: the tensors that it keeps for the backward pass.
     """
     model.policy = policy
     model.train()

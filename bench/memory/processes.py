@@ -15,12 +15,12 @@ _Result = TypeVar("_Result")
 def in_processes(
     work: Callable[[_Item], _Result], items: Sequence[_Item], told: Callable[[int], None] = lambda done: None
 ) -> dict[_Item, _Result]:
-    """Do a piece of work for every item, one process a core, one thread each.
+    """Do a piece of work for every item, one process per core, one thread each.
 
     Args:
         work: a module's function; it and the items travel to other processes.
         items: hashable, different from each other.
-        told: called with how many are finished.
+        told: called with the number of finished items.
 
     Returns:
         Item -> result. An item whose work raised an exception is missing: whoever needs it does it again and

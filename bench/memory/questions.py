@@ -1,4 +1,4 @@
-"""What the memory commands ask: one question for every task, model, policy, precision and cap."""
+"""The questions of the memory commands: one per task, model, policy, precision and cap."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

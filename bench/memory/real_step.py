@@ -1,4 +1,4 @@
-"""Real training steps, of our models and of users, as their memory is measured on a GPU."""
+"""Real training steps, of our models and of users, run on a GPU to measure their memory."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -41,7 +41,7 @@ def train(
 
     Args:
         spec: what trains.
-        batch: images a step.
+        batch: images per step.
         device: a CUDA device; on a CPU there are no peaks.
         steps: how many.
         reset_peaks: False leaves peaks what they are since the process began, finding the norm included.

@@ -1,4 +1,4 @@
-"""Records a training step's storages as a trace needs them: where in the step, for which layer, and hidden calls."""
+"""Records a training step's storages for a trace: phase, layer, and calls with hidden memory."""
 
 import sys
 from collections.abc import Iterator, Sequence

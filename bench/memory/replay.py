@@ -49,7 +49,7 @@ def course(
 
     Args:
         trace: two training steps.
-        batch: images a step.
+        batch: images per step.
         rules: what hidden requests take.
         limit_bytes: most that the allocator may reserve, the context not counted.
         expandable: whether segments grow, as with expandable_segments:True.

@@ -1,4 +1,4 @@
-"""What CUDA's libraries allocate inside an operation, which a trace on fake tensors does not show.
+"""Allocations of CUDA's libraries inside an operation, which a trace on fake tensors does not show.
 
 Each such call gets a best guess between two bounds, in bytes. Which of them is used, or what was measured in their
 place, is decided when a trace is replayed: see ``calibration.py``. Convolutions are in ``convolutions.py``.
@@ -43,14 +43,14 @@ def bounds(operation: Any, arguments: Sequence[Any], results: Any) -> Bounds | N
 
 
 def _group_norm(arguments: Sequence[Any], results: Any) -> Bounds:
-    """Two float32 values a sample and channel: the affine map that statistics, weight and bias make together."""
+    """Two float32 values per sample and channel: the affine map that statistics, weight and bias make together."""
     images: Tensor = arguments[0]
     size = 2 * 4 * images.shape[0] * images.shape[1]
     return Bounds(size, size, size)
 
 
 def _group_norm_backward(arguments: Sequence[Any], results: Any) -> Bounds:
-    """Two sums a sample and channel, and three coefficients a sample and channel at most."""
+    """Two sums and at most three coefficients per sample and channel."""
     images: Tensor = arguments[1]
     size = 4 * images.shape[0] * images.shape[1]
     return Bounds(2 * size, 2 * size, 5 * size)

@@ -1,4 +1,4 @@
-"""The largest batch that trains under a cap: the search, whoever tries the batches."""
+"""The search for the largest batch that fits, independent of how a batch is tried."""
 
 from collections.abc import Callable
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""Capped processes side by side on one card, as many as their caps leave room for."""
+"""Capped processes side by side on one card, as many as fit."""
 
 import threading
 from collections.abc import Iterator

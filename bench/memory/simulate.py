@@ -1,4 +1,4 @@
-"""Answers a memory question without a GPU: the trace of a step, replayed at one batch after another."""
+"""Answers a memory question without a GPU: replays a step's trace at one batch after another."""
 
 from collections.abc import Callable
 from functools import lru_cache, partial

@@ -1,4 +1,4 @@
-"""The caching allocator's own account of itself."""
+"""The caching allocator's statistics."""
 
 from dataclasses import dataclass
 

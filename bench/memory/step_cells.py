@@ -90,7 +90,7 @@ def step_row(record: Record) -> dict[str, object]:
 
 
 def step_table(records: Sequence[Record]) -> Table:
-    """Lay out a step's answers, a row a precision and cap."""
+    """Lay out a step's answers, one row per precision and cap."""
     table = Table(
         title="Largest training batch under a memory cap",
         caption="- does not fit  ? failed  (by the upper and the lower bound); simulated unless a GPU is named",

@@ -1,4 +1,4 @@
-"""Real training steps on a GPU, in a process of their own: ``cuda.py`` starts it with a request and reads its answer.
+"""Real training steps on a GPU in their own process: ``cuda.py`` sends a request and reads the answer.
 
 What the process holds beside its allocator is NVML's figure of it less what is reserved, once the steps have loaded
 every kernel. Where NVML cannot tell the process from others, it is what was measured alone and came with the request.

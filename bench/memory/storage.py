@@ -1,4 +1,4 @@
-"""Records birth and death of every storage that operations make, on real or on fake tensors."""
+"""Records allocation and release of every storage of an operation, on real or fake tensors."""
 
 import weakref
 from collections.abc import Iterable, Iterator

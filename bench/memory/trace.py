@@ -153,7 +153,7 @@ def _request(small: int, large: int, note: Note, other: Note) -> Request:
 
 
 def _affine(small: int, large: int, *, hidden: bool = False) -> Affine:
-    """Return the line through two sizes; a hidden one is an estimate, which may be a byte an image off."""
+    """Return the line through two sizes; a hidden one is an estimate, which may be off by a byte per image."""
     first, second = TRACED_BATCHES
     slope, rest = divmod(large - small, second - first)
     if hidden:

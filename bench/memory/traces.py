@@ -60,7 +60,7 @@ def trace_of(key: AnyKey) -> Trace:
 
 
 def forget_traces(keys: Iterable[AnyKey]) -> None:
-    """Delete what this process and the cache on disk know of some traces: they are made anew."""
+    """Delete some traces from this process and from the disk cache, so that they are made again."""
     for key in keys:
         discard_arrays(_digest(key))
     trace_of.cache_clear()

@@ -1,4 +1,4 @@
-"""A user's own training step, ``package.module:make_step``: found, traced and told from another one."""
+"""A user's own training step, ``package.module:make_step``: imported, traced and identified."""
 
 import importlib
 import sys
@@ -90,6 +90,6 @@ def built(make: MakeStep, name: str, batch: int) -> Callable[[], object]:
 
 
 def run_step(step: Callable[[], object], device_type: str, precision: Precision) -> None:
-    """Run a training step, under autocast where bf16 is asked for."""
+    """Run a training step, under autocast for bf16."""
     with torch.autocast(device_type, torch.bfloat16, enabled=precision == "bf16"):
         step()

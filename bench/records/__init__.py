@@ -1,4 +1,4 @@
-"""What was asked, answered and stored. Never imports torch by itself: questions, answers and records are data."""
+"""Questions, answers and records as data. Never imports torch by itself."""
 
 from bench.records.answer import (
     AccuracyValues,

@@ -1,4 +1,4 @@
-"""What a measurement answers, one class a kind of question; units stand in the names. Never imports torch."""
+"""Answers of measurements, one class per kind of question; names end in units. Never imports torch."""
 
 from collections.abc import Sequence
 from statistics import fmean
@@ -97,7 +97,7 @@ def mean_psnr_db(items: Sequence[ImageScore]) -> tuple[float, float]:
 
 
 class SolverPoint(Frozen):
-    """How the fixed points of one training step were solved: means over the batch, one a stage."""
+    """How the fixed points of one training step were solved: means over the batch, one per stage."""
 
     step: int
     forward_steps: tuple[float, ...]

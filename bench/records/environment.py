@@ -1,4 +1,4 @@
-"""Where a measurement runs: the device asked for, and the provenance that goes into its record."""
+"""The device of a measurement, and the provenance in its record."""
 
 import ctypes
 import os
@@ -117,7 +117,7 @@ def keep_freed_memory() -> None:
 
 
 def bf16_on_amx(device: torch.device) -> bool | None:
-    """Tell whether bfloat16 convolutions run on the processor's AMX units, from its and oneDNN's settings.
+    """Return whether bfloat16 convolutions run on the processor's AMX units, from its and oneDNN's settings.
 
     Args:
         device: where they run; never on AMX on a GPU.

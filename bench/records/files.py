@@ -1,4 +1,4 @@
-"""Files that an interrupt leaves whole or absent."""
+"""Files that stay whole or absent after an interrupt."""
 
 import os
 import sys

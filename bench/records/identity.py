@@ -1,4 +1,4 @@
-"""What a hash of identity covers: all that was asked, but nothing that older questions could not ask yet.
+"""The hash of a question's identity: every field, except later ones at their defaults.
 
 A field that is added to a question later, or to the recipe inside it, changes no identity where it has its default:
 

@@ -1,4 +1,4 @@
-"""The flags that choose CUDA kernels, and so workspaces, speed and rounding: memory, times and trainings share them."""
+"""The flags that select CUDA kernels, and so workspaces, speed and rounding; shared by all measurements."""
 
 from typing import Any
 

@@ -20,7 +20,7 @@ PLAIN_INTERVAL_S = 15.0
 
 
 class Reporter:
-    """Tells how far a list of cells has come.
+    """Reports the progress of a list of cells.
 
     Args:
         total: how many cells there are.

@@ -1,4 +1,4 @@
-"""What proofs of the memory simulator answer: by others' GPUs, and by real steps on a CPU. Never imports torch."""
+"""Answers of the simulator's proofs: against published GPU data and real CPU steps. No torch."""
 
 from typing import Literal
 

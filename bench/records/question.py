@@ -1,4 +1,4 @@
-"""What is asked, one class a kind of question. Never imports torch."""
+"""Questions, one class per kind. Never imports torch."""
 
 from typing import Annotated, Literal
 

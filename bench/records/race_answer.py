@@ -1,4 +1,4 @@
-"""What races against other libraries answer: fixed points, and operators. Never imports torch."""
+"""Answers of comparisons with other libraries: solvers and operators. Never imports torch."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""How a model is trained: one recipe per task, read from ``recipes.toml``. Never imports torch."""
+"""Training recipes, one per task, read from ``recipes.toml``. Never imports torch."""
 
 import math
 import sys
@@ -35,7 +35,7 @@ class Recipe(Frozen):
     """What decides a training run beside its model, images, loss and seed."""
 
     steps: int = Field(ge=1, description="optimiser steps")
-    batch: int = Field(ge=1, description="images a step, over all processes")
+    batch: int = Field(ge=1, description="images per step, over all processes")
     optimizer: Literal["adam", "adamw"] = "adam"
     learning_rate: float = Field(gt=0, description="the highest")
     step_size_rate: float = Field(default=1.0, gt=0, description="of the models' step size, in learning rates")

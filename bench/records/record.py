@@ -1,4 +1,4 @@
-"""One record: what was asked, what came out, and where it ran. Never imports torch."""
+"""One record: question, answer, provenance. Never imports torch."""
 
 from enum import Enum
 from typing import Any

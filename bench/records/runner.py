@@ -1,4 +1,4 @@
-"""Runs cells: skips what is stored, records how each one ended, and never lets one take the rest down."""
+"""Runs cells: skips stored ones, records how each ended, and survives a failure of any cell."""
 
 import io
 import time
@@ -26,7 +26,7 @@ class Outcome:
     Attributes:
         status: see ``Status``.
         values: the answer, None where there is none.
-        message: why there is no answer.
+        message: the reason for a missing answer.
         summary: a few words for the progress line.
     """
 
@@ -38,14 +38,14 @@ class Outcome:
 
 @dataclass(frozen=True)
 class StudyCell:
-    """One question and how to answer it.
+    """One question and the function that answers it.
 
     Attributes:
-        spec: what is asked; its hash is the cell's identity.
-        provenance: where it is asked.
-        measure: answers it; told where to report progress.
-        variant: what progress lines add to the kind and subject of ``spec``.
-        lacks: says what a stored record has not that is asked for now, and how to get it; empty where it has all.
+        spec: the question; its hash is the cell's identity.
+        provenance: the environment of the measurement.
+        measure: returns the answer; receives a reporter for progress.
+        variant: text after the kind and subject of ``spec`` in progress lines.
+        lacks: says what a stored record lacks, and how to add it; empty if it is complete.
     """
 
     spec: Spec

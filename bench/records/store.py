@@ -1,4 +1,4 @@
-"""The results folder: one JSON file a record, written whole or not at all. Never imports torch.
+"""The results folder: one JSON file per record, written whole or not at all. Never imports torch.
 
 results/
   memory/ct-luser-dw-1a2b3c4d-5e6f7a8b.json     kind / subject-cell-environment

@@ -1,4 +1,4 @@
-"""Units of memory, and the one assumption about it that simulations and reports share. Never imports torch."""
+"""Units of memory, and the one memory constant that simulations and reports share. Never imports torch."""
 
 KIB, MIB, GIB = 2**10, 2**20, 2**30
 

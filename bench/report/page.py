@@ -1,4 +1,4 @@
-"""The page that shows every table and figure, says what they were measured on and how to make them again."""
+"""The page with every table and figure, the origin of their records and the commands to reproduce them."""
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
@@ -50,7 +50,7 @@ def readme(exhibits: Sequence[Exhibit], records: Records, studies: Sequence[Stud
 
     Args:
         exhibits: what was rendered, in its order.
-        records: what it was rendered from.
+        records: the records behind them.
         studies: the accuracy groups, the headline first.
         paper: its title and reference.
     """
@@ -74,7 +74,7 @@ def earlier_page(exhibits: Sequence[Exhibit], protocol: int) -> str:
     """Return the page of an earlier protocol's tables as Markdown.
 
     Args:
-        exhibits: what was rendered of it.
+        exhibits: its tables.
         protocol: which one.
     """
     today = AccuracySpec.model_fields["protocol"].default

@@ -12,7 +12,7 @@ _PAPER = (DEBLUR, CT, mri_task(4), mri_task(8))
 _EXTRA = (DIFFRACTION,)
 
 PAPER_TASKS = tuple(task.name for task in _PAPER)
-"""Keys of the paper's tasks, in its order: what commands measure unless they are told a task."""
+"""Keys of the paper's tasks, in its order: the default of commands without ``--task``."""
 
 TASKS: dict[str, Task] = {task.name: task for task in (*_PAPER, *_EXTRA)}
 """Key -> task, the paper's first."""

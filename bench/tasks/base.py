@@ -1,4 +1,4 @@
-"""What a task is: an operator, a way to measure, images to train on and a way to grade."""
+"""The interface of a task: operator, measurement, images and metrics."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -56,7 +56,7 @@ class OpenMeasured(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class MeasuredData:
-    """The measurements that a task's data set comes with: used where they are asked for, simulated ones otherwise.
+    """The measurements of a task's data set, used on request in place of simulated ones.
 
     Attributes:
         load_split: opens a folder in the real layout.

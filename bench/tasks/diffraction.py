@@ -14,7 +14,7 @@ NOISE = 0.01
 
 
 def operator_at(image_shape: tuple[int, int], device: torch.device) -> ForwardOperator:
-    """Build the multi-slice operator: half a wavelength a pixel, a quarter as many tilts a side as pixels.
+    """Build the multi-slice operator: half a wavelength per pixel, a quarter as many tilts per side as pixels.
 
     Crossing the whole image at value 1 delays light by one wavelength at every size, so that the problem is
     equally non-linear: the first (Born) term misses about half of the scattered field of a chest phantom.

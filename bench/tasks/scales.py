@@ -1,4 +1,4 @@
-"""How large a study is: image size and images."""
+"""The scales of a study: image sizes and numbers of images."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a training step sees of whole images: windows at random places, and how they are measured."""
+"""Training windows: random crops of whole images, and their measurement."""
 
 from collections.abc import Callable, Sequence
 

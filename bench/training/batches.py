@@ -1,4 +1,4 @@
-"""Which images a step sees, and how: it follows from seed and step alone, so that a run can resume anywhere."""
+"""The images of a training step: a function of seed and step alone, so that a run can resume anywhere."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, get_args
@@ -36,7 +36,7 @@ class BatchOrder:
 
     Args:
         count: how many images there are.
-        batch: positions a step, over all processes.
+        batch: positions per step, over all processes.
         seed: of the order.
         first_step: where to begin.
         rank: which process this is; each takes its part of a batch.

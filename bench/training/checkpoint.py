@@ -1,4 +1,4 @@
-"""Where an interrupted training resumes: one safetensors file, never a pickle, written whole or not at all."""
+"""Checkpoints: one safetensors file, never a pickle, written whole or not at all."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The course of a training run, which a checkpoint takes along."""
+"""The log of a training run, stored in its checkpoints."""
 
 import math
 from collections.abc import Sequence
@@ -101,7 +101,7 @@ class TrainingLog(BaseModel):
         return ", ".join((*parts, f"{self.step / self.train_s:.2f} steps/s", f"{left_s / 60:.1f} min left"))
 
     def note(self, report: StepReport, seconds: float, waited_s: float) -> None:
-        """Take in what a step found, how long it took and how long of it it waited for images."""
+        """Add a step's results, its duration and the time it waited for images."""
         self.losses.append(report.loss.item())
         self.skipped += not report.finite
         self.step_s.append(seconds)

@@ -1,4 +1,4 @@
-"""Denoiser pre-training: a model's network first learns alone, at one stage's cost, to remove noise."""
+"""Denoiser pretraining: a model's network first learns alone, at one stage's cost, to remove noise."""
 
 import time
 from collections.abc import Callable

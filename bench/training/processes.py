@@ -1,4 +1,4 @@
-"""One process or several: what Fabric takes over."""
+"""One process or several, through Lightning's Fabric."""
 
 import os
 from datetime import timedelta

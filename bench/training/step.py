@@ -1,4 +1,4 @@
-"""One training step, which memory and timing measure too."""
+"""One training step, shared by training, memory and timing."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager

@@ -1,4 +1,4 @@
-"""How the cells of one sweep train, and the training of one: first as a denoiser, then whole."""
+"""The shared settings of a sweep's cells, and the training of one: pretraining, then the whole network."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -31,7 +31,7 @@ ROUNDING_DB = 0.01
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSetup:
-    """How the cells of one sweep train: what is asked, and what leaves the weights as they are.
+    """Settings of one sweep: those that belong to the question, and those that do not change the weights.
 
     Attributes:
         scale: image size and numbers of images.
@@ -60,7 +60,7 @@ class TrainingSetup:
     checkpoint_s: float = CHECKPOINT_S
 
     def recipe(self, task: str, model: str) -> Recipe:
-        """Return a task's recipe without what the model does not know: a Jacobian, a denoiser."""
+        """Return a task's recipe without the parts that the model does not support: Jacobian penalty, pretraining."""
         made = resolve_model(model)
         known = {"jacobian_weight": hasattr(made, "jacobian_penalty"), "pretrain_steps": hasattr(made, "denoise")}
         recipe = recipe_for(task, self.scale.name, model, self.start, **self.changes)
@@ -81,7 +81,7 @@ def train_model(
         spec: the cell.
         training: how its sweep trains.
         checkpoint: of the training; that of the denoiser is beside it.
-        reporter: told how it goes.
+        reporter: receives the progress.
 
     Returns:
         The model, and the courses of its training as a denoiser, which may be empty, and as a whole.

@@ -52,7 +52,7 @@ def fit(run: TrainingRun, watch: Watch = lambda log, done: None) -> TrainingLog:
 
     Args:
         run: what to train.
-        watch: told how it goes.
+        watch: receives the progress.
 
     Returns:
         The course of the training.

@@ -1,4 +1,4 @@
-"""How good a model is on validation images, in the course of its training."""
+"""Quality on validation images during training."""
 
 from dataclasses import dataclass
 from typing import Any

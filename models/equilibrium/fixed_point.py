@@ -1,4 +1,4 @@
-"""Fixed points z = f(z): the loop that every solver shares, each sample of a batch on its own.
+"""Fixed points z = f(z): the loop that every solver shares, independent per sample of a batch.
 
 A method (``Picard``, ``Anderson``, ``Broyden``, a file each) only proposes the next iterates; when a
 sample is done, which of its iterates is returned and what is reported of it is decided here, once for all.

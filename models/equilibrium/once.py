@@ -1,4 +1,4 @@
-"""Backward passes that cannot be differentiated themselves, and say so."""
+"""Backward passes that raise an error when differentiated themselves."""
 
 from collections.abc import Callable
 from functools import wraps

@@ -11,7 +11,7 @@ class Context:
     """What every application of a map uses beside z.
 
     Attributes:
-        samples: tensors with one row a sample, (B, ...).
+        samples: tensors with one row per sample, (B, ...).
         shared: tensors that all samples share, such as weights.
     """
 

@@ -1,4 +1,4 @@
-"""Filtered backprojection: CT's reconstruction that needs no training."""
+"""Filtered backprojection: CT reconstruction without training."""
 
 import math
 from typing import Literal, get_args

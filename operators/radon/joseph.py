@@ -1,4 +1,4 @@
-"""Joseph's method as a sparse matrix, its rows and columns in an order kind to caches."""
+"""Joseph's method as a sparse matrix, with rows and columns in a cache-friendly order."""
 
 from dataclasses import dataclass
 

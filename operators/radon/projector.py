@@ -1,4 +1,4 @@
-"""What stands behind ``Radon``: one implementation of a scan's projection and its adjoint."""
+"""The interface behind ``Radon``: one implementation of a scan's projection and its adjoint."""
 
 from abc import ABC, abstractmethod
 

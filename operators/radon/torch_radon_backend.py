@@ -1,4 +1,4 @@
-"""The Radon transform by torch-radon, in the original's interface or in that of its living fork."""
+"""The Radon transform by torch-radon, the original or its maintained fork."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

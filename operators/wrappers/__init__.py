@@ -1,1 +1,1 @@
-"""Operators around an operator."""
+"""Operators that wrap an operator."""

@@ -1,4 +1,4 @@
-"""What operators around operators share."""
+"""The base class of operators that wrap an operator."""
 
 from torch import Tensor
 
@@ -6,7 +6,7 @@ from operators.base import ForwardOperator
 
 
 class OperatorWrapper(ForwardOperator):
-    """Stands for another operator, linear or not: a subclass changes how applications are made, not results.
+    """Wraps another operator, linear or not: a subclass changes how applications run, not their results.
 
     Args:
         operator: whose applications these are.

@@ -1,4 +1,4 @@
-"""An operator that costs more: what if A were expensive?"""
+"""An operator slowed down by a factor, to study costly operators."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""What a whole data set must hold, file by file. A layout is a file beside this one and a line here."""
+"""Rules for the contents of a whole data set. A layout is a file beside this one and a line here."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ LAYOUTS: Sequence[Layout] = (CELEBA, LODOPAB, FASTMRI, FOLDER)
 
 
 def find_layout(source: Path, task: str | None = None) -> Layout:
-    """Tell which layout a folder has.
+    """Return the layout of a folder.
 
     Args:
         source: the data set's folder.

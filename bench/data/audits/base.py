@@ -1,4 +1,4 @@
-"""What is asked of every layout, and what is remembered of a file that was examined."""
+"""The interface of a layout, and the summary of an examined file."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -57,7 +57,7 @@ class SplitAudit:
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """How a data set lies in a folder.
+    """Layout of a data set in a folder.
 
     Attributes:
         title: name of the data set.

@@ -1,4 +1,4 @@
-"""Examine a whole data set file by file, and say what is wrong with it."""
+"""Examine a whole data set file by file and report its problems."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field

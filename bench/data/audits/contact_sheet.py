@@ -1,4 +1,4 @@
-"""A contact sheet of a data set: images of every split, and how its values are spread."""
+"""A contact sheet of a data set: images of every split, and a histogram of their values."""
 
 from dataclasses import dataclass
 from pathlib import Path

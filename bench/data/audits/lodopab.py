@@ -1,4 +1,4 @@
-"""LoDoPaB-CT: every slice is read, and its observation where observations are there."""
+"""LoDoPaB-CT: every slice is read, and its observation if there is one."""
 
 import re
 from collections import defaultdict

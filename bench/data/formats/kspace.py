@@ -1,4 +1,4 @@
-"""fastMRI's k-space as it was measured: full width, whatever that is, for a reconstruction that is cropped last."""
+"""fastMRI's k-space at its full measured width, for a reconstruction that is cropped last."""
 
 from pathlib import Path
 

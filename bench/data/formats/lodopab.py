@@ -1,4 +1,4 @@
-"""LoDoPaB-CT: ground-truth slices of human chests, 128 in a file; observations are read by their own module."""
+"""LoDoPaB-CT: ground-truth slices of human chests, 128 per file; observations have their own module."""
 
 import csv
 import math

@@ -1,4 +1,4 @@
-"""Dead leaves: photographs of nothing, with the occlusions, colours and scales of real ones."""
+"""Dead leaves: synthetic photographs with the occlusions, colours and scales of real ones."""
 
 import colorsys
 from dataclasses import dataclass

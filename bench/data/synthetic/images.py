@@ -19,7 +19,7 @@ STREAMS: dict[Split, int] = {"train": 0, "validation": 1, "test": 2}
 
 
 class GeneratedSplit(ImageSplit[int]):
-    """Images that are drawn when they are asked for; every image is its own group.
+    """Images drawn on access; every image is its own group.
 
     An image depends on (kind, seed, split, index, image_shape) and nothing else: not on ``count``, on the
     order of reading or on the process that reads.

@@ -1,1 +1,1 @@
-"""What real GPUs and a real CPU say of the simulator."""
+"""Comparisons of the simulator with real GPUs and a real CPU."""

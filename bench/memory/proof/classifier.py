@@ -1,4 +1,4 @@
-"""The image classifiers whose training others measured on an A100.
+"""The image classifiers of published trainings on an A100.
 
 Source: GPUMemNet, github.com/itu-rad/GPUMemNet: Adam, cross-entropy, float32 with PyTorch's default flags.
 """

@@ -1,4 +1,4 @@
-"""Other libraries that foretell a training step's memory without a GPU: the extra ``memory-peers``.
+"""Other libraries' estimates of a training step's memory without a GPU (``memory-peers``).
 
 Both are asked as their documentation says, for a training step with Adam in float32. torch-kitsune runs the forward
 pass to learn its shapes and adds 15 % to its sum; vram-check knows the parameters alone and takes activations for twice

@@ -1,4 +1,4 @@
-"""The random multilayer perceptrons whose training others measured on an A100.
+"""The random multilayer perceptrons of published trainings on an A100.
 
 Source: GPUMemNet, github.com/itu-rad/GPUMemNet, Datasets/MLP: the name of a run's file says how its network is built.
 """

@@ -1,4 +1,4 @@
-"""A real training step on a CPU under torch's profiler: every piece of memory that torch's allocator hands out."""
+"""A real training step on a CPU under torch's profiler: every request to torch's allocator."""
 
 import gc
 import json

@@ -1,4 +1,4 @@
-"""Histories of real GPUs' allocators that others published, and their replay, address by address."""
+"""Published histories of real GPUs' allocators, and their replay, address by address."""
 
 import gzip
 from bisect import bisect_right

@@ -1,4 +1,4 @@
-"""Files of trainings whose memory others measured on real GPUs, a row a run."""
+"""Files of published trainings with their memory on real GPUs, one row per run."""
 
 import csv
 from collections.abc import Callable, Mapping

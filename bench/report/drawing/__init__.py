@@ -1,1 +1,1 @@
-"""How tables and figures look, whatever they show."""
+"""Drawing and formatting shared by all tables and figures."""

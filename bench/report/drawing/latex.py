@@ -1,4 +1,4 @@
-"""The Jinja2 templates, and what they need to print plain text as LaTeX and as Markdown."""
+"""The Jinja2 templates, and their filters for LaTeX and Markdown."""
 
 from pathlib import Path
 

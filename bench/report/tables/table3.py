@@ -66,7 +66,7 @@ def means_of(entry: MemoryEntry) -> str:
 
 
 def memory_table(study: MemoryStudy) -> Table:
-    """Lay out Table 3: one block a task and image size, every cap in the records, both policies."""
+    """Lay out Table 3: one block per task and image size, every cap in the records, both policies."""
     columns, header = _header(study)
     body = [row for task, shape in study.blocks() for row in _block(study, task, shape)]
     title = "Network sizes and largest training batches under a memory cap, the paper's beside ours."
