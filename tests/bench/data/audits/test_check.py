@@ -32,7 +32,7 @@ def test_sound_sets_have_no_problem_and_are_told_apart(layout, request):
     answer = CliRunner().invoke(main, ["check", "--data", str(source)], standalone_mode=False)
     assert answer.return_value == 0
     title = {"celeba": "CelebA", "lodopab": "LoDoPaB-CT", "fastmri": "fastMRI single-coil", "photos": "photographs"}
-    assert f"{title[layout]}: nothing wrong" in " ".join(answer.output.split())
+    assert f"{title[layout]}: no problems" in " ".join(answer.output.split())
 
 
 def test_problems_are_printed_a_line_each_and_counted(photos):
