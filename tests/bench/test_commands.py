@@ -240,6 +240,6 @@ def test_an_interrupt_leaves_the_store_whole(tmp_path):
         process.send_signal(signal.SIGINT)
         rest = process.stderr.read()
     assert process.returncode == 130
-    assert rest.splitlines()[-1].startswith("interrupted: everything finished so far is stored")
+    assert rest.splitlines()[-1].startswith("interrupted: finished cells are stored")
     assert len(list(ResultStore(tmp_path).records())) >= 1
     assert not list(tmp_path.rglob("*.tmp"))

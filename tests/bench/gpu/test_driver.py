@@ -129,7 +129,7 @@ def test_the_archive_of_another_machine_is_taken_up(site, tmp_path):
 
 def test_the_plan_names_every_part_with_its_seconds(site):
     lines = plan_lines(site, 8)
-    assert [line.split()[0] for line in lines] == [*map(stem, PARTS), "together"]
+    assert [line.split()[0] for line in lines] == [*map(stem, PARTS), "total"]
     assert f"{proof_s(site):.0f} s" in lines[2]
 
 
