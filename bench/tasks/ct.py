@@ -11,7 +11,7 @@ from bench.data.formats.lodopab import open_lodopab
 from bench.data.formats.observations import open_observations
 from bench.tasks.base import MeasuredData, Task
 from bench.tasks.ct_windows import ScanWindows
-from bench.tasks.images import generated_or
+from bench.tasks.images import GeneratedOr
 from bench.tasks.metrics import psnr_db, ssim
 from operators.base import ForwardOperator, LinearOperator
 from operators.radon.transform import Radon
@@ -72,7 +72,7 @@ def measure(operator: ForwardOperator, images: Tensor, generator: torch.Generato
     return -torch.log(photons.clamp(min=MIN_PHOTONS) / PHOTONS) / ATTENUATION_PER_M
 
 
-load_split = generated_or("chest", open_lodopab)
+load_split = GeneratedOr("chest", open_lodopab)
 """Chest phantoms, or ground-truth slices in LoDoPaB-CT's layout."""
 
 

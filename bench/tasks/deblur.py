@@ -10,7 +10,7 @@ from bench.data.base import ImageSplit, Split
 from bench.data.formats.celeba import is_celeba, open_celeba
 from bench.data.formats.folder import open_folder
 from bench.tasks.base import Task, standard_normal
-from bench.tasks.images import generated_or
+from bench.tasks.images import GeneratedOr
 from bench.tasks.metrics import psnr_db, ssim
 from operators.base import ForwardOperator, LinearOperator
 from operators.blur import GaussianBlur
@@ -62,7 +62,7 @@ DEBLUR = Task(
     operator_at=operator_at,
     measure=measure,
     data_set="celeba",
-    load_split=generated_or("leaves", open_photos),
+    load_split=GeneratedOr("leaves", open_photos),
     display=display,
     metrics={"psnr_db": psnr_db, "ssim": ssim},
 )

@@ -1,11 +1,11 @@
-"""Where a task's images come from: drawn ones, or a folder's."""
+"""Sources of a task's images: generated ones, or a folder."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from bench.data.base import ImageSplit, Split
 from bench.data.synthetic.images import GeneratedSplit
-from bench.tasks.base import OpenSplit
 
 
 class OpenFolder(Protocol):
@@ -14,23 +14,33 @@ class OpenFolder(Protocol):
     def __call__(
         self, source: Path, split: Split, *, image_shape: tuple[int, int], count: int, seed: int, native: bool
     ) -> ImageSplit[Any]:
-        """Open one split of a folder; arguments and errors as in ``OpenSplit``."""
+        """Open one split of a folder; arguments and errors as in ``bench.tasks.base.OpenSplit``."""
         ...
 
 
-def generated_or(kind: str, open_folder: OpenFolder) -> OpenSplit:
-    """Return what opens generated images where no folder is named, a folder's where one is.
+@dataclass(frozen=True)
+class GeneratedOr:
+    """An ``OpenSplit`` of generated images without a folder, of the folder's with one; it can be pickled.
 
-    Args:
+    Attributes:
         kind: of generated image, key of ``bench.data.synthetic.images.KINDS``.
-        open_folder: reads the real layout.
+        open_folder: reads the published layout.
     """
 
-    def open_split(
-        source: Path | None, split: Split, *, image_shape: tuple[int, int], count: int, seed: int, native: bool = False
-    ) -> ImageSplit[Any]:
-        if source is None:
-            return GeneratedSplit(kind, split, image_shape=image_shape, count=count, seed=seed)
-        return open_folder(source, split, image_shape=image_shape, count=count, seed=seed, native=native)
+    kind: str
+    open_folder: OpenFolder
 
-    return open_split
+    def __call__(
+        self,
+        source: Path | None,
+        split: Split,
+        *,
+        image_shape: tuple[int, int],
+        count: int,
+        seed: int,
+        native: bool = False,
+    ) -> ImageSplit[Any]:
+        """Open one split; arguments and errors as in ``OpenSplit``."""
+        if source is None:
+            return GeneratedSplit(self.kind, split, image_shape=image_shape, count=count, seed=seed)
+        return self.open_folder(source, split, image_shape=image_shape, count=count, seed=seed, native=native)

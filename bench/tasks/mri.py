@@ -11,7 +11,7 @@ from bench.data.formats.fastmri import native_shape, open_fastmri
 from bench.data.formats.fastmri_volume import SIZE
 from bench.data.formats.kspace import open_k_space
 from bench.tasks.base import MeasuredData, Task, standard_normal
-from bench.tasks.images import generated_or
+from bench.tasks.images import GeneratedOr
 from bench.tasks.metrics import psnr_db, ssim
 from operators.base import ForwardOperator, LinearOperator
 from operators.fourier import SubsampledFourier
@@ -90,7 +90,7 @@ def mri_task(acceleration: int) -> Task:
         operator_at=partial(operator_at, acceleration=acceleration),
         measure=measure,
         data_set="fastmri",
-        load_split=generated_or("scan", open_fastmri),
+        load_split=GeneratedOr("scan", open_fastmri),
         display=display,
         # Images are divided by their volume's maximum, so that range 1 is fastMRI's own: the volume's maximum.
         metrics={
