@@ -3,14 +3,14 @@
 import pytest
 import torch
 
-from bench.comparison.solver_peers import peer_solvers
+from bench.comparison.solver_peers import PEERS, peer_solvers
 from bench.comparison.solver_race import Race
 from bench.records import SolversSpec
 from bench.records.environment import installed
 from models import GRADIENTS, SOLVERS
 
-PEERS = [("torchdeq", "anderson"), ("torchdeq", "broyden"), ("torchdeq", "picard")]
-PEERS += [("deepinv", "anderson"), ("deepinv", "picard")]
+METHODS = [("torchdeq", "anderson"), ("torchdeq", "broyden"), ("torchdeq", "picard")]
+METHODS += [("deepinv", "anderson"), ("deepinv", "picard")]
 
 
 def spec(size=16, tolerance=1e-4, batch=3):
@@ -62,7 +62,7 @@ def test_a_tighter_tolerance_gives_a_better_gradient(values):
         assert tight_row.gradient_error < loose_row.gradient_error
 
 
-@pytest.mark.parametrize("peer", PEERS, ids=" ".join)
+@pytest.mark.parametrize("peer", METHODS, ids=" ".join)
 def test_a_peer_finds_a_known_fixed_point(peer):
     pytest.importorskip("torchdeq" if peer[0] == "torchdeq" else "tqdm")
     solvers = peer_solvers(60, 1e-6, 5)

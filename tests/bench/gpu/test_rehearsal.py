@@ -91,7 +91,7 @@ def test_a_plan_is_printed_and_nothing_runs(checkout, cache, tmp_path):
     planned = start(checkout, cache, "--plan", "--output", str(tmp_path / "gpu"))
     told, _ = planned.communicate(timeout=PLENTY_S)
     assert planned.returncode == 0
-    assert [line.split()[0] for line in told.splitlines()] == [*map(stem, PARTS), "together"]
+    assert [line.split()[0] for line in told.splitlines()] == [*map(stem, PARTS), "total"]
     assert not (tmp_path / "gpu").exists()
 
 
