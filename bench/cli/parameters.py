@@ -37,7 +37,7 @@ class Name(click.ParamType):  # type: ignore[type-arg]  # generic in new version
         return value
 
 
-class Bytes(click.ParamType):  # type: ignore[type-arg]
+class Bytes(click.ParamType):  # type: ignore[type-arg]  # as above
     """An amount of memory such as 10GB or 7.5GB; GB means GiB, as on graphics cards."""
 
     name = "size"
@@ -58,7 +58,7 @@ class Bytes(click.ParamType):  # type: ignore[type-arg]
         return size
 
 
-class ImageSize(click.ParamType):  # type: ignore[type-arg]
+class ImageSize(click.ParamType):  # type: ignore[type-arg]  # as above
     """An image size such as 256 (square) or 218x178 (height x width), in pixels."""
 
     name = "size"

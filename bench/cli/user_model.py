@@ -6,6 +6,7 @@ import pkgutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -23,17 +24,30 @@ def resolve_model(name: str) -> Callable[..., ReconstructionModel]:
     """
     if name in MODELS:
         return MODELS[name]
-    module, _, attribute = name.partition(":")
-    sys.path.insert(0, str(Path.cwd()))
-    try:
-        made = getattr(importlib.import_module(module), attribute)
-    except (Exception, SystemExit) as error:  # a user's module may raise anything
-        raise click.ClickException(f"cannot import model {name!r}: {why_absent(name, error)}") from error
-    finally:
-        sys.path.pop(0)
+    made = import_named(name, "model")
     if not callable(made) or (isinstance(made, type) and not issubclass(made, ReconstructionModel)):
         raise click.ClickException(f"{name!r} is no models.ReconstructionModel: {type(made).__name__}")
     return made  # what a function makes shows when it is called
+
+
+def import_named(name: str, kind: str) -> Any:
+    """Import ``package.module:name``, from the working folder too.
+
+    Args:
+        name: see there.
+        kind: what it names, for the message.
+
+    Raises:
+        click.ClickException: if it cannot be had; one line, with the nearest name.
+    """
+    module, _, attribute = name.partition(":")
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (Exception, SystemExit) as error:  # a user's module may raise anything
+        raise click.ClickException(f"cannot import {kind} {name!r}: {why_absent(name, error)}") from error
+    finally:
+        sys.path.pop(0)
 
 
 def build_model(name: str, channels: int, policy: Policy = "paper") -> ReconstructionModel:

@@ -1,15 +1,12 @@
 """A user's own training step, ``package.module:make_step``: imported, traced and identified."""
 
-import importlib
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import click
 import torch
 
 from bench.cli.source_digest import digest_around
-from bench.cli.user_model import why_absent
+from bench.cli.user_model import import_named
 from bench.memory.convolutions import Workspaces, pinned
 from bench.memory.trace import MakeStep, Trace, TraceError, trace_step
 from bench.records import Precision
@@ -23,16 +20,9 @@ def resolve_step(name: str) -> MakeStep:
     Raises:
         click.ClickException: if it cannot be had; one line, with the nearest name.
     """
-    module, _, attribute = name.partition(":")
-    if not attribute:
+    if not name.partition(":")[2]:
         raise click.ClickException(f"{name!r} is no package.module:make_step: {WHAT}")
-    sys.path.insert(0, str(Path.cwd()))
-    try:
-        made = getattr(importlib.import_module(module), attribute)
-    except (Exception, SystemExit) as error:  # a user's module may raise anything
-        raise click.ClickException(f"cannot import step {name!r}: {why_absent(name, error)}") from error
-    finally:
-        sys.path.pop(0)
+    made: MakeStep = import_named(name, "step")
     if not callable(made):
         raise click.ClickException(f"{name!r} is a {type(made).__name__}, which cannot be called: {WHAT}")
     return made

@@ -11,6 +11,15 @@ from models import MODELS
 SHAPE = (12, 12)
 TASK = TASKS["deblur"]
 OPERATOR = TASK.operator_at(SHAPE, torch.device("cpu"))
+FULL = {
+    "optimizer": "adamw",
+    "step_size_rate": 20.0,
+    "weight_decay": 1e-4,
+    "warmup": 0.2,
+    "ema_decay": 0.9,
+    "augmentation": ("flip",),
+}
+"""Of a recipe: every feature that a resumed run has to restore."""
 
 
 def split(name, count=6):

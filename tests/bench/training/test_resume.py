@@ -14,18 +14,9 @@ from bench.training.checkpoint import CheckpointError, read_checkpoint
 from bench.training.trainer import fit
 from bench.training.validation import Validation
 from tests.bench.brightness import Brightness
-from tests.bench.small_runs import OPERATOR, flat, luser, recipe, run_of, split, trained
+from tests.bench.small_runs import FULL, OPERATOR, flat, luser, recipe, run_of, split, trained
 
 ROOT = Path(__file__).parents[3]
-
-FULL = {
-    "optimizer": "adamw",
-    "step_size_rate": 20.0,
-    "weight_decay": 1e-4,
-    "warmup": 0.2,
-    "ema_decay": 0.9,
-    "augmentation": ("flip",),
-}
 
 
 class Stop(Exception):

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -11,18 +10,7 @@ from bench.training.trainer import fit
 from bench.training.validation import Validation, validate
 from models import MODELS, EquilibriumModel
 from tests.bench.brightness import Brightness
-from tests.bench.small_runs import OPERATOR, SHAPE, TASK, flat, luser, recipe, run_of, split, trained
-
-ROOT = Path(__file__).parents[3]
-
-FULL = {
-    "optimizer": "adamw",
-    "step_size_rate": 20.0,
-    "weight_decay": 1e-4,
-    "warmup": 0.2,
-    "ema_decay": 0.9,
-    "augmentation": ("flip",),
-}
+from tests.bench.small_runs import FULL, OPERATOR, SHAPE, TASK, flat, luser, recipe, run_of, split, trained
 
 
 def test_the_same_seed_gives_the_same_weights_bit_for_bit():
