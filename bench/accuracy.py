@@ -2,36 +2,26 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from bench.cli import (
     EXIT_CODES,
-    EXIT_FAILED_CELLS,
     Name,
-    common_options,
+    Study,
+    data_options,
     policy_option,
     run,
     scale_option,
     selection_options,
+    study_options,
 )
-from bench.cli.sources import by_task, check_examples, check_sources, data_options, data_sources
-from bench.data import Split
-from bench.grade import grade_files
-from bench.records import AccuracySpec, AccuracyValues, Loss, Policy, Precision, Record, Start, mean_psnr_db
-from bench.records.environment import keep_freed_memory, pick_device
-from bench.records.runner import all_answered, run_cells
-from bench.records.store import ResultStore
-from bench.tasks import PAPER_TASKS, TASKS
-from bench.tasks.scales import SCALES, precision_of
-from bench.training.cells import LOSSES, accuracy_cells, discard_checkpoints
 from bench.training.options import given, recipe_options, training_options
-from bench.training.processes import loggers, make_fabric
-from bench.training.sweep import TrainingSetup
-from models import MODELS
+
+if TYPE_CHECKING:
+    from bench.records import Loss, Policy, Precision, Start
+    from bench.training.sweep import TrainingSetup
 
 HELP = f"""Train models and grade them on held-out images by PSNR and SSIM.
 
@@ -54,13 +44,19 @@ Examples:
 """
 
 
+def _losses() -> tuple[str, ...]:
+    from bench.records import Loss
+
+    return get_args(Loss)
+
+
 @click.command(help=HELP)
 @click.option("--all", "everything", is_flag=True, help="The paper's tasks, all models and losses: Table 2.")
 @selection_options
 @click.option(
     "--loss",
     "losses",
-    type=Name("loss", lambda: LOSSES),
+    type=Name("loss", _losses),
     multiple=True,
     help="final: error of the last image; aux: errors of all stages' images; repeatable. Default: both.",
 )
@@ -75,88 +71,87 @@ Examples:
 @data_options
 @recipe_options
 @training_options
-@common_options
+@study_options
 def main(
     everything: bool,
     tasks: Sequence[str],
     models: Sequence[str],
-    losses: Sequence[Loss],
+    losses: "Sequence[Loss]",
     weights: Sequence[Path],
-    policies: Sequence[Policy],
+    policies: "Sequence[Policy]",
     scale: str,
     data: Sequence[str],
     data_root: Path | None,
-    precision: Precision | None,
-    start: Start,
+    precision: "Precision | None",
+    start: "Start",
     seeds: Sequence[int],
     workers: int,
     checkpoint_s: float,
     keep_weights: bool,
     examples: Sequence[str],
     tensorboard: Path | None,
-    results: Path,
-    force: bool,
-    device: str,
+    study: Study,
     **changes: Any,
 ) -> int:
     """Run the training cells from the command line."""
-    if weights:
-        Console().print(grade_files(weights, data_sources(data, data_root), pick_device(device)))
-        return 0
-    if not (everything or tasks or models or losses):
+    if not (everything or tasks or models or losses or weights):
         raise click.ClickException("nothing selected: give --all, or --task, --model or --loss")
-    keep_freed_memory()
-    where = pick_device(device)
+    from bench.cli.sources import by_task, check_examples, check_sources, data_sources
+    from bench.data import Split
+    from bench.tasks import PAPER_TASKS
+    from bench.tasks.scales import SCALES, precision_of
+    from bench.training.cells import LOSSES, accuracy_cells, accuracy_table, discard_checkpoints
+    from bench.training.processes import loggers
+    from bench.training.sweep import TrainingSetup
+    from models import MODELS
+
+    sources = data_sources(data, data_root)
+    if weights:
+        return _grade(weights, sources, study)
+    loggers(tensorboard)  # refuses it where TensorBoard is not installed
     training = TrainingSetup(
         scale=SCALES[scale],
-        sources=data_sources(data, data_root),
-        store=ResultStore(results),
-        fabric=make_fabric(where, loggers(tensorboard)),
-        precision=precision or precision_of(SCALES[scale], where),
+        sources=sources,
+        store=study.store,
+        device=study.place,
+        precision=precision or precision_of(SCALES[scale], study.place),
         start=start,
         changes=given(changes),
         workers=workers,
         checkpoint_s=checkpoint_s,
         keep_weights=keep_weights,
         examples=by_task(examples),
+        tensorboard=tensorboard,
     )
     chosen = tasks or PAPER_TASKS
-    check_sources(chosen, training.sources, training.scale, get_args(Split))
-    check_examples(chosen, training.sources, training.scale, training.examples)
+    check_sources(chosen, sources, training.scale, get_args(Split))
+    check_examples(chosen, sources, training.scale, training.examples)
     _check(training, models or tuple(MODELS))
     cells = accuracy_cells(training, chosen, models or tuple(MODELS), losses or LOSSES, policies, seeds)
     if not cells:
         raise click.ClickException("nothing to train: deq4ip has one stage, so --loss aux does not apply to it")
-    discard_checkpoints(cells, training)
-    records = run_cells(cells, training.store, force=force, fabric=training.fabric)
-    discard_checkpoints(cells, training)
-    if training.fabric.is_global_zero:
-        Console().print(_table(records))
-    return 0 if all_answered(records) else EXIT_FAILED_CELLS
+    discard_checkpoints(cells, training.store)
+    code = study.answer(cells, accuracy_table)
+    discard_checkpoints(cells, training.store)
+    return code
 
 
-def _check(training: TrainingSetup, models: Sequence[str]) -> None:
+def _grade(weights: Sequence[Path], sources: "dict[str, Path]", study: Study) -> int:
+    from bench.grade import grade_files
+
+    study.show(grade_files(weights, sources, study.place))
+    return 0
+
+
+def _check(training: "TrainingSetup", models: Sequence[str]) -> None:
     """Refuse an option that applies to no chosen model."""
+    from bench.tasks import TASKS
+
     recipes = [training.recipe(task, model) for task in TASKS for model in models]
     reasons = {"jacobian_weight": "no fixed point", "pretrain_steps": "no denoiser"}
     for name, reason in reasons.items():
         if training.changes.get(name) and not any(getattr(recipe, name) for recipe in recipes):
             raise click.ClickException(f"--{name.replace('_', '-')}: {reason} in {', '.join(models)}")
-
-
-def _table(records: Sequence[Record]) -> Table:
-    table = Table(title="Held-out images, mean PSNR in dB")
-    for name in ("task", "model", "loss", "data", "start", "reconstruction", "status"):
-        table.add_column(name, justify="right" if name in ("start", "reconstruction") else "left")
-    for record in records:
-        spec, values = record.spec, record.values
-        assert isinstance(spec, AccuracySpec)
-        scores = ("?", "?")
-        if isinstance(values, AccuracyValues):
-            start, end = mean_psnr_db(values.items)
-            scores = (f"{start:.2f}", f"{end:.2f}")
-        table.add_row(spec.task, spec.model, spec.loss, spec.data, *scores, record.status.value)
-    return table
 
 
 if __name__ == "__main__":

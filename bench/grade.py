@@ -8,8 +8,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from bench.cli import run
-from bench.cli.sources import data_options, data_sources
+from bench.cli import data_options, run
+from bench.cli.sources import data_sources
 from bench.cli.user_model import resolve_model
 from bench.data import DataError, source_label
 from bench.evaluation.bootstrap import Estimate, estimate

@@ -4,7 +4,7 @@ from bench.cli.command import EXIT_BAD_INPUT, EXIT_CODES, EXIT_FAILED_CELLS, EXI
 from bench.cli.options import (
     MODEL,
     TASK,
-    common_options,
+    data_options,
     models_option,
     output_option,
     policy_option,
@@ -13,6 +13,7 @@ from bench.cli.options import (
     selection_options,
 )
 from bench.cli.parameters import Bytes, ImageSize, Name, unknown
+from bench.cli.study import Study, study_options
 
 __all__ = [
     "EXIT_BAD_INPUT",
@@ -25,7 +26,8 @@ __all__ = [
     "Bytes",
     "ImageSize",
     "Name",
-    "common_options",
+    "Study",
+    "data_options",
     "models_option",
     "output_option",
     "policy_option",
@@ -33,5 +35,6 @@ __all__ = [
     "run",
     "scale_option",
     "selection_options",
+    "study_options",
     "unknown",
 ]

@@ -82,20 +82,20 @@ output_option = click.option(
 )
 
 
-def common_options(function: _F) -> _F:
-    """Add ``--results``, ``--force`` and ``--device`` to a measuring command."""
-    for option in (
-        click.option(
-            "--device",
-            default="auto",
-            show_default=True,
-            help="cpu, cuda, cuda:1, ... ; auto takes CUDA if available.",
-        ),
-        click.option("--force", is_flag=True, help="Repeat cells already stored for this machine."),
-        results_option,
-    ):
-        function = option(function)
-    return function
+def data_options(function: _F) -> _F:
+    """Add ``--data`` and ``--data-root``, which ``bench.cli.sources.data_sources`` reads together."""
+    root = click.option(
+        "--data-root",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        help="Folder with the data sets of all tasks, in celeba/, lodopab/ and fastmri/; --data overrides it.",
+    )
+    data = click.option(
+        "--data",
+        multiple=True,
+        metavar="[TASK=]FOLDER",
+        help="Real images in their published layout, for all tasks or for one; repeatable. Default: generated images.",
+    )
+    return data(root(function))
 
 
 models_option = click.option(

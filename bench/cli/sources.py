@@ -1,9 +1,9 @@
-"""The options that name image folders, checked before anything is measured."""
+"""The folders of images that options name, checked before anything is measured."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
@@ -14,24 +14,6 @@ from bench.evaluation.grading import find_example
 from bench.records import Files
 from bench.tasks import TASKS
 from bench.tasks.scales import Scale
-
-_F = TypeVar("_F", bound=Callable[..., Any])
-
-
-def data_options(function: _F) -> _F:
-    """Add ``--data`` and ``--data-root``, which ``data_sources`` reads together."""
-    root = click.option(
-        "--data-root",
-        type=click.Path(exists=True, file_okay=False, path_type=Path),
-        help="Folder with the data sets of all tasks, in celeba/, lodopab/ and fastmri/; --data overrides it.",
-    )
-    data = click.option(
-        "--data",
-        multiple=True,
-        metavar="[TASK=]FOLDER",
-        help="Real images in their published layout, for all tasks or for one; repeatable. Default: generated images.",
-    )
-    return data(root(function))
 
 
 def data_sources(options: Sequence[str], root: Path | None = None) -> dict[str, Path]:

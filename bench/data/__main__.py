@@ -10,7 +10,7 @@ from rich.table import Table
 from bench.cli import TASK, run
 from bench.data.audits.check import Report, SplitSummary
 from bench.data.base import DataError, source_label
-from bench.records.progress import Reporter
+from bench.runner.progress import Reporter
 
 EXIT_PROBLEMS = 1
 COUNTED = ("files", "images", "problems")

@@ -3,22 +3,16 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, run
-from bench.cli.sources import data_options, data_sources
-from bench.gpu.archive import adopt as adopt_archives
-from bench.gpu.budget import Budget
-from bench.gpu.driver import Ending, forked_launch, plan_lines, run_parts, take_up
-from bench.gpu.plan import PARTS
-from bench.gpu.preparation import Preparation
-from bench.gpu.proofs import forked_environment
-from bench.gpu.site import Site
-from bench.memory.forked import ForkServer
-from bench.memory.nvml import listed_processes
-from bench.records.environment import pick_device
-from operators.disk_cache import FOLDER_VARIABLE
+from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, data_options, run
+
+if TYPE_CHECKING:
+    from bench.gpu.budget import Budget
+    from bench.gpu.driver import Ending
+    from bench.gpu.site import Site
 
 PRELOADED = ("bench.gpu.driver", "bench.gpu.preparation")
 
@@ -73,6 +67,13 @@ def main(
     adopt: bool,
 ) -> int:
     """Run the plan from the command line."""
+    from bench.cli.sources import data_sources
+    from bench.gpu.archive import adopt as adopt_archives
+    from bench.gpu.budget import Budget
+    from bench.gpu.driver import Ending, plan_lines
+    from bench.gpu.plan import PARTS
+    from bench.gpu.site import Site
+
     budget = Budget(60 * minutes)
     sources = {task: source.absolute() for task, source in data_sources(data, data_root).items()}
     site = Site(folder.absolute(), "cpu" if rehearse else device, rehearse, sources, archives)
@@ -87,7 +88,13 @@ def main(
     return 0 if complete else EXIT_FAILED_CELLS
 
 
-def _run(site: Site, budget: Budget) -> dict[str, Ending]:
+def _run(site: "Site", budget: "Budget") -> "dict[str, Ending]":
+    from bench.gpu.driver import forked_launch, run_parts, take_up
+    from bench.gpu.preparation import Preparation
+    from bench.gpu.proofs import forked_environment
+    from bench.runner.forked import ForkServer
+    from operators.disk_cache import FOLDER_VARIABLE
+
     _require_gpu(site)
     site.folder.mkdir(parents=True, exist_ok=True)
     take_up(site)
@@ -102,8 +109,11 @@ def _run(site: Site, budget: Budget) -> dict[str, Ending]:
         preparation.stop()
 
 
-def _require_gpu(site: Site) -> None:
+def _require_gpu(site: "Site") -> None:
     """Refuse an unusable device before anything is written, and warn about other processes on it."""
+    from bench.memory.nvml import listed_processes
+    from bench.records.environment import pick_device
+
     place = pick_device(site.device)
     if site.rehearse:
         return

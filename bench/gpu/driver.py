@@ -19,9 +19,9 @@ from bench.gpu.budget import Budget, OutOfTime
 from bench.gpu.ledger import Ledger
 from bench.gpu.plan import PARTS, Part, files_of, stem
 from bench.gpu.site import Site, Work
-from bench.memory.forked import ForkServer, end
 from bench.records.environment import device_name, pick_device
 from bench.records.files import write_atomically
+from bench.runner.forked import ForkServer, end
 
 GRACE_S = 4.0
 """In which a part stops by itself once its time is over."""

@@ -8,10 +8,10 @@ import torch
 
 from bench.gpu.budget import Budget
 from bench.gpu.site import Site
-from bench.memory.forked import ForkServer
 from bench.memory.simulate import trace_key
 from bench.memory.traces import TraceKey, trace_of
 from bench.records.environment import pick_device
+from bench.runner.forked import ForkServer
 from bench.tasks import TASKS
 
 JOB_S, WAIT_S = 120.0, 60.0

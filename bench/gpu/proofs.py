@@ -16,7 +16,6 @@ from bench.gpu.site import Work
 from bench.memory.calibration import Calibration, Rules, rule_set
 from bench.memory.cells import outcome
 from bench.memory.cuda import ProbeError, allocator_setting, context_alone, probe, run_fresh
-from bench.memory.forked import ForkedError, ForkServer
 from bench.memory.nvml import tells_processes, used_bytes
 from bench.memory.real_step import SHORT_SOLVES, train
 from bench.memory.replay import fits, replay
@@ -29,9 +28,12 @@ from bench.memory.traces import trace_of
 from bench.records import ALLOWANCE_BYTES, GIB, MIB, MemorySpec, Probe, Provenance
 from bench.records.environment import provenance
 from bench.records.kernels import libraries
-from bench.records.progress import Reporter
-from bench.records.runner import Outcome, StudyCell, run_cells
+from bench.runner.cell import Outcome, StudyCell
+from bench.runner.forked import ForkedError, ForkServer
+from bench.runner.progress import CellReporter
+from bench.runner.run import run_cells
 
+PRELOADED = ("bench.memory.steps",)
 SIDE_BY_SIDE = 6
 """Processes at once: they share the GPU's time, and while one loads libraries, others compute."""
 STEPS = 2
@@ -51,7 +53,7 @@ def prove(work: Work) -> None:
         return
     total = torch.cuda.get_device_properties(work.device).total_memory
     room = Room(total - (used_bytes(work.device) or 0) - SHARED_BYTES)
-    server = ForkServer()
+    server = ForkServer(PRELOADED)
     try:
         tells = server.call(_tells_processes, str(work.device), timeout_s=work.budget.left_s)
     except ForkedError as error:  # probes that cannot be forked run in fresh processes
@@ -82,7 +84,7 @@ class Proofs:
     work: Work
     room: Room
     tells_processes: bool
-    server: ForkServer = field(default_factory=ForkServer)
+    server: ForkServer = field(default_factory=lambda: ForkServer(PRELOADED))
 
     def __post_init__(self) -> None:
         path = calibration_file(self.work.site)
@@ -128,7 +130,7 @@ class Proofs:
             self.work.ledger.put(cell.label, {"max_batch": getattr(record.values, "max_batch", None)})
 
     def _cell(self, spec: MemorySpec, where: Provenance) -> StudyCell:
-        def measure(_: Reporter) -> Outcome:
+        def measure(_: CellReporter) -> Outcome:
             self.work.budget.need(PROBE_S)
             context = self._context(spec)
             guess = self._simulated(spec)

@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 
+from bench.costs.timing import timing_cells
 from bench.gpu.site import Work
 from bench.records import TimingSpec, TimingValues
-from bench.records.runner import StudyCell, run_cells
+from bench.runner.cell import StudyCell
+from bench.runner.run import run_cells
+from bench.runner.running import Running
 from bench.tasks.scales import SCALES
-from bench.timing import timing_cells
 from models import MODELS
 
 CELL_S, LONG_CELL_S = 2.0, 10.0
@@ -31,7 +33,7 @@ def measure(work: Work) -> None:
     )
     for cell in sorted(cells, key=_is_long):
         work.budget.need(LONG_CELL_S if _is_long(cell) else CELL_S)
-        (record,) = run_cells([cell], work.store)
+        (record,) = run_cells([cell], work.store, Running(apart=False))
         if isinstance(record.values, TimingValues):
             work.ledger.put(cell.label, record.values.model_dump(mode="json"))
         else:

@@ -40,8 +40,8 @@ def _ring(*_: object) -> NoReturn:
 
 def _train(work: Work, tasks: list[str]) -> None:
     # Lightning's Fabric is wanted here alone: where it is missing, every other part goes on.
-    from bench.queue import SPLITS, finished, queued_cells, work_off
-    from bench.training.processes import make_fabric
+    from bench.runner.running import Running
+    from bench.training.queue import SPLITS, finished, queued_cells, work_off
     from bench.training.sweep import TrainingSetup
     from models import MODELS
 
@@ -50,7 +50,7 @@ def _train(work: Work, tasks: list[str]) -> None:
         scale=scale,
         sources=work.site.sources,
         store=work.store,
-        fabric=make_fabric(work.device),
+        device=work.device,
         precision=precision_of(scale, work.device),
         start="fbp",
         keep_weights=True,
@@ -62,7 +62,7 @@ def _train(work: Work, tasks: list[str]) -> None:
         work.budget.need(1)
         if finished(cell, at_home) is not None:
             continue
-        for record in work_off([cell], training):
+        for record in work_off([cell], training.store, running=Running(apart=False)):
             if isinstance(record.values, AccuracyValues):
                 work.ledger.put(cell.label, record.status.value)
             else:

@@ -3,37 +3,19 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
-import torch
 from click.core import ParameterSource
-from rich.console import Console
-from rich.table import Table
 
-from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, Bytes, common_options, policy_option, run, selection_options
-from bench.memory.calibrate import calibrate
-from bench.memory.cells import (
-    TABLE3_CAPS_BYTES,
-    TABLE3_TASKS,
-    memory_cells,
-    row,
-    simulate_ahead,
-)
-from bench.memory.nvml import claim_gpu
+from bench.cli import EXIT_CODES, Bytes, Study, policy_option, run, selection_options, study_options
+from bench.cli.lazy import Lazy, LazyGroup
 from bench.memory.options import image_size_option, step_options
-from bench.memory.proof.check import check
-from bench.memory.proof.prove import prove
-from bench.memory.questions import MemoryQuestion
-from bench.memory.snapshot import record
-from bench.memory.step_cells import step_cells, step_row, step_table
-from bench.memory.validate import validate
-from bench.memory.what_fits import what_fits
-from bench.records import GIB, FitValues, Policy, Precision, Record
-from bench.records.environment import pick_device
-from bench.records.runner import all_answered, run_cells
-from bench.records.store import ResultStore
-from models import MODELS
+
+if TYPE_CHECKING:
+    import torch
+
+    from bench.records import Policy, Precision
 
 HELP = f"""Find the largest batch (1, or even) whose full training step fits under a memory cap.
 
@@ -56,7 +38,17 @@ Examples:
 """
 
 
-@click.group(invoke_without_command=True, help=HELP)
+COMMANDS = {
+    "calibrate": Lazy("bench.memory.calibrate:calibrate", "Measure this GPU's memory use beside tensors."),
+    "check": Lazy("bench.memory.proof.check:check", "Compare with the bytes of a real training step on the CPU."),
+    "prove": Lazy("bench.memory.proof.prove:prove", "Compare with published histories and peaks of real GPUs."),
+    "record": Lazy("bench.memory.snapshot:record", "Record a history of the allocator of a GPU."),
+    "validate": Lazy("bench.memory.validate:validate", "Compare simulated with proved cells."),
+    "what-fits": Lazy("bench.memory.what_fits:what_fits", "Print what a graphics card can train."),
+}
+
+
+@click.group(cls=LazyGroup, lazy=COMMANDS, invoke_without_command=True, help=HELP)
 @click.option(
     "--cap",
     "caps",
@@ -103,7 +95,7 @@ Examples:
     show_default=True,
     help="What to print on stdout.",
 )
-@common_options
+@study_options
 @click.pass_context
 def main(
     context: click.Context,
@@ -112,8 +104,8 @@ def main(
     any_batch: bool,
     tasks: Sequence[str],
     models: Sequence[str],
-    policies: Sequence[Policy],
-    precisions: Sequence[Precision],
+    policies: "Sequence[Policy]",
+    precisions: "Sequence[Precision]",
     expandable_segments: bool,
     calibration: str | None,
     tf32: bool,
@@ -123,15 +115,19 @@ def main(
     wait_s: int,
     explained: Path | None,
     style: str,
-    results: Path,
-    force: bool,
-    device: str,
+    study: Study,
 ) -> int | None:
     """Run the search from the command line, unless a sub-command is named."""
     if context.invoked_subcommand is not None:
         return None
     _check_step(context, step, any_batch)
-    place, store = _place(backend, device), ResultStore(results)
+    from bench.memory.cells import TABLE3_CAPS_BYTES, TABLE3_TASKS, forget, memory_cells, memory_table, row
+    from bench.memory.nvml import claim_gpu
+    from bench.memory.questions import MemoryQuestion
+    from bench.memory.step_cells import step_cells, step_row, step_table
+    from models import MODELS
+
+    place = _place(backend, study)
     if place is not None:
         claim_gpu(place, wait_s)
     question = MemoryQuestion(
@@ -147,20 +143,18 @@ def main(
         cells = memory_cells(tasks or TABLE3_TASKS, models or tuple(MODELS), policies, caps, place, question)
     else:
         cells = step_cells(step, caps, place, question, any_batch=any_batch)
-    records = run_cells(simulate_ahead(cells, store, force=force), store, force=force)
+    if study.force:
+        forget(cells)
+    records = study.records(cells)
     if style == "json":
         click.echo(json.dumps([(row if step is None else step_row)(record) for record in records], indent=1))
-    else:
-        Console().print((_table if step is None else step_table)(records))
+    elif not study.dry_run:
+        study.show((memory_table if step is None else step_table)(records))
     if explained is not None:
-        from bench.memory.explain import explain_records  # matplotlib takes a while, and few ask
+        from bench.memory.explain import explain_records
 
         explain_records(records, explained)
-    return 0 if all_answered(records) else EXIT_FAILED_CELLS
-
-
-for command in (what_fits, calibrate, validate, record, prove, check):
-    main.add_command(command)
+    return study.code(records)
 
 
 def _check_step(context: click.Context, step: str | None, any_batch: bool) -> None:
@@ -176,42 +170,18 @@ def _check_step(context: click.Context, step: str | None, any_batch: bool) -> No
         raise click.ClickException(f"--step excludes {', '.join(flags[n] for n in given)}")
 
 
-def _place(backend: str, device: str) -> torch.device | None:
+def _place(backend: str, study: Study) -> "torch.device | None":
     """The CUDA device to prove on, None to simulate."""
-    chosen = pick_device(device)  # tells a wrong name, even where nothing runs on it
+    import torch
+
+    chosen = study.place  # tells a wrong name, even where nothing runs on it
     if backend == "simulate":
         return None
     if backend == "cuda" and not torch.cuda.is_available():
         raise click.ClickException("--backend cuda needs a CUDA device; --backend simulate works without one")
     if backend == "cuda" and chosen.type != "cuda":
-        raise click.ClickException(f"--backend cuda needs a CUDA device, and {device} is none")
+        raise click.ClickException(f"--backend cuda needs a CUDA device, and {study.device} is none")
     return chosen if chosen.type == "cuda" else None
-
-
-def _table(records: Sequence[Record]) -> Table:
-    rows = [row(record) | {"batch": _batch(record)} for record in records]
-    caps = sorted({int(str(r["cap_bytes"])) for r in rows})
-    table = Table(
-        title="Largest training batch under a memory cap",
-        caption="- does not fit  ? failed  (by the upper and lower bound); simulated unless a GPU is named",
-    )
-    for name in ("task", "model", "policy", "precision", "parameters"):
-        table.add_column(name, justify="right" if name == "parameters" else "left")
-    for cap in caps:
-        table.add_column(f"{cap / GIB:g} GB", justify="right")
-    table.add_column("device")
-    names = ("task", "model", "policy", "precision")
-    for key in dict.fromkeys(tuple(str(r[name]) for name in names) for r in rows):
-        mine = {r["cap_bytes"]: r for r in rows if tuple(str(r[name]) for name in names) == key}
-        first = next(iter(mine.values()))
-        table.add_row(
-            *key, f"{first['parameters'] or 0:,}", *(str(mine[cap]["batch"]) for cap in caps), str(first["device"])
-        )
-    return table
-
-
-def _batch(record: Record) -> str:
-    return record.values.batch_text if isinstance(record.values, FitValues) else "?"
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from bench.memory.trace import Affine
 from bench.memory.traces import trace_of
 from bench.records import MIB, MemorySpec
 from bench.records.kernels import libraries
-from bench.records.progress import Reporter
+from bench.runner.progress import Reporter
 from models import MODELS, POLICIES
 
 BATCHES = (1, 2, 4, 6, 8, 10, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)

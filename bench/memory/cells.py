@@ -1,13 +1,12 @@
 """Table 3's cells: one question for every task, model, policy, precision and cap."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from functools import partial
 
 import torch
+from rich.table import Table
 
 from bench.memory.cuda import context_alone, probe
-from bench.memory.processes import in_processes
 from bench.memory.questions import TABLE3_QUESTION, MemoryQuestion, memory_specs
 from bench.memory.search import largest_batch
 from bench.memory.simulate import (
@@ -16,28 +15,26 @@ from bench.memory.simulate import (
     fit_values,
     parameters_of,
     simulate,
-    simulate_all,
     simulated_batch,
     trace_key,
 )
-from bench.memory.traces import AnyKey, forget_traces
+from bench.memory.traces import StepKey, TraceKey, forget_traces
 from bench.records import (
     GIB,
     FitSpec,
+    FitValues,
     MemorySpec,
     MemoryValues,
     Policy,
     Provenance,
     Record,
     Status,
-    StepSpec,
     StepValues,
 )
 from bench.records.environment import provenance
 from bench.records.kernels import libraries
-from bench.records.progress import Reporter
-from bench.records.runner import Outcome, StudyCell
-from bench.records.store import ResultStore
+from bench.runner.cell import Outcome, StudyCell
+from bench.runner.progress import CellReporter
 
 TABLE3_TASKS = ("deblur", "ct", "mri4x")
 TABLE3_CAPS_BYTES = (8 * GIB, 10 * GIB, 24 * GIB)
@@ -72,42 +69,26 @@ def memory_cells(
     return [_cell(spec, where, device) for spec in specs]
 
 
-def simulate_ahead(cells: Sequence[StudyCell], store: ResultStore, *, force: bool = False) -> list[StudyCell]:
-    """Simulate the cells that are not stored with one process per core, one model and task at a time.
-
-    Returns:
-        The same cells; those whose answers are known now only tell them.
-    """
-    groups: dict[AnyKey, list[FitSpec]] = {}
-    for cell in cells:
-        if not isinstance(cell.spec, MemorySpec | StepSpec) or cell.spec.backend != "simulate":
-            continue
-        if force or store.finished(cell.spec, cell.provenance) is None:
-            groups.setdefault(trace_key(cell.spec), []).append(cell.spec)
-    if force:
-        forget_traces(groups)
-    with Reporter(len(groups)).live() as reporter:
-        reporter.start("simulating training steps")
-        # The last come first: registries list small models first, and long work should not be left for the end.
-        work = [tuple(specs) for specs in reversed(groups.values())]
-        answers = in_processes(simulate_all, work, lambda done: reporter.finish("done"))
-    known = {spec: values for found in answers.values() for spec, values in found.items()}
-    return [replace(cell, measure=_telling(known[cell.spec])) if cell.spec in known else cell for cell in cells]
-
-
-def _telling(values: MemoryValues | StepValues) -> Callable[[Reporter], Outcome]:
-    return lambda _: outcome(values)
-
-
 def _cell(spec: MemorySpec, where: Provenance, device: torch.device | None) -> StudyCell:
-    def measure(reporter: Reporter) -> Outcome:
-        reporter.detail("searching")
-        if device is None:
-            return outcome(simulate(spec, parameters_of(spec)))
-        return outcome(proved(spec, device))
-
     variant = f"{spec.policy} {spec.precision} {spec.cap_bytes / GIB:g} GB"
-    return StudyCell(spec, where, measure, variant)
+    return fit_cell(spec, where, device, variant)
+
+
+def forget(cells: Sequence[StudyCell]) -> None:
+    """Delete the stored traces of simulated cells, so that they are made again."""
+    forget_traces({cell.group for cell in cells if isinstance(cell.group, TraceKey | StepKey)})
+
+
+def fit_cell(spec: FitSpec, where: Provenance, device: torch.device | None, variant: str) -> StudyCell:
+    """Return the cell of one question for the largest batch; simulated cells of the same trace share a process."""
+    simulated = device is None
+    group = trace_key(spec) if simulated else None
+    return StudyCell(spec, where, partial(_measure, spec, device), variant, apart=simulated, group=group)
+
+
+def _measure(spec: FitSpec, device: torch.device | None, reporter: CellReporter) -> Outcome:
+    reporter.detail("searching")
+    return outcome(simulate(spec, parameters_of(spec)) if device is None else proved(spec, device))
 
 
 def proved(spec: FitSpec, device: torch.device) -> MemoryValues | StepValues:
@@ -150,3 +131,30 @@ def row(record: Record) -> dict[str, object]:
         "image_shape": list(spec.image_shape),
         **{name: getattr(answer, name, None) for name in more},
     }
+
+
+def memory_table(records: Sequence[Record]) -> Table:
+    """Lay out the largest batches, one row per task, model, policy and precision, one column per cap."""
+    rows = [row(record) | {"batch": _batch(record)} for record in records]
+    caps = sorted({int(str(r["cap_bytes"])) for r in rows})
+    table = Table(
+        title="Largest training batch under a memory cap",
+        caption="- does not fit  ? failed  (by the upper and lower bound); simulated unless a GPU is named",
+    )
+    for name in ("task", "model", "policy", "precision", "parameters"):
+        table.add_column(name, justify="right" if name == "parameters" else "left")
+    for cap in caps:
+        table.add_column(f"{cap / GIB:g} GB", justify="right")
+    table.add_column("device")
+    names = ("task", "model", "policy", "precision")
+    for key in dict.fromkeys(tuple(str(r[name]) for name in names) for r in rows):
+        mine = {r["cap_bytes"]: r for r in rows if tuple(str(r[name]) for name in names) == key}
+        first = next(iter(mine.values()))
+        table.add_row(
+            *key, f"{first['parameters'] or 0:,}", *(str(mine[cap]["batch"]) for cap in caps), str(first["device"])
+        )
+    return table
+
+
+def _batch(record: Record) -> str:
+    return record.values.batch_text if isinstance(record.values, FitValues) else "?"

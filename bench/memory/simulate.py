@@ -39,12 +39,6 @@ def trace_key(spec: FitSpec) -> AnyKey:
     return TraceKey(spec.task, spec.model, spec.image_shape, spec.policy, spec.precision, spec.tf32, spec.channels_last)
 
 
-def simulate_all(specs: tuple[FitSpec, ...]) -> dict[FitSpec, MemoryValues | StepValues]:
-    """Answer questions about one trace, which differ in their caps only."""
-    parameters = parameters_of(specs[0])
-    return {spec: simulate(spec, parameters) for spec in specs}
-
-
 def parameters_of(spec: FitSpec) -> tuple[int, int] | None:
     """Return what ``count_parameters`` does, None for a user's own step, whose model is not known."""
     return None if isinstance(spec, StepSpec) else count_parameters(spec.task, spec.model, spec.image_shape)

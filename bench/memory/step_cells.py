@@ -1,21 +1,18 @@
 """The cells of a user's own training step: one question for every precision and cap."""
 
 from collections.abc import Sequence
-from functools import partial
 from itertools import product
 
 import torch
 from rich.table import Table
 
-from bench.memory.cells import outcome, proved
+from bench.memory.cells import fit_cell
 from bench.memory.questions import MemoryQuestion
-from bench.memory.simulate import simulate
 from bench.memory.user_step import code_of_step
 from bench.records import GIB, MIB, Record, StepSpec, StepValues
 from bench.records.environment import provenance
 from bench.records.kernels import libraries
-from bench.records.progress import Reporter
-from bench.records.runner import Outcome, StudyCell
+from bench.runner.cell import StudyCell
 
 
 def step_cells(
@@ -51,15 +48,7 @@ def step_cells(
         )
         for precision, cap in product(question.precisions, caps)
     ]
-    return [
-        StudyCell(spec, where, partial(_measured, spec, device), f"{spec.precision} {spec.cap_bytes / GIB:g} GB")
-        for spec in specs
-    ]
-
-
-def _measured(spec: StepSpec, device: torch.device | None, reporter: Reporter) -> Outcome:
-    reporter.detail("searching")
-    return outcome(simulate(spec, None) if device is None else proved(spec, device))
+    return [fit_cell(spec, where, device, f"{spec.precision} {spec.cap_bytes / GIB:g} GB") for spec in specs]
 
 
 def step_row(record: Record) -> dict[str, object]:

@@ -10,7 +10,6 @@ from rich.table import Table
 from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, TASK, Bytes, models_option
 from bench.memory.calibration import rule_set
 from bench.memory.options import image_size_option, step_options
-from bench.memory.processes import in_processes
 from bench.memory.questions import MemoryQuestion, memory_specs
 from bench.memory.replay import fits
 from bench.memory.search import largest_index
@@ -18,7 +17,8 @@ from bench.memory.simulate import find_calibration, simulated_batch, trace_key
 from bench.memory.trace import TraceError
 from bench.memory.traces import trace_of
 from bench.records import GIB, MemorySpec, Precision
-from bench.records.progress import Reporter
+from bench.runner.pool import in_processes
+from bench.runner.progress import Reporter
 from models import MODELS, POLICIES
 
 SIDE_STEP = 16
@@ -105,9 +105,12 @@ def _guessed_index(spec: MemorySpec) -> int:
 
 def _answers(specs: Sequence[MemorySpec]) -> list[dict[str, object]]:
     with Reporter(len(specs)).live() as reporter:
-        reporter.start("simulating training steps")
-        found = in_processes(_answer, specs, lambda done: reporter.finish("done"))
+        found = in_processes(_answer, specs, lambda spec, _: reporter.begin(_label(spec)).finish("simulated"))
     return [found[spec] if spec in found else _answer(spec) for spec in specs]
+
+
+def _label(spec: MemorySpec) -> str:
+    return " ".join((*spec.subject, spec.policy, spec.precision))
 
 
 def _answer(spec: MemorySpec) -> dict[str, object]:

@@ -57,6 +57,18 @@ def pick_device(name: str) -> torch.device:
     return torch.device("cuda", device.index or 0) if device.type == "cuda" else device
 
 
+def share_device(device: torch.device, jobs: int) -> None:
+    """Let jobs at once share a processor's cores: each has its part of the threads. GPUs are not shared.
+
+    Raises:
+        click.ClickException: if there are more jobs than GPUs.
+    """
+    if device.type == "cuda" and jobs > torch.cuda.device_count():
+        raise click.ClickException(f"--jobs {jobs}: there are {torch.cuda.device_count()} GPUs, one per job")
+    if device.type == "cpu" and jobs > 1:
+        torch.set_num_threads(max(torch.get_num_threads() // jobs, 1))
+
+
 def provenance(device: torch.device | None, **options: Any) -> Provenance:
     """Describe this machine, this code and the flags that can move a number.
 

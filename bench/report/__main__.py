@@ -5,7 +5,6 @@ from pathlib import Path
 import click
 
 from bench.cli import output_option, results_option, run
-from bench.report.render import render
 
 HELP = """Render the stored records as the paper's Tables 2-4 and Figure 2, with the paper's values beside ours.
 
@@ -26,6 +25,8 @@ Exit codes: 0 rendered; 2 no records, a broken record or a folder that cannot be
 @output_option
 def main(results: Path, output: Path) -> None:
     """Render from the command line."""
+    from bench.report.render import render
+
     written = render(results, output)
     click.echo(f"{len(written)} files in {output}; start at {output / 'README.md'}")
 

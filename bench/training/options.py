@@ -6,9 +6,9 @@ from typing import Any, TypeVar, get_args
 
 import click
 
-from bench.records import Precision, Start
-from bench.training.run import CHECKPOINT_S
+from bench.cli.parameters import Name
 
+CHECKPOINT_S = 30.0
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 _COUNT, _NOT_NEGATIVE = click.IntRange(min=1), click.FloatRange(min=0)
@@ -21,9 +21,22 @@ _RECIPE = (
 )
 
 
+def starts() -> tuple[str, ...]:
+    """Return the names of the images that models may start from."""
+    from bench.records import Start
+
+    return get_args(Start)
+
+
+def _precisions() -> tuple[str, ...]:
+    from bench.records import Precision
+
+    return get_args(Precision)
+
+
 start_option = click.option(
     "--start",
-    type=click.Choice(get_args(Start)),
+    type=Name("start", starts),
     default="adjoint",
     show_default=True,
     help="Starting image for CT: A^T y, as in the paper, or filtered backprojection.",
@@ -91,7 +104,7 @@ def training_options(function: _F) -> _F:
         start_option,
         click.option(
             "--precision",
-            type=click.Choice(get_args(Precision)),
+            type=Name("precision", _precisions),
             help="bf16 runs the networks under autocast; weights, operators and solvers stay in float32. Default: "
             "bf16 at the scale full on GPUs and on processors with AMX, else fp32.",
         ),

@@ -10,8 +10,12 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.loggers.logger import Logger
 from lightning_fabric.loggers.tensorboard import TensorBoardLogger
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import Tensor
+
+from bench.runner.team import world_size
 
 WAIT = timedelta(hours=12)
 """How long processes wait for the first one, which grades thousands of images alone."""
@@ -31,15 +35,23 @@ def make_fabric(device: torch.device, loggers: list[Logger] | None = None) -> Fa
         device: where a single process trains; under torchrun every process takes one of its kind.
         loggers: where losses and scores go too.
     """
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    processes = world_size()
     accelerator = "cuda" if device.type == "cuda" else "cpu"
     if processes == 1:
         devices: list[int] | int = [device.index or 0] if device.type == "cuda" else 1
-        fabric = Fabric(accelerator=accelerator, devices=devices, loggers=loggers)
+        plugins = LightningEnvironment()  # named, since Lightning would warn about a Slurm that is installed
+        fabric = Fabric(accelerator=accelerator, devices=devices, loggers=loggers, plugins=plugins)
     else:
         here = int(os.environ.get("LOCAL_WORLD_SIZE", str(processes)))
         nodes, strategy = processes // here, DDPStrategy(timeout=WAIT)
-        fabric = Fabric(accelerator=accelerator, devices=here, num_nodes=nodes, strategy=strategy, loggers=loggers)
+        fabric = Fabric(
+            accelerator=accelerator,
+            devices=here,
+            num_nodes=nodes,
+            strategy=strategy,
+            loggers=loggers,
+            plugins=TorchElasticEnvironment(),
+        )
     fabric.launch()
     return fabric
 

@@ -10,10 +10,9 @@ from bench.data import ImageSplit
 from bench.records import Loss, Precision
 from bench.records.recipe import Recipe
 from bench.tasks.base import Task
+from bench.training.options import CHECKPOINT_S
 from bench.training.validation import Validation
 from models import ReconstructionModel
-
-CHECKPOINT_S = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)

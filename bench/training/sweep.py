@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,17 @@ from lightning_fabric import Fabric
 from bench.cli.user_model import build_model, resolve_model
 from bench.data import ImageSplit, Split
 from bench.records import AccuracySpec, Precision, Start
-from bench.records.progress import Reporter
 from bench.records.recipe import Recipe, recipe_for
 from bench.records.store import ResultStore
+from bench.runner.progress import CellReporter
 from bench.tasks import TASKS
 from bench.tasks.scales import Scale
 from bench.training.batches import reading_shape
 from bench.training.log import TrainingLog
+from bench.training.options import CHECKPOINT_S
 from bench.training.pretrain import Pretraining, pretrain
-from bench.training.run import CHECKPOINT_S, TrainingRun
+from bench.training.processes import loggers, make_fabric
+from bench.training.run import TrainingRun
 from bench.training.step import placed
 from bench.training.trainer import fit
 from bench.training.validation import Validation, validate
@@ -37,7 +40,7 @@ class TrainingSetup:
         scale: image size and numbers of images.
         sources: task -> folder of real images; generated images elsewhere.
         store: where checkpoints, weights and Figure 2's arrays go.
-        fabric: where to train.
+        device: where to train.
         precision: ``fp32`` or ``bf16``.
         start: image that models start from where the operator has it; elsewhere it is the paper's.
         changes: of the recipe.
@@ -45,12 +48,13 @@ class TrainingSetup:
         examples: task -> pattern of the name of the image that Figure 2 shows; elsewhere it is the first.
         keep_weights: whether the trained weights are stored.
         checkpoint_s: how many seconds a checkpoint may be behind.
+        tensorboard: folder that losses and scores are logged to.
     """
 
     scale: Scale
     sources: Mapping[str, Path]
     store: ResultStore
-    fabric: Fabric
+    device: torch.device
     precision: Precision = "fp32"
     start: Start = "adjoint"
     changes: Mapping[str, Any] = field(default_factory=dict)
@@ -58,6 +62,12 @@ class TrainingSetup:
     examples: Mapping[str, str] = field(default_factory=dict)
     keep_weights: bool = False
     checkpoint_s: float = CHECKPOINT_S
+    tensorboard: Path | None = None
+
+    @cached_property
+    def fabric(self) -> Fabric:
+        """The processes that train together; made in the process that trains."""
+        return make_fabric(self.device, loggers(self.tensorboard))
 
     def recipe(self, task: str, model: str) -> Recipe:
         """Return a task's recipe without the parts that the model does not support: Jacobian penalty, pretraining."""
@@ -73,7 +83,7 @@ class TrainingSetup:
 
 
 def train_model(
-    spec: AccuracySpec, training: TrainingSetup, checkpoint: Path, reporter: Reporter
+    spec: AccuracySpec, training: TrainingSetup, checkpoint: Path, reporter: CellReporter
 ) -> tuple[ReconstructionModel, TrainingLog, TrainingLog]:
     """Train the model of one cell; resumes where an interrupted training of it stopped.
 
@@ -150,7 +160,7 @@ def _become_denoiser(
     spec: AccuracySpec,
     training: TrainingSetup,
     checkpoint: Path,
-    reporter: Reporter,
+    reporter: CellReporter,
 ) -> TrainingLog:
     steps = spec.recipe.pretrain_steps
     if not steps:

@@ -12,14 +12,14 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from bench.queue import main, queued_cells
+from bench.queue import main
 from bench.records import Status
 from bench.records.store import ResultStore
 from bench.tasks import PAPER_TASKS
 from bench.tasks.scales import SCALES
 from bench.training.cells import checkpoint_of
 from bench.training.checkpoint import CheckpointError, read_checkpoint
-from bench.training.processes import make_fabric
+from bench.training.queue import queued_cells
 from bench.training.sweep import TrainingSetup
 from models import MODELS
 from tests.records import make_provenance
@@ -30,10 +30,9 @@ ORDER = [("final", 0), ("aux", 0), ("final", 1)]
 
 
 def cells_at(folder, tasks=("deblur",), models=(MODEL,), **options):
-    fabric = make_fabric(torch.device("cpu"))
     store = ResultStore(folder)
     training = TrainingSetup(
-        scale=SCALES["quick"], sources={}, store=store, fabric=fabric, keep_weights=True, **options
+        scale=SCALES["quick"], sources={}, store=store, device=torch.device("cpu"), keep_weights=True, **options
     )
     return queued_cells(training, tasks, models)
 
@@ -88,7 +87,7 @@ def test_a_list_trains_nothing_and_cells_are_counted(tmp_path):
 
 def test_a_list_tells_how_far_a_cell_is(tmp_path, monkeypatch):
     log = type("Log", (), {"step": 17})
-    monkeypatch.setattr("bench.queue.read_checkpoint", lambda path: ({}, log))
+    monkeypatch.setattr("bench.training.queue.read_checkpoint", lambda path: ({}, log))
     first, second, _ = (checkpoint_of(cell.spec, cell.provenance, ResultStore(tmp_path)) for cell in cells_at(tmp_path))
     first.parent.mkdir()
     first.touch()
@@ -117,7 +116,7 @@ def test_ct_starts_where_the_queue_is_told(tmp_path, monkeypatch, options, start
         asked.extend(cell.spec.start for cell in queued_cells(training, ["ct"], ["luser-sw"]))
         return []
 
-    monkeypatch.setattr("bench.queue.queued_cells", noted)
+    monkeypatch.setattr("bench.training.queue.queued_cells", noted)
     queue(tmp_path, "--list", *options)
     assert asked == [start, other, start, start]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from bench.data.audits import Contents, SplitAudit, find_layout
 from bench.data.audits.base import told
 from bench.data.base import DataError, Split
-from bench.records.progress import Reporter
+from bench.runner.progress import Reporter
 
 
 @dataclass

@@ -22,9 +22,11 @@ from bench.memory.replay import replay
 from bench.memory.traces import TraceKey, trace_of
 from bench.records import GIB, CheckSpec, CheckValues, Policy, Record, Status
 from bench.records.environment import provenance
-from bench.records.progress import Reporter
-from bench.records.runner import Outcome, StudyCell, all_answered, run_cells
 from bench.records.store import ResultStore
+from bench.runner.cell import Outcome, StudyCell, all_answered
+from bench.runner.progress import CellReporter
+from bench.runner.run import run_cells
+from bench.runner.running import Running
 from bench.tasks import TASKS
 from models import MODELS
 
@@ -70,7 +72,7 @@ def check(
 ) -> int:
     """Compare from the command line."""
     cells = check_cells(tasks or TABLE3_TASKS, models or tuple(MODELS), policies, image_shape)
-    records = run_cells(cells, ResultStore(results), force=force)
+    records = run_cells(cells, ResultStore(results), Running(force=force))
     if style == "json":
         click.echo(json.dumps([_row(record) for record in records], indent=1))
     else:
@@ -105,7 +107,7 @@ def check_cells(
     return [StudyCell(spec, where, partial(_measure, spec), spec.policy) for spec in specs]
 
 
-def _measure(spec: CheckSpec, reporter: Reporter) -> Outcome:
+def _measure(spec: CheckSpec, reporter: CellReporter) -> Outcome:
     reporter.detail("simulating")
     trace = trace_of(TraceKey(spec.task, spec.model, spec.image_shape, spec.policy))
     simulated = replay(trace, spec.batch, BARE).peak_requested

@@ -15,7 +15,6 @@ from rich.table import Table
 from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, results_option
 from bench.memory.calibration import Rules
 from bench.memory.convolutions import of_version_8
-from bench.memory.processes import in_processes
 from bench.memory.proof.peer_estimators import ESTIMATORS, predicted_bytes
 from bench.memory.proof.published import PublishedHistory, replay_published
 from bench.memory.proof.published_runs import PublishedTraining, Runs, read_runs
@@ -24,10 +23,13 @@ from bench.memory.replay import replay
 from bench.memory.trace import trace_batch
 from bench.records import MIB, HistoryRow, PeerFigures, ProofSpec, ProofValues, Record, Status
 from bench.records.environment import installed, provenance
-from bench.records.progress import Reporter
-from bench.records.runner import Outcome, StudyCell, all_answered, run_cells
 from bench.records.store import ResultStore
 from bench.report.selection.predictions import predictions
+from bench.runner.cell import Outcome, StudyCell, all_answered
+from bench.runner.pool import in_processes
+from bench.runner.progress import CellReporter
+from bench.runner.run import run_cells
+from bench.runner.running import Running
 
 FITTED_RUNS = 100
 CHUNK = 25
@@ -62,7 +64,7 @@ Example:
 def prove(folder: Path, style: Literal["table", "json"], force: bool, results: Path) -> int:
     """Compare from the command line."""
     cells, names = proof_cells(folder)
-    records = run_cells(cells, ResultStore(results), force=force)
+    records = run_cells(cells, ResultStore(results), Running(force=force))
     if style == "json":
         click.echo(json.dumps(_json(records, names), indent=1))
     else:
@@ -100,7 +102,7 @@ def _digest(paths: Sequence[Path]) -> str:
     return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[:16]
 
 
-def _replayed(paths: Sequence[Path], reporter: Reporter) -> Outcome:
+def _replayed(paths: Sequence[Path], reporter: CellReporter) -> Outcome:
     rows = []
     for number, path in enumerate(paths, start=1):
         history = PublishedHistory.load(path)
@@ -118,7 +120,7 @@ def _replayed(paths: Sequence[Path], reporter: Reporter) -> Outcome:
     return Outcome(Status.OK, values, summary=f"{same_count} of {len(rows)} histories replay to the byte")
 
 
-def _predicted(runs: Runs, reporter: Reporter) -> Outcome:
+def _predicted(runs: Runs, reporter: CellReporter) -> Outcome:
     try:
         reserved, requested = zip(*_of_all(peaks_of, runs.trainings, reporter), strict=True)
     except ImportError as error:
@@ -141,7 +143,7 @@ def _title(name: str, training: PublishedTraining) -> str:
     return f"{name}, batch {training.batch}"
 
 
-def _peers(runs: Runs, reporter: Reporter) -> tuple[PeerFigures, ...]:
+def _peers(runs: Runs, reporter: CellReporter) -> tuple[PeerFigures, ...]:
     """Ask every installed estimator for the same runs."""
     peers = [peer.rsplit(" ", 1) for peer in installed(ESTIMATORS)]
     if not peers:
@@ -157,11 +159,11 @@ def _peers(runs: Runs, reporter: Reporter) -> tuple[PeerFigures, ...]:
 def _of_all(
     work: Callable[[Sequence[PublishedTraining]], list[_Found]],
     trainings: Sequence[PublishedTraining],
-    reporter: Reporter,
+    reporter: CellReporter,
 ) -> Iterator[_Found]:
     """Yield ``work``'s result for every run, in order; one process per core does a chunk at a time."""
     chunks = [tuple(trainings[first : first + CHUNK]) for first in range(0, len(trainings), CHUNK)]
-    told = in_processes(work, chunks, lambda done: reporter.detail(f"{done * CHUNK}/{len(trainings)} runs"))
+    told = in_processes(work, chunks, lambda _, done: reporter.detail(f"{done * CHUNK}/{len(trainings)} runs"))
     for chunk in chunks:
         yield from told.get(chunk) or work(chunk)
 

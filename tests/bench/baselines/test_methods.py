@@ -12,10 +12,10 @@ from skimage.restoration import denoise_tv_chambolle
 from skimage.transform import iradon
 
 import bench.baselines.methods as methods
+from bench.baselines.cells import reference_cells
 from bench.baselines.methods import REFERENCES, MeasuredSplit, Reference, finer_weights, grade, tune
 from bench.baselines.total_variation import _differences, _differences_adjoint, total_variation
 from bench.evaluation.grading import NOISE_SEED, evaluate
-from bench.references import reference_cells
 from bench.tasks import PAPER_TASKS, TASKS
 from bench.tasks.scales import Scale
 from models import MODELS

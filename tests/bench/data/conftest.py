@@ -5,7 +5,7 @@ import io
 import pytest
 
 from bench.data.audits.check import Report, check
-from bench.records.progress import Reporter
+from bench.runner.progress import Reporter
 
 
 @pytest.fixture

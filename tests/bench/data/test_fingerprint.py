@@ -9,13 +9,13 @@ import pytest
 import torch
 from PIL import Image
 
+from bench.baselines.cells import reference_cells
 from bench.baselines.methods import REFERENCES
 from bench.cli.sources import files_of
 from bench.data import fingerprint as module
 from bench.data.fingerprint import fingerprint
-from bench.records.runner import run_cells
 from bench.records.store import ResultStore
-from bench.references import reference_cells
+from bench.runner.run import run_cells
 from bench.tasks import TASKS
 from bench.tasks.scales import Scale
 

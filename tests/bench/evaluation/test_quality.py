@@ -8,14 +8,15 @@ import torch
 from click.testing import CliRunner
 
 from bench import accuracy, grade
+from bench.baselines.cells import reference_cells
 from bench.baselines.methods import REFERENCES
 from bench.data import LabelledImage
 from bench.evaluation.grading import NotFiniteError, QualityError, Shown, evaluate
 from bench.evaluation.weights import save_weights
 from bench.records import Status, ValidationPoint
-from bench.records.runner import all_answered, run_cells
 from bench.records.store import ResultStore
-from bench.references import reference_cells
+from bench.runner.cell import all_answered
+from bench.runner.run import run_cells
 from bench.tasks.scales import SCALES
 from bench.training.log import TrainingLog
 from bench.training.validation import Validation

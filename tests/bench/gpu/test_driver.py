@@ -14,7 +14,7 @@ from bench.gpu.driver import Ending, archive_of, ledger_of, log_of, plan_lines, 
 from bench.gpu.ledger import Ledger
 from bench.gpu.plan import PARTS, proof_s, stem
 from bench.gpu.site import Site
-from bench.memory.forked import ForkServer
+from bench.runner.forked import ForkServer
 
 CHECK, CALIBRATION, PROOFS, HISTORY, TIMES, TRAINING = PARTS
 FIRST_FIVE_S = 360

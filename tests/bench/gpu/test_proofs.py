@@ -13,10 +13,10 @@ from bench.gpu.ledger import Ledger
 from bench.gpu.proofs import Proofs
 from bench.gpu.site import PROVED, Site, Work
 from bench.memory import cuda
-from bench.memory.forked import ForkedError
 from bench.memory.side_by_side import Room
 from bench.records import GIB, MIB, Probe, Status
 from bench.records.store import ResultStore
+from bench.runner.forked import ForkedError
 from tests.records import make_provenance
 
 CARD, CONTEXT = 79 * GIB, 600 * MIB

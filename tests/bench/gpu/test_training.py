@@ -4,13 +4,13 @@ import time
 
 import pytest
 
-from bench import queue
 from bench.gpu import training
 from bench.gpu.budget import Budget, OutOfTime
 from bench.gpu.ledger import Ledger
 from bench.gpu.site import Site, Work
 from bench.records import Status
 from bench.records.store import ResultStore
+from bench.training import queue
 from tests.records import make_record
 
 
@@ -24,7 +24,6 @@ class Trained:
 @pytest.fixture
 def work(tmp_path, monkeypatch):
     monkeypatch.setattr(training, "check_sources", lambda *_: None)
-    monkeypatch.setattr("bench.training.processes.make_fabric", lambda device: None)
     monkeypatch.setattr(queue, "queued_cells", lambda training, tasks, models: [Trained(task) for task in tasks])
     monkeypatch.setattr(queue, "finished", lambda cell, store: None)
     monkeypatch.setattr(training, "ROOT", tmp_path)
@@ -34,7 +33,7 @@ def work(tmp_path, monkeypatch):
 
 
 def test_a_training_is_interrupted_when_its_time_is_over(work, monkeypatch):
-    monkeypatch.setattr(queue, "work_off", lambda cells, training: time.sleep(60))
+    monkeypatch.setattr(queue, "work_off", lambda cells, store, running: time.sleep(60))
     started = time.monotonic()
     with pytest.raises(OutOfTime, match="resume at their last checkpoint"):
         training.train(work)
@@ -45,7 +44,7 @@ def test_a_training_is_interrupted_when_its_time_is_over(work, monkeypatch):
 def test_what_is_finished_at_home_is_not_trained_again(work, monkeypatch):
     trained = []
 
-    def work_off(cells, training):
+    def work_off(cells, store, running):
         trained.extend(cell.label for cell in cells)
         return [make_record(status=Status.FAILED, values=None, message="no")]
 

@@ -12,7 +12,7 @@ from bench.memory.search import largest_batch
 from bench.records import GIB, MIB, MemorySpec, Probe
 from bench.records.environment import pick_device
 from bench.records.kernels import libraries
-from bench.records.progress import Reporter
+from bench.runner.progress import Reporter
 from tests.records import make_provenance
 
 CUDA = torch.device("cuda:0")

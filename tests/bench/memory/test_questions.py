@@ -11,7 +11,7 @@ from bench.cli import source_digest
 from bench.cli.source_digest import our_code
 from bench.memory.__main__ import main
 from bench.memory.calibration import DOCUMENTED
-from bench.memory.cells import memory_cells, simulate_ahead
+from bench.memory.cells import memory_cells
 from bench.memory.explain import timeline
 from bench.memory.questions import MemoryQuestion
 from bench.memory.replay import fits, replay
@@ -19,8 +19,8 @@ from bench.memory.simulate import trace_key
 from bench.memory.traces import CODE, trace_of
 from bench.memory.what_fits import largest_side
 from bench.records import MemorySpec
-from bench.records.runner import run_cells
 from bench.records.store import ResultStore
+from bench.runner.run import run_cells
 from bench.training import step
 from models import Reconstruction, ReconstructionModel
 
@@ -144,19 +144,14 @@ def test_explain_writes_a_picture_of_every_cell(tmp_path):
     assert picture.stat().st_size > 10_000
 
 
-def test_what_was_simulated_ahead_is_told_and_not_simulated_again(tmp_path, monkeypatch):
+def test_cells_of_one_trace_share_a_process_and_each_is_stored_as_soon_as_it_is_known(tmp_path):
     question = MemoryQuestion(image_shape=(32, 32))
-    cells = memory_cells(["deblur"], ["deq4ip", "lu-dncnn"], ["recompute"], [2**30], None, question)
-    store = ResultStore(tmp_path)
-    monkeypatch.setattr("bench.memory.cells.in_processes", lambda work, items, _: {items[0]: work(items[0])})
-    ahead = simulate_ahead(cells, store)
-    assert [cell.spec for cell in ahead] == [cell.spec for cell in cells]
-    assert ahead[0] is cells[0]
-    asked = []
-    monkeypatch.setattr("bench.memory.cells.simulate", lambda spec, parameters: asked.append(spec))
-    (record,) = run_cells(ahead[1:], store)
-    assert not asked
-    assert record.values.max_batch > 0
+    cells = memory_cells(["deblur"], ["deq4ip", "lu-dncnn"], ["recompute"], [2**30, 2**31], None, question)
+    assert cells[0].group == cells[1].group != cells[2].group
+    run_cells(cells[:1], ResultStore(tmp_path))
+    records = run_cells(cells, ResultStore(tmp_path))
+    assert [record.spec for record in records] == [cell.spec for cell in cells]
+    assert records[0].values.max_batch < records[1].values.max_batch
 
 
 def batch_of(folder, *options):

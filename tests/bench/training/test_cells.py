@@ -1,7 +1,5 @@
 """Accuracy cells: what belongs to their question, and what a record tells of how it came about."""
 
-from types import SimpleNamespace
-
 import pytest
 import torch
 from click.testing import CliRunner
@@ -18,17 +16,18 @@ CPU = torch.device("cpu")
 SCALE = Scale(name="quick", image_shapes={"deblur": (16, 16)}, train_images=2, test_images=2)
 
 
-def asked(tmp_path, processes=1, sources=None, **changes):
-    fabric = SimpleNamespace(device=CPU, world_size=processes, is_global_zero=True)
+def asked(tmp_path, sources=None, **changes):
     training = TrainingSetup(
-        scale=SCALE, sources=sources or {}, store=ResultStore(tmp_path), fabric=fabric, changes=changes
+        scale=SCALE, sources=sources or {}, store=ResultStore(tmp_path), device=CPU, changes=changes
     )
     (cell,) = accuracy_cells(training, ["deblur"], ["lu-dncnn"], ["final"])
     return cell.spec
 
 
-def test_the_number_of_processes_is_part_of_the_question(tmp_path):
-    alone, together = asked(tmp_path), asked(tmp_path, processes=2)
+def test_the_number_of_processes_is_part_of_the_question(tmp_path, monkeypatch):
+    alone = asked(tmp_path)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    together = asked(tmp_path)
     assert cell_id(alone) != cell_id(together)
     assert together == alone.model_copy(update={"processes": 2})
 

@@ -5,12 +5,12 @@ import torch
 from safetensors import safe_open
 
 from bench.grade import grade_weights, load_model
-from bench.records.runner import run_cells
 from bench.records.store import ResultStore
+from bench.runner.run import run_cells
+from bench.runner.running import Running
 from bench.tasks.scales import Scale
 from bench.training import sweep
 from bench.training.cells import accuracy_cells
-from bench.training.processes import make_fabric
 from bench.training.step import placed
 from bench.training.sweep import TrainingSetup, round_weights
 from models import MODELS, Reconstruction
@@ -25,7 +25,7 @@ def cell_of(folder, model, **changes):
         scale=SCALE,
         sources={},
         store=ResultStore(folder),
-        fabric=make_fabric(torch.device("cpu")),
+        device=torch.device("cpu"),
         changes=VALIDATED | changes,
         keep_weights=True,
     )
@@ -77,7 +77,7 @@ def test_without_validation_images_nobody_knows_so_they_stay_exact(tmp_path):
 def test_what_is_graded_is_what_is_stored(tmp_path, monkeypatch, limit_db, dtype):
     monkeypatch.setattr(sweep, "ROUNDING_DB", limit_db)
     cell, training = cell_of(tmp_path, "luser-sw")
-    (record,) = run_cells([cell], training.store)
+    (record,) = run_cells([cell], training.store, Running(apart=False))
     assert record.values is not None, record.message
     path = tmp_path / record.values.weights
     with safe_open(path, framework="pt") as file:

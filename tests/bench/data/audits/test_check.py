@@ -7,7 +7,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from bench.data.__main__ import main
-from bench.records.progress import Reporter
+from bench.runner.progress import Reporter
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-PRELOADED = ("bench.memory.steps",)
 GONE_S = 20.0
 """In which a process that has answered is gone, and its memory with it."""
 
@@ -24,20 +23,26 @@ class ForkedError(RuntimeError):
     """A forked process raised an exception, or died; the message is its last line."""
 
 
+class Stopped(RuntimeError):
+    """The server was told to stop: what it started is killed, and it starts nothing more."""
+
+
 class ForkServer:
     """Starts processes that begin with modules imported.
 
-    There is one server a process, whatever is made of this class: the first one's modules count.
+    There is one server per process, whatever is made of this class: the first one's modules count.
 
     Args:
         modules: what the server imports; importing them must not touch a GPU.
     """
 
-    def __init__(self, modules: Sequence[str] = PRELOADED) -> None:
+    def __init__(self, modules: Sequence[str]) -> None:
         self._context = get_context("forkserver")
         self._context.set_forkserver_preload(list(modules))
         self._starting = threading.Lock()
         self._called: set[BaseProcess] = set()
+        self._started: set[BaseProcess] = set()
+        self.stopped = False
 
     def start(self, function: Callable[..., object], *arguments: object) -> BaseProcess:
         """Start a function in a process of its own, which ends when this one does.
@@ -48,8 +53,22 @@ class ForkServer:
         """
         process = self._context.Process(target=_run, args=(function, arguments))
         with self._starting:
+            if self.stopped:
+                raise Stopped
             process.start()
+            self._started = {other for other in self._started if other.exitcode is None} | {process}
         return process
+
+    def pipe(self) -> tuple[Connection, Connection]:
+        """Return the receiving and the sending end of a pipe, which may travel to a process."""
+        return self._context.Pipe(duplex=False)
+
+    def stop(self) -> None:
+        """Kill all that was started and still runs; nothing starts from now on."""
+        with self._starting:
+            self.stopped = True
+            for process in self._started:
+                process.kill()
 
     def call(self, function: Callable[..., object], *arguments: object, timeout_s: float) -> Any:
         """Run a function in its own process, and return its result after that process has ended.
@@ -63,7 +82,7 @@ class ForkServer:
             TimeoutError: if it takes longer.
             ForkedError: if it raises an exception or dies.
         """
-        ours, theirs = self._context.Pipe(duplex=False)
+        ours, theirs = self.pipe()
         process = self.start(_send, theirs, function, arguments)
         theirs.close()
         self._called.add(process)

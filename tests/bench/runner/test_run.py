@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from bench.records import CallsSpec, CallsValues, Status
-from bench.records.runner import Outcome, StudyCell, all_answered, run_cells
 from bench.records.store import ResultStore
+from bench.runner.cell import Outcome, StudyCell, all_answered
+from bench.runner.run import run_cells
 from tests.records import make_provenance
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.memory.forked import PRELOADED, ForkedError, ForkServer
+from bench.gpu.proofs import PRELOADED
+from bench.runner.forked import ForkedError, ForkServer
 
 ROOT = Path(__file__).parents[3]
 PLENTY_S = 300
@@ -26,8 +27,8 @@ assert not torch.cuda.is_initialized()
 """
 PARENT = """
 import sys, time
-from tests.bench.memory.test_forked import write_number
-from bench.memory.forked import ForkServer
+from tests.bench.runner.test_forked import write_number
+from bench.runner.forked import ForkServer
 ForkServer(["time"]).start(write_number, sys.argv[1])
 time.sleep(600)
 """

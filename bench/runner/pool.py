@@ -13,14 +13,16 @@ _Result = TypeVar("_Result")
 
 
 def in_processes(
-    work: Callable[[_Item], _Result], items: Sequence[_Item], told: Callable[[int], None] = lambda done: None
+    work: Callable[[_Item], _Result],
+    items: Sequence[_Item],
+    told: Callable[[_Item, int], None] = lambda item, done: None,
 ) -> dict[_Item, _Result]:
     """Do a piece of work for every item, one process per core, one thread each.
 
     Args:
         work: a module's function; it and the items travel to other processes.
         items: hashable, different from each other.
-        told: called with the number of finished items.
+        told: called with an item that is finished, and how many are.
 
     Returns:
         Item -> result. An item whose work raised an exception is missing: whoever needs it does it again and
@@ -35,5 +37,5 @@ def in_processes(
         for done, future in enumerate(as_completed(futures), start=1):
             if future.exception() is None:
                 found[futures[future]] = future.result()
-            told(done)
+            told(futures[future], done)
     return found

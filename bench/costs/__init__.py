@@ -1,0 +1,1 @@
+"""What a training step and a reconstruction cost: seconds, and applications of the operator (Table 4)."""
