@@ -9,6 +9,7 @@ from bench.records import CallsSpec, CallsValues, Status
 from bench.records.store import ResultStore
 from bench.runner.cell import Outcome, StudyCell, all_answered
 from bench.runner.run import run_cells
+from bench.runner.running import Running
 from tests.records import make_provenance
 
 
@@ -53,7 +54,7 @@ def test_finished_cells_are_skipped_unless_forced(tmp_path):
     for _ in range(2):
         run_cells([make_cell("a", measure)], store)
     assert len(calls) == 1
-    run_cells([make_cell("a", measure)], store, force=True)
+    run_cells([make_cell("a", measure)], store, Running(force=True))
     assert len(calls) == 2
 
 
