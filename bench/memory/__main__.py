@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -79,7 +80,8 @@ COMMANDS = {
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="Seconds to wait for a GPU that another process uses, before giving up.",
+    help="Seconds to wait for a GPU that another process uses, before giving up. Commands whose caps fit on one card "
+    "side by side share it.",
 )
 @click.option(
     "--explain",
@@ -122,14 +124,12 @@ def main(
         return None
     _check_step(context, step, any_batch)
     from bench.memory.cells import TABLE3_CAPS_BYTES, TABLE3_TASKS, forget, memory_cells, memory_table, row
-    from bench.memory.nvml import claim_gpu
+    from bench.memory.nvml import shared_gpu
     from bench.memory.questions import MemoryQuestion
     from bench.memory.step_cells import step_cells, step_row, step_table
     from models import MODELS
 
     place = _place(backend, study)
-    if place is not None:
-        claim_gpu(place, wait_s)
     question = MemoryQuestion(
         precisions=precisions,
         image_shape=image_shape,
@@ -145,7 +145,8 @@ def main(
         cells = step_cells(step, caps, place, question, any_batch=any_batch)
     if study.force:
         forget(cells)
-    records = study.records(cells)
+    with nullcontext() if place is None else shared_gpu(place, max(caps), wait_s):
+        records = study.records(cells)
     if style == "json":
         click.echo(json.dumps([(row if step is None else step_row)(record) for record in records], indent=1))
     elif not study.dry_run:
