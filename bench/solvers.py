@@ -11,7 +11,7 @@ from rich.table import Table
 
 from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, common_options, run
 from bench.comparison.solver_peers import PEERS
-from bench.comparison.solver_race import Race
+from bench.comparison.solver_race import SolverRace
 from bench.records import Provenance, Record, SolversSpec, SolversValues, Status
 from bench.records.environment import installed, pick_device, provenance
 from bench.records.progress import Reporter
@@ -138,7 +138,7 @@ def solver_cells(
 
 def _cell(spec: SolversSpec, where: Provenance, device: torch.device) -> StudyCell:
     def measure(reporter: Reporter) -> Outcome:
-        values = Race(spec, device, reporter.detail).run()
+        values = SolverRace(spec, device, reporter.detail).run()
         return Outcome(Status.OK, values, summary=_summary(values))
 
     return StudyCell(spec, where, measure, f"{spec.image_shape[0]} pixels, tolerance {spec.tolerance:g}")

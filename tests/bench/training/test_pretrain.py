@@ -10,6 +10,8 @@ from bench.tasks import TASKS
 from bench.training.pretrain import NOISE_LEVEL, Denoiser, Pretraining, pretrain
 from models import MODELS
 from tests.bench.brightness import Brightness
+from tests.models.kinds import DENOISERS
+from tests.models.test_models import PAPER_STAGES
 
 SHAPE = (24, 24)
 
@@ -32,7 +34,7 @@ def make_model(name):
     return MODELS[name](channels=1)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", DENOISERS)
 def test_the_network_learns_to_denoise(name, images):
     seen = []
     losses = pretrain(run_of(make_model(name), images, recipe(80)), lambda log: seen.append(log.step)).losses
@@ -130,6 +132,6 @@ def test_solvers_are_the_recipes_while_it_learns(images):
 
 
 def test_every_model_of_the_paper_has_a_denoiser_and_others_need_none(images):
-    assert all(isinstance(make_model(name), Denoiser) for name in MODELS)
+    assert all(isinstance(make_model(name), Denoiser) for name in PAPER_STAGES)
     with pytest.raises(TypeError, match="Brightness has no denoiser to pre-train"):
         pretrain(run_of(Brightness(), images, recipe(1)))
