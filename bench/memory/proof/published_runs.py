@@ -34,7 +34,7 @@ class PublishedTraining(Protocol):
 
 @dataclass(frozen=True)
 class Runs:
-    """What a file holds.
+    """The contents of a file of runs.
 
     Attributes:
         source: kind of network.
