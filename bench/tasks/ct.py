@@ -20,8 +20,8 @@ FIELD_OF_VIEW_M = 0.26
 FULL_SIZE, FULL_ANGLES, FULL_DETECTORS = 362, 200, 513
 MIN_ANGLES = 24
 ATTENUATION_PER_M = 81.35858  # of 3071 HU; images and sinograms are divided by it
-PHOTONS = 4096  # a detector bin, before the patient
-MIN_PHOTONS = 0.1  # stands for a bin that no photon reached
+PHOTONS = 4096  # per detector bin, before the patient
+MIN_PHOTONS = 0.1  # the count of a bin that no photon reached
 
 
 def operator_at(image_shape: tuple[int, int], device: torch.device) -> LinearOperator:
@@ -33,7 +33,7 @@ def operator_at(image_shape: tuple[int, int], device: torch.device) -> LinearOpe
 
     Args:
         image_shape: (H, W) in pixels; the longer side is 0.26 m.
-        device: where its tables live.
+        device: of its tables.
 
     Source: LUSER, Sec. 4.1; Leuschner et al. 2021 for the geometry.
     """
@@ -67,7 +67,7 @@ def measure(operator: ForwardOperator, images: Tensor, generator: torch.Generato
     """
     clean = operator(images)
     expected = PHOTONS * torch.exp(-ATTENUATION_PER_M * clean)
-    # The draw is the CPU's on every device, so that a seed means the same measurement everywhere.
+    # Draws are made on the CPU for every device, so that a seed means the same measurement everywhere.
     photons = torch.poisson(expected.to(generator.device), generator=generator).to(clean.device)
     return -torch.log(photons.clamp(min=MIN_PHOTONS) / PHOTONS) / ATTENUATION_PER_M
 

@@ -1,4 +1,4 @@
-"""Diffraction tomography: not the paper's, but an operator that costs more than the networks around it."""
+"""Diffraction tomography: not a task of the paper; its operator costs more than the networks around it."""
 
 import torch
 from torch import Tensor
@@ -46,7 +46,7 @@ DIFFRACTION = Task(
     operator_at=operator_at,
     measure=measure,
     data_set="lodopab",
-    # CT's images, taken as maps of the refractive index: what differs from that task is the operator.
+    # CT's images, taken as maps of the refractive index: only the operator differs from that task.
     load_split=load_split,
     display=display,
     metrics={"psnr_db": psnr_db, "ssim": ssim},

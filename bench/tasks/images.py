@@ -9,7 +9,7 @@ from bench.data.synthetic.images import GeneratedSplit
 
 
 class OpenFolder(Protocol):
-    """How images are found in a published layout."""
+    """A function that opens images in a published layout."""
 
     def __call__(
         self, source: Path, split: Split, *, image_shape: tuple[int, int], count: int, seed: int, native: bool
@@ -20,7 +20,7 @@ class OpenFolder(Protocol):
 
 @dataclass(frozen=True)
 class GeneratedOr:
-    """An ``OpenSplit`` of generated images without a folder, of the folder's with one; it can be pickled.
+    """An ``OpenSplit`` of a folder's images, or without a folder of generated ones; it can be pickled.
 
     Attributes:
         kind: of generated image, key of ``bench.data.synthetic.images.KINDS``.

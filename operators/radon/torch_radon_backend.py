@@ -83,7 +83,7 @@ def _fork_scan(library: ModuleType, projector: Projector) -> Any:
 
 @contextmanager
 def _default_stream(device: torch.device) -> Iterator[None]:
-    """Run a block in order with the caller's stream: torch-radon launches on the default one whatever is current."""
+    """Run a block in order with the caller's stream: torch-radon always launches on the default one."""
     if device.type != "cuda":
         yield
         return
