@@ -130,6 +130,6 @@ def stem(part: Part) -> str:
 
 
 def files_of(part: Part, site: Site) -> Iterator[Path]:
-    """Yield a part's output files beside its figures and log, most important first."""
+    """Yield a part's output files besides its figures and log, most important first."""
     for pattern in part.files:
         yield from sorted(site.folder.glob(pattern.format(results=site.results.name)))

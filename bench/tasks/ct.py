@@ -11,7 +11,7 @@ from bench.data.formats.lodopab import open_lodopab
 from bench.data.formats.observations import open_observations
 from bench.tasks.base import MeasuredData, Task
 from bench.tasks.ct_windows import ScanWindows
-from bench.tasks.images import GeneratedOr
+from bench.tasks.images import GeneratedOr, clipped
 from bench.tasks.metrics import psnr_db, ssim
 from operators.base import ForwardOperator, LinearOperator
 from operators.radon.transform import Radon
@@ -94,11 +94,6 @@ def _full_operator(device: torch.device) -> LinearOperator:
     return operator_at((FULL_SIZE, FULL_SIZE), device)
 
 
-def display(image: Tensor) -> Tensor:
-    """Clip (1, H, W) to [0, 1], the range of LoDoPaB-CT's ground truth."""
-    return image.clamp(0, 1)
-
-
 CT = Task(
     name="ct",
     title="CT",
@@ -108,7 +103,7 @@ CT = Task(
     measure=measure,
     data_set="lodopab",
     load_split=load_split,
-    display=display,
+    display=clipped,
     # Range 1 is the ground truth's published range; its own library (dival) divides by each image's own span.
     metrics={
         "psnr_db": psnr_db,

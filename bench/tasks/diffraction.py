@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 
 from bench.tasks.base import Task, standard_normal
-from bench.tasks.ct import display, load_split
+from bench.tasks.ct import load_split
+from bench.tasks.images import clipped
 from bench.tasks.metrics import psnr_db, ssim
 from operators.base import ForwardOperator
 from operators.diffraction import Diffraction
@@ -48,6 +49,6 @@ DIFFRACTION = Task(
     data_set="lodopab",
     # CT's images, taken as maps of the refractive index: only the operator differs from that task.
     load_split=load_split,
-    display=display,
+    display=clipped,
     metrics={"psnr_db": psnr_db, "ssim": ssim},
 )

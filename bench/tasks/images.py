@@ -1,8 +1,10 @@
-"""Sources of a task's images: generated ones, or a folder."""
+"""Sources of a task's images: generated ones, or a folder; and how images in [0, 1] are displayed."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
+
+from torch import Tensor
 
 from bench.data.base import ImageSplit, Split
 from bench.data.synthetic.images import GeneratedSplit
@@ -44,3 +46,8 @@ class GeneratedOr:
         if source is None:
             return GeneratedSplit(self.kind, split, image_shape=image_shape, count=count, seed=seed)
         return self.open_folder(source, split, image_shape=image_shape, count=count, seed=seed, native=native)
+
+
+def clipped(image: Tensor) -> Tensor:
+    """Clip (C, H, W) to [0, 1], the range of photographs and of LoDoPaB-CT's ground truth."""
+    return image.clamp(0, 1)
