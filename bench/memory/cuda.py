@@ -39,7 +39,7 @@ def run_fresh(request: Figures, timeout_s: float = PROBE_TIMEOUT_S) -> Answer:
     """Answer a request in a fresh interpreter.
 
     Args:
-        request: as of ``steps.answer``.
+        request: as for ``steps.answer``.
         timeout_s: the most seconds that it may take.
 
     Raises:

@@ -60,7 +60,7 @@ SCALES = {
     )
 }
 """``quick`` ends within minutes on two cores, ``small`` within hours; ``full`` has the paper's image sizes and takes up
-to an hour of one core with AMX per cell, ``paper`` has its lengths of training too and wants a GPU.
+to an hour of one core with AMX per cell, ``paper`` has its lengths of training too and needs a GPU.
 
 ``recipes.toml`` has each scale's lengths and rates of training.
 """

@@ -86,7 +86,7 @@ def pretrain(run: Pretraining, on_step: Callable[[TrainingLog], None] = lambda l
 
     Args:
         run: what to train.
-        on_step: told the log after every step.
+        on_step: receives the log after every step.
 
     Returns:
         Losses and seconds.

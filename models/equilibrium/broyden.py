@@ -22,7 +22,7 @@ class Broyden(SampleWiseSolver):
     The inverse starts as -I, so that the first step is a plain one, and gains one rank per step. Once it is full it
     restarts from the last step alone: a rank corrects those before it and has no meaning without them. A sample whose
     step is taken back drops its ranks and takes a plain step from where it was. There is no line search: it would let a
-    sample's step depend on its batch-mates' evaluations.
+    sample's step depend on the evaluations of others.
 
     Attributes:
         history: greatest number of ranks, at least 1.

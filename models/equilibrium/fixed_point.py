@@ -120,7 +120,7 @@ class SampleWiseSolver(FixedPointSolver):
     """A solver that treats each sample of a batch as if it were alone.
 
     A sample is done when its relative residual reaches the tolerance, when it diverges, or after ``max_steps``;
-    its result and its statistics are then final, whatever its batch-mates do. Once half of the samples are done, the
+    its result and its statistics are then final, whatever the others do. Once half of the samples are done, the
     others continue without them. The iterate with the smallest residual is returned. A tolerance of zero takes every
     step and never looks at a value, so that the solve can be traced without data.
 

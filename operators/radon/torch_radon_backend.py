@@ -76,7 +76,7 @@ def _scan(library: ModuleType, projector: Projector) -> Any:
 def _fork_scan(library: ModuleType, projector: Projector) -> Any:
     geometry = projector.geometry
     volume = library.Volume2D()
-    volume.set_size(*geometry.image_shape)  # or its backward would not know it before the first forward
+    volume.set_size(*geometry.image_shape)  # otherwise its backward lacks it before the first forward
     angles = projector.angles.astype(np.float32)
     return library.ParallelBeam(geometry.num_detectors, angles, geometry.detector_spacing, volume)
 
