@@ -65,8 +65,8 @@ class EquilibriumModel(ReconstructionModel):
     ) -> Tensor:
         """Estimate |J|_F^2 / N of the map of one stage, at the batch's first sample, to be added to the loss.
 
-        A small Jacobian makes both solves short. Gradients reach the weights, not the images before the stage. The
-        map is differentiated twice, and of one sample that costs the same memory whatever the batch.
+        A small Jacobian makes both solves short. Gradients reach the weights, not the images before the stage. The map
+        is differentiated twice; on one sample, its memory does not depend on the batch.
 
         Args:
             y: measurements, (B, *operator.data_shape).

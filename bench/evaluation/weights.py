@@ -46,7 +46,7 @@ def load_weights(path: Path) -> tuple[AccuracySpec, dict[str, Tensor]]:
     except ValidationError as error:
         raise WeightsError(f"{path}: does not say which model it is of: {error.errors()[0]['msg']}") from error
     except (OSError, SafetensorError) as error:
-        # Asked last: the first byte of a sound file may look like a page's.
+        # Checked last: the first byte of a sound file may look like a page's.
         reason = "an HTML page, a download's notice?" if _is_page(path) else " ".join(str(error).split())
         raise WeightsError(f"{path}: not a safetensors file: {reason}") from error
 

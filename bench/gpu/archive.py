@@ -10,13 +10,13 @@ from bench.records.environment import ROOT
 from bench.records.files import write_atomically
 
 MOST_BYTES = 15 * MIB
-"""Of one archive; whoever rents GPUs may bring home no file above 16 MiB."""
+"""Of one archive; some providers of GPUs return no file above 16 MiB."""
 HOMES = {
     "results": ROOT / "results",
     "calibration": ROOT / "bench" / "memory" / "calibration",
     "histories": ROOT / "tests" / "bench" / "memory" / "histories",
 }
-"""Where the checkout keeps what is under these folders of an archive."""
+"""The checkout's folders for these folders of an archive."""
 LEFT_BEHIND = "checkpoints"
 
 
@@ -50,7 +50,7 @@ def unpack(archive: Path, folder: Path) -> list[Path]:
 
 
 def adopt(folder: Path, homes: dict[str, Path] | None = None) -> list[Path]:
-    """Put what the archives of a folder hold where the checkout keeps such things, in place of what is there.
+    """Copy the files of a folder's archives into the checkout's folders for them, and replace existing ones.
 
     Args:
         folder: with archives.

@@ -34,7 +34,7 @@ from bench.report.tables.claims import claims_table
 from bench.report.tables.memory_check import check_table
 from bench.report.tables.memory_detail import disagreements, memory_detail_table
 from bench.report.tables.memory_flags import flags_table
-from bench.report.tables.operator_times import claims, shown_operators
+from bench.report.tables.operator_times import shown_operators, times_summary
 from bench.report.tables.operators import operators_csv, operators_table
 from bench.report.tables.proof import proof_table
 from bench.report.tables.solvers import methods_table, rules_table, shown_races
@@ -201,7 +201,7 @@ def _add_operators(report: _Report, records: Records) -> None:
     shown = shown_operators(records.operators)
     if shown:
         origin = origin_caption([times.entry for times in shown])
-        caption = (OPERATOR_CAPTION, *map(claims, shown), origin)
+        caption = (OPERATOR_CAPTION, *map(times_summary, shown), origin)
         report.add_figure("Operators", "operators", operator_figure(shown), caption)
         more = {"operators-table.csv": operators_csv(shown)}
         report.add_table("Operator times", operators_table(shown), [origin], more)

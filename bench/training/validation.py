@@ -15,12 +15,12 @@ from models import ReconstructionModel
 from operators import ForwardOperator
 
 NOISE_SEED = 1_000_003
-"""Validation measurements have the same noise at every step, and another than test measurements."""
+"""Validation measurements have the same noise at every step, different from that of test measurements."""
 
 
 @dataclass(frozen=True)
 class Validation:
-    """What weights are chosen on.
+    """The data on which weights are chosen.
 
     Attributes:
         images: the validation split.

@@ -29,12 +29,12 @@ _PILLOW_ERRORS = (OSError, SyntaxError, ValueError, EOFError, Image.Decompressio
 
 @dataclass(frozen=True)
 class Photo:
-    """Where one photograph is, and what it is called within its split.
+    """The place of one photograph, and its name within its split.
 
     Attributes:
-        path: the file, or where it would be if the archive that holds it were unpacked.
+        path: the file, or its path if its archive were unpacked.
         name: unique within the split.
-        member: its place in that archive; None for a file of its own.
+        member: its place in the archive; None for a separate file.
     """
 
     path: Path
@@ -42,7 +42,7 @@ class Photo:
     member: Member | None = None
 
     def read(self) -> NDArray[np.float32]:
-        """Read it: (3, H, W) float32 in [0, 1]; raises ``DataError`` as ``read_rgb`` does."""
+        """Read the photograph: (3, H, W) float32 in [0, 1]; raises ``DataError`` as ``read_rgb`` does."""
         if self.member is None:
             return read_rgb(self.path)
         with self.member.open(self.name) as stream:
@@ -60,9 +60,9 @@ class Photo:
 
 
 class PhotoSplit(ImageSplit[Photo]):
-    """Photographs read one by one from disk; resized ones are first cut to the wanted aspect ratio.
+    """Photographs read one by one from disk; before resizing, one is cropped to the wanted aspect ratio.
 
-    Every photograph is its own group. One smaller than ``image_shape`` is enlarged linearly where sizes may change.
+    Every photograph is its own group. Where images are resized, one smaller than ``image_shape`` is enlarged linearly.
     """
 
     def _read(self, reference: Photo) -> LabelledImage:
@@ -85,7 +85,7 @@ def open_folder(
     Args:
         source: folder that holds ``train/``, ``val/`` or ``validation/``, and ``test/``.
         split: which of them to read.
-        image_shape: (H, W) in pixels of the images handed out.
+        image_shape: (H, W) in pixels of the returned images.
         count: how many photographs to use, evenly spread over the naturally sorted files.
         seed: moves the selection.
         native: see ``OpenSplit``.
@@ -101,7 +101,7 @@ def open_folder(
 
 
 def photo_split(photos: list[Photo], split: Split, image_shape: tuple[int, int], native: bool) -> PhotoSplit:
-    """Put photographs together; native ones that are too small are left out, and a logged warning names them.
+    """Make a split of photographs; native ones that are too small are left out, and a logged warning names them.
 
     Raises:
         DataError: if none is left.
@@ -121,7 +121,7 @@ def photo_split(photos: list[Photo], split: Split, image_shape: tuple[int, int],
     return PhotoSplit(large, image_shape, fit_of(split, native))
 
 
-@lru_cache(maxsize=4096)  # told once by each process, which opens a split for every cell
+@lru_cache(maxsize=4096)  # one warning per process, which opens a split for every cell
 def _tell_of_small(path: Path, name: str, image_shape: tuple[int, int]) -> None:
     _log.warning("%s: left out, smaller than %dx%d pixels", name, *image_shape)
 
@@ -169,8 +169,8 @@ def read_rgb(path: Path) -> NDArray[np.float32]:
         (3, H, W) float32 in [0, 1].
 
     Raises:
-        DataError: if the file is missing, truncated, or no image (a saved HTML page is called one), or if its pixels
-            are 32-bit numbers.
+        DataError: if the file is missing, truncated, or no image (the message names a saved HTML page), or if its
+            pixels are 32-bit numbers.
     """
     try:
         with path.open("rb") as stream:
@@ -184,7 +184,7 @@ def decode_rgb(stream: BinaryIO, path: Path) -> NDArray[np.float32]:
 
     Args:
         stream: open at the photograph's first byte.
-        path: what to call it in messages.
+        path: the photograph's name in messages.
     """
     if is_html(stream.read(256)):
         raise DataError.about(path, "is an HTML page, not an image (a download quota notice?)")
@@ -197,7 +197,7 @@ def decode_rgb(stream: BinaryIO, path: Path) -> NDArray[np.float32]:
 
 
 def _to_rgb(photo: Image.Image, file_type: str | None) -> NDArray[np.float32]:
-    # PNG has 16 bits at most, which some versions of Pillow hand out in 32.
+    # PNG has 16 bits at most, which some versions of Pillow return as 32.
     sixteen_bits = photo.mode.startswith("I;16") or (photo.mode == "I" and file_type == "PNG")
     if photo.mode in ("I", "F") and not sixteen_bits:
         raise ValueError(f"its pixels are 32-bit numbers, mode {photo.mode}, of which nothing says how bright white is")

@@ -24,7 +24,7 @@ PUBLISHED_SLICES: dict[Split, int] = {"train": 35_820, "validation": 3_522, "tes
 
 @dataclass(frozen=True)
 class CTSlice:
-    """Where one slice is, and whose it is."""
+    """The place of one slice, and its patient."""
 
     path: Path
     row: int
@@ -50,13 +50,13 @@ def open_lodopab(
 
     A folder with as many files as LoDoPaB-CT has in this split is taken for the genuine set, and no file is
     opened: slice n is row n % 128 of file n // 128, and the number of slices is the published one, because
-    the last file may be padded with zeros. In any other folder the rows of every file are counted, but for blank
-    ones, which a logged warning names.
+    the last file may be padded with zeros. In any other folder the rows of every file are counted except blank ones,
+    which a logged warning names.
 
     Args:
         source: folder with ``ground_truth_<split>_<number>.hdf5``.
         split: which of the three parts.
-        image_shape: (H, W) in pixels; (362, 362) hands out the original pixels.
+        image_shape: (H, W) in pixels; (362, 362) returns the original pixels.
         count: how many slices to use, evenly spread over those that are not blank.
         seed: moves the selection.
         native: see ``OpenSplit``.
@@ -64,7 +64,7 @@ def open_lodopab(
     Returns:
         Attenuation divided by 81.35858 per metre (that of 3071 HU), (1, H, W) float32 in [0, 1]. Groups are
         patients where ``index_<split>.csv`` (column ``patient``) or the genuine set's
-        ``patient_ids_rand_<split>.csv`` is beside the slices, else files.
+        ``patient_ids_rand_<split>.csv`` is in the same folder, else files.
 
     Raises:
         DataError: if there is no file of this split, one is broken or not in this layout, all slices are blank, or
@@ -79,7 +79,7 @@ def open_lodopab(
 def select_slices(source: Path, split: Split, count: int, seed: int) -> list[CTSlice]:
     """Choose slices evenly over a split's files; arguments and errors as in ``open_lodopab``."""
     slices = list_slices(source, split)
-    if not is_genuine(ground_truth_files(source, split), split):  # whose published count has no padding
+    if not is_genuine(ground_truth_files(source, split), split):  # the genuine count excludes padding
         slices = [one for one in slices if one.row not in blank_slices(one.path, KEY)]
     if not slices:
         raise DataError.about(source, f"every {split} slice is blank")
@@ -87,7 +87,7 @@ def select_slices(source: Path, split: Split, count: int, seed: int) -> list[CTS
 
 
 def list_slices(source: Path, split: Split) -> list[CTSlice]:
-    """List every slice of a split, blank ones of a set that is not the genuine one included."""
+    """List every slice of a split, including blank ones of a set other than the genuine one."""
     rows = _rows(ground_truth_files(source, split), split)
     patients = _patients(source, split, len(rows))
     return [CTSlice(*row, group=patients[n] if patients else row[0].stem) for n, row in enumerate(rows)]
@@ -138,7 +138,7 @@ def _rows(files: list[Path], split: Split) -> list[tuple[Path, int]]:
 
 
 def _patients(source: Path, split: Split, total: int) -> list[str] | None:
-    """Return each slice's patient, or None where no list is beside the slices."""
+    """Return each slice's patient, or None where the folder has no list."""
     for path, column in (
         (source / f"index_{split}.csv", "patient"),
         (source / f"patient_ids_rand_{split}.csv", None),

@@ -169,7 +169,7 @@ def _of_all(
 
 
 def fitted_bytes(runs: Runs, predicted: Sequence[int]) -> int:
-    """Return the memory of a process beside a prediction: the median over the first runs, unless it is known.
+    """Return a process's memory besides a prediction: the median over the first runs, unless it is known.
 
     Args:
         runs: what was measured.

@@ -26,7 +26,7 @@ HEAVY, THIN = 1.1, 0.5
 
 
 @dataclass(frozen=True)
-class _Canvas:
+class _Sheet:
     """A figure addressed in points from its upper left corner."""
 
     figure: Figure
@@ -72,41 +72,41 @@ def draw_table(table: Table) -> Figure:
     height = 2 * MARGIN + LINE * (len(title) + len(table.header) + len(table.body))
     height += NOTE_LINE * len(notes) + RULE_SPACE * (1.5 * rules + 3.5)
     width = right + MARGIN
-    canvas = _Canvas(Figure(figsize=(width / 72, height / 72), facecolor="white"), width, height)
+    sheet = _Sheet(Figure(figsize=(width / 72, height / 72), facecolor="white"), width, height)
     y = MARGIN
     for line in title:
         y += LINE
-        canvas.text(MARGIN, y - 4, line, SIZE, "l", bold=True)
-    y = _draw_rows(canvas, table, edges, y)
+        sheet.text(MARGIN, y - 4, line, SIZE, "l", bold=True)
+    y = _draw_rows(sheet, table, edges, y)
     for line in notes:
         y += NOTE_LINE
-        canvas.text(MARGIN, y, line, NOTE_SIZE, "l", color=SOFT)
-    return canvas.figure
+        sheet.text(MARGIN, y, line, NOTE_SIZE, "l", color=SOFT)
+    return sheet.figure
 
 
-def _draw_rows(canvas: _Canvas, table: Table, edges: Sequence[float], y: float) -> float:
+def _draw_rows(sheet: _Sheet, table: Table, edges: Sequence[float], y: float) -> float:
     left, right = edges[0], edges[-1] - GAP
     y += RULE_SPACE
-    canvas.rule(left, right, y, HEAVY)
+    sheet.rule(left, right, y, HEAVY)
     y += RULE_SPACE / 2
     for row in table.header:
         y += LINE
-        _draw_row(canvas, table, row, edges, y - 4)
+        _draw_row(sheet, table, row, edges, y - 4)
         for first, last in underlined(row):
-            canvas.rule(edges[first - 1], edges[last] - GAP, y + 0.5, THIN)
+            sheet.rule(edges[first - 1], edges[last] - GAP, y + 0.5, THIN)
     for index, row in enumerate(table.body):
         if row.rule or index == 0:
             y += RULE_SPACE
-            canvas.rule(left, right, y, THIN)
+            sheet.rule(left, right, y, THIN)
             y += RULE_SPACE / 2
         y += LINE
-        _draw_row(canvas, table, row, edges, y - 4)
+        _draw_row(sheet, table, row, edges, y - 4)
     y += RULE_SPACE
-    canvas.rule(left, right, y, HEAVY)
+    sheet.rule(left, right, y, HEAVY)
     return y + RULE_SPACE
 
 
-def _draw_row(canvas: _Canvas, table: Table, row: Row, edges: Sequence[float], y: float) -> None:
+def _draw_row(sheet: _Sheet, table: Table, row: Row, edges: Sequence[float], y: float) -> None:
     column = 0
     for cell in row.cells:
         left, right = edges[column], edges[column + cell.span] - GAP
@@ -118,11 +118,11 @@ def _draw_row(canvas: _Canvas, table: Table, row: Row, edges: Sequence[float], y
         # Leading spaces indent; they are no ink, so a drawn string would lose them.
         x += 4.0 * (len(cell.text) - len(cell.text.lstrip(" ")))
         text = cell.text.strip()
-        canvas.text(x, y, text, SIZE, align, bold=cell.bold)
+        sheet.text(x, y, text, SIZE, align, bold=cell.bold)
         if cell.mark:
             width = _width(text, SIZE, cell.bold)
             end = x + {"l": width, "c": width / 2, "r": 0.0}[align]
-            canvas.text(end + 0.8, y - 3, cell.mark, MARK_SIZE, "l")
+            sheet.text(end + 0.8, y - 3, cell.mark, MARK_SIZE, "l")
 
 
 def _column_widths(table: Table) -> list[float]:

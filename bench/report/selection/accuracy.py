@@ -112,7 +112,7 @@ def studies(entries: Iterable[AccuracyEntry], references: Iterable[ReferenceEntr
     """Group accuracy entries into studies, the headline study first.
 
     Args:
-        entries: one environment a cell.
+        entries: one environment per cell.
         references: methods without training; each study takes those that were graded on its tasks' images.
     """
     without_training = list(references)
