@@ -37,12 +37,24 @@ def answers(folder):
 
 @pytest.mark.slow
 def test_a_hundred_kills_lose_nothing(tmp_path):
-    numbers, kills, known = random.Random(0), 0, {}
-    disturbed = tmp_path / "disturbed"
+    numbers, kills, rounds = random.Random(0), 0, 0
+    assert sweep(tmp_path / "undisturbed").wait() == 0
+    expected = answers(tmp_path / "undisturbed")
+    assert len(expected) == CELLS
     while kills < KILLS:
-        process = sweep(disturbed)
-        count = len(known)
-        while process.poll() is None and len(list(disturbed.glob("*/*.json"))) <= count:
+        disturbed = tmp_path / str(rounds)
+        kills += killed_until_done(disturbed, numbers)
+        rounds += 1
+        assert answers(disturbed) == expected
+        assert not list(disturbed.rglob("*.log"))
+
+
+def killed_until_done(folder, numbers):
+    """Kill a sweep at random moments until all cells are answered, and return how often."""
+    kills, known = 0, {}
+    while len(known) < CELLS:
+        process = sweep(folder)
+        while process.poll() is None and len(list(folder.glob("*/*.json"))) <= len(known):
             time.sleep(0.01)  # it is at work, not only starting
         time.sleep(numbers.uniform(0, AT_ONCE_S))
         if process.poll() is None:
@@ -52,15 +64,7 @@ def test_a_hundred_kills_lose_nothing(tmp_path):
                 os.killpg(process.pid, signal.SIGKILL)
             kills += 1
         process.wait()
-        now = answers(disturbed)
+        now = answers(folder)
         assert known.items() <= now.items()
         known = now
-        if len(known) == CELLS:
-            break
-    assert kills >= min(KILLS, CELLS // 4)
-    assert sweep(disturbed).wait() == 0
-    undisturbed = tmp_path / "undisturbed"
-    assert sweep(undisturbed).wait() == 0
-    assert answers(disturbed) == answers(undisturbed)
-    assert len(answers(disturbed)) == CELLS
-    assert not list(disturbed.rglob("*.log"))
+    return kills
