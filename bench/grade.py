@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.cli import run
+from bench.cli.parameters import IMAGES
 from bench.cli.sources import data_options, data_sources
 from bench.cli.user_model import resolve_model
 from bench.data import DataError, source_label
@@ -42,7 +43,7 @@ Exit codes: 0 graded; 2 bad input, such as a file without weights of ours, or we
 @click.command(help=HELP)
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @data_options
-@click.option("--test-images", type=click.IntRange(min=1), help="How many. Default: as when it was trained.")
+@click.option("--test-images", type=IMAGES, help="How many. Default: as when it was trained.")
 @click.option("--measured", is_flag=True, help="Reconstruct from what the data set measured, instead of simulating it.")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, ...")
 def main(

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, Name, common_options, run
+from bench.cli.parameters import REPEATS, SIDE
 from bench.comparison.operator_cases import FULL_SHAPES, PAPER, SCANS, build
 from bench.comparison.operator_peers import DISTRIBUTIONS, is_installed
 from bench.comparison.operator_race import DIRECTIONS, MAX_CALL_S, OperatorRace
@@ -59,8 +60,8 @@ Examples:
     multiple=True,
     help="Of the Radon transform: kpi, lodopab or 1000; repeatable. Default: all.",
 )
-@click.option("--size", type=click.IntRange(min=16), help="Side of square images, in pixels. Default: the paper's.")
-@click.option("--repeats", type=click.IntRange(min=1), default=9, show_default=True, help="Repeats per library.")
+@click.option("--size", type=SIDE, help="Side of square images, in pixels. Default: the paper's.")
+@click.option("--repeats", type=REPEATS, default=9, show_default=True, help="Repeats per library.")
 @common_options
 def main(
     operators: Sequence[str],

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, results_option, run, scale_option, selection_options
+from bench.cli.parameters import CELLS
 from bench.cli.sources import by_task, check_examples, check_sources, data_options, data_sources
 from bench.data import Split
 from bench.records import AccuracySpec, AccuracyValues, Loss, Record, Start, mean_psnr_db
@@ -62,7 +63,7 @@ Examples:
     "the paper. Final loss with the first seed is also trained from the other one.",
 )
 @click.option("--list", "only_list", is_flag=True, help="Print the progress of every cell; train nothing.")
-@click.option("--cells", "limit", type=click.IntRange(min=1), help="Cells to train before stopping. Default: all.")
+@click.option("--cells", "limit", type=CELLS, help="Cells to train before stopping. Default: all.")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, ...")
 def main(
     tasks: Sequence[str],

@@ -20,6 +20,7 @@ from bench.cli import (
     scale_option,
     selection_options,
 )
+from bench.cli.parameters import BATCH, REPEATS
 from bench.cli.source_digest import code_of
 from bench.cli.user_model import build_model
 from bench.evaluation import clock
@@ -59,7 +60,7 @@ Examples:
 @selection_options
 @policy_option
 @scale_option
-@click.option("--batch", type=click.IntRange(min=1), default=2, show_default=True, help="The common batch.")
+@click.option("--batch", type=BATCH, default=2, show_default=True, help="The common batch.")
 @click.option(
     "--cap",
     type=Bytes(),
@@ -69,7 +70,7 @@ Examples:
 )
 @click.option(
     "--repeats",
-    type=click.IntRange(min=1),
+    type=REPEATS,
     default=3,
     show_default=True,
     help="Timed repeats after one warm-up; fewer if they take over five seconds in total.",

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, run
+from bench.cli.parameters import Number
 from bench.cli.sources import data_options, data_sources
 from bench.gpu.archive import adopt as adopt_archives
 from bench.gpu.budget import Budget
@@ -42,7 +43,7 @@ Examples:
 
 
 @click.command(help=HELP)
-@click.option("--minutes", type=click.FloatRange(min=0), default=8, show_default=True, help="Time limit.")
+@click.option("--minutes", type=Number(0, 366 * 24 * 60), default=8, show_default=True, help="Time limit.")
 @click.option(
     "--output",
     "folder",
