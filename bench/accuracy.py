@@ -101,7 +101,8 @@ def main(
 ) -> int:
     """Run the training cells from the command line."""
     if weights:
-        Console().print(grade_files(weights, data_sources(data, data_root), pick_device(device)))
+        graded = grade_files(weights, data_sources(data, data_root), pick_device(device), own=models)
+        Console(markup=False).print(graded)
         return 0
     if not (everything or tasks or models or losses):
         raise click.ClickException("nothing selected: give --all, or --task, --model or --loss")

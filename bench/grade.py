@@ -7,11 +7,12 @@ import click
 import torch
 from rich.console import Console
 from rich.table import Table
+from torch import Tensor
 
-from bench.cli import run
-from bench.cli.parameters import IMAGES
+from bench.cli import MODEL, run, unknown
+from bench.cli.parameters import IMAGES, LEAST_SIDE, MOST_IMAGES, MOST_SIDE, short
 from bench.cli.sources import data_options, data_sources
-from bench.cli.user_model import resolve_model
+from bench.cli.user_model import resolve_model, told
 from bench.data import DataError, source_label
 from bench.evaluation.bootstrap import Estimate, estimate
 from bench.evaluation.grading import Grades, QualityError, evaluate, evaluate_measured
@@ -21,18 +22,19 @@ from bench.records.environment import pick_device
 from bench.tasks import TASKS
 from bench.tasks.scales import SCALES
 from bench.training.step import placed
-from models import ReconstructionModel
+from models import MODELS, ReconstructionModel
 
 HELP = """Grade published weights by PSNR and SSIM on held-out images, with 95 % intervals; nothing is stored.
 
 Each file names its task, model, image size and training data. --data names the held-out images; without it they are
 generated. Measurements and noise are those of bench.accuracy. With --measured they are the data set's own: fastMRI's
-k-space at its full size, LoDoPaB-CT's observations.
+k-space at its full size, LoDoPaB-CT's observations. Weights of a model of your own need --model: a file never
+chooses which code runs.
 
 \b
 Examples:
   python -m bench.grade results/weights/ct-luser-dw-*.safetensors --data ct=LODOPAB
-  python -m bench.grade MINE.safetensors --test-images 100
+  python -m bench.grade MINE.safetensors --test-images 100 --model my_package.my_module:MyModel
   python -m bench.grade results/weights/mri4x-*.safetensors --data mri4x=FASTMRI --measured
 
 Exit codes: 0 graded; 2 bad input, such as a file without weights of ours, or weights whose reconstruction of an image
@@ -42,12 +44,16 @@ Exit codes: 0 graded; 2 bad input, such as a file without weights of ours, or we
 
 @click.command(help=HELP)
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--model", "models", type=MODEL, multiple=True, help="Model of your own that a file may be of; repeatable."
+)
 @data_options
 @click.option("--test-images", type=IMAGES, help="How many. Default: as when it was trained.")
 @click.option("--measured", is_flag=True, help="Reconstruct from what the data set measured, instead of simulating it.")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, ...")
 def main(
     files: Sequence[Path],
+    models: Sequence[str],
     data: Sequence[str],
     data_root: Path | None,
     test_images: int | None,
@@ -56,7 +62,8 @@ def main(
 ) -> None:
     """Grade weights from the command line."""
     sources = data_sources(data, data_root)
-    Console().print(grade_files(files, sources, pick_device(device), test_images, measured=measured))
+    device_found = pick_device(device)
+    Console(markup=False).print(grade_files(files, sources, device_found, test_images, measured=measured, own=models))
 
 
 def grade_files(
@@ -66,6 +73,7 @@ def grade_files(
     test_images: int | None = None,
     *,
     measured: bool = False,
+    own: Sequence[str] = (),
 ) -> Table:
     """Grade the weights of several files.
 
@@ -75,6 +83,7 @@ def grade_files(
         device: where to reconstruct.
         test_images: as in ``grade_weights``.
         measured: as in ``grade_weights``.
+        own: as in ``load_model``.
 
     Returns:
         One row per file: means with 95 % intervals.
@@ -87,9 +96,9 @@ def grade_files(
         table.add_column(name)
     for path in files:
         try:
-            spec, model = load_model(path)
+            spec, model = load_model(path, own)
             source = sources.get(spec.task)
-            grades = grade_weights(placed(model, device), spec, source, test_images=test_images, measured=measured)
+            grades = _graded(placed(model, device), spec, source, test_images, measured)
         except (WeightsError, DataError) as error:
             raise click.ClickException(str(error)) from error
         except QualityError as error:
@@ -100,32 +109,89 @@ def grade_files(
     return table
 
 
-def load_model(path: Path) -> tuple[AccuracySpec, ReconstructionModel]:
+def _graded(
+    model: ReconstructionModel, spec: AccuracySpec, source: Path | None, test_images: int | None, measured: bool
+) -> Grades:
+    try:
+        return grade_weights(model, spec, source, test_images=test_images, measured=measured)
+    except (DataError, QualityError):
+        raise
+    except Exception as error:  # a user's model may raise anything
+        if spec.model in MODELS:
+            raise
+        raise click.ClickException(f"{spec.model} cannot be graded: {told(error)}") from error
+
+
+def load_model(path: Path, own: Sequence[str] = ()) -> tuple[AccuracySpec, ReconstructionModel]:
     """Build the model that a file holds the weights of.
 
     Args:
         path: written by ``bench.evaluation.weights.save_weights``.
+        own: models beside ``MODELS`` that it may be of, ``package.module:Model``. Whoever made the file wrote the name
+            that is in it, which therefore imports nothing by itself.
 
     Returns:
         What it was trained for, and the model in evaluation mode, on the CPU.
 
     Raises:
-        WeightsError: if the file is broken, names an unknown task, or does not fit the model it names.
+        WeightsError: if the file is broken, names an unknown task or a model that is not among those, asks for what no
+            task is graded on, or does not fit the model it names.
         click.ClickException: if it is of a user's own model that cannot be imported.
     """
     spec, tensors = load_weights(path)
     if spec.task not in TASKS:
-        raise WeightsError(f"{path}: weights for an unknown task {spec.task!r}")
-    model = resolve_model(spec.model)(channels=TASKS[spec.task].channels)
-    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
-    if wrong:
-        first = f"{wrong[0]} is {found.get(wrong[0], 'absent')} in place of {expected.get(wrong[0], 'none')}"
-        raise WeightsError(f"{path}: not weights of {spec.model} for {spec.task}: {len(wrong)} tensors differ, {first}")
+        raise WeightsError(f"{path}: weights for an {unknown('task', spec.task, TASKS)}")
+    if spec.model not in MODELS and spec.model not in own:
+        raise WeightsError(f"{path}: weights of {_stranger(spec.model)}")
+    if wrong := _out_of_bounds(spec):
+        raise WeightsError(f"{path}: not weights that can be graded: {wrong}")
+    model = _built(spec)
+    expected = {name: _form(tensor) for name, tensor in model.state_dict().items()}
+    found = {name: _form(tensor) for name, tensor in tensors.items()}
+    differing = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+    if differing:
+        name = differing[0]
+        first = f"{short(name)} is {found.get(name, 'absent')} in place of {expected.get(name, 'none')}"
+        raise WeightsError(
+            f"{path}: not weights of {spec.model} for {spec.task}: {len(differing)} tensors differ, {first}"
+        )
     model.load_state_dict(tensors)
     model.start = spec.start
     return spec, model.eval()
+
+
+def _built(spec: AccuracySpec) -> ReconstructionModel:
+    make, channels = resolve_model(spec.model), TASKS[spec.task].channels
+    try:
+        return make(channels=channels)
+    except Exception as error:  # a user's model may raise anything
+        if spec.model in MODELS:
+            raise
+        message = f"called with channels={channels}, {spec.model!r} raises {told(error)}"
+        raise click.ClickException(message) from error
+
+
+def _stranger(name: str) -> str:
+    """Say in one line what to do about a model that is none of ours."""
+    if name.count(":") != 1 or not name.replace(":", ".").replace(".", "_").isidentifier():
+        return f"an {unknown('model', name, MODELS)}"
+    return f"the model {short(name)}, whose code runs only if you trust it and add --model {name}"
+
+
+def _out_of_bounds(spec: AccuracySpec) -> str:
+    """Say what of a file's own words nobody grades; empty if nothing is wrong. Whoever made the file wrote them."""
+    if not all(LEAST_SIDE <= side <= MOST_SIDE for side in spec.image_shape):
+        return f"images of {spec.image_shape} pixels; each side must have {LEAST_SIDE} to {MOST_SIDE}"
+    if not 1 <= spec.test_images <= MOST_IMAGES:
+        return f"{spec.test_images} test images; write --test-images"
+    if spec.start not in TASKS[spec.task].starts:
+        return f"start {spec.start!r} does not apply to {spec.task}; known: {', '.join(TASKS[spec.task].starts)}"
+    return "" if spec.data.isprintable() else f"data of the unprintable name {short(spec.data)}"
+
+
+def _form(tensor: Tensor) -> str:
+    """Return a tensor's shape and kind of number: weights may be stored in half precision, counts not as weights."""
+    return f"{tuple(tensor.shape)} {'weights' if tensor.is_floating_point() else tensor.dtype}"
 
 
 @torch.no_grad()

@@ -4,6 +4,7 @@ import difflib
 import math
 import re
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import click
 
@@ -11,6 +12,7 @@ _UNITS = {"B": 1, "KB": 2**10, "MB": 2**20, "GB": 2**30, "TB": 2**40}
 _MOST_BYTES = 1024 * 2**40
 _LONGEST = 60
 """Most characters of a wrong value that are shown."""
+MOST_IMAGES = 1_000_000
 LEAST_SIDE, MOST_SIDE = 16, 4096
 """Pixels of an image's side. The Radon transform's matrix grows with the third power of it."""
 
@@ -28,7 +30,7 @@ class Number(click.FloatRange):
         super().__init__(least, most, min_open=min_open)
         self._told = f"a number from {least:g} to {most:g}"
 
-    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Return the number, or fail with one line."""
         number: float = super().convert(value, param, ctx)
         if math.isnan(number):
@@ -39,7 +41,7 @@ class Number(click.FloatRange):
 # Bounds far beyond what any machine does: what is more is a slip of the finger, and would fail only after hours.
 BATCH = click.IntRange(1, 65_536)
 CELLS = click.IntRange(1, 1_000_000)
-IMAGES = click.IntRange(1, 1_000_000)
+IMAGES = click.IntRange(1, MOST_IMAGES)
 MINUTES = Number(0, 366 * 24 * 60, min_open=True)
 REPEATS = click.IntRange(1, 10_000)
 SECONDS = Number(0, 366 * 24 * 3600)
