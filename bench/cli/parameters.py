@@ -10,7 +10,7 @@ import click
 
 _UNITS = {"B": 1, "KB": 2**10, "MB": 2**20, "GB": 2**30, "TB": 2**40}
 _MOST_BYTES = 1024 * 2**40
-_LONGEST = 60
+_LONGEST = 200
 """Most characters of a wrong value that are shown."""
 MOST_IMAGES = 1_000_000
 LEAST_SIDE, MOST_SIDE = 16, 4096

@@ -28,7 +28,12 @@ class DataError(ValueError):
             where: the file or folder.
             problem: text, or the exception that reading it raised.
         """
-        return cls(f"{where}: {' '.join(str(problem).split())}")
+        return cls(f"{printable(str(where))}: {printable(' '.join(str(problem).split()))}")
+
+
+def printable(text: str) -> str:
+    """Return a text with what would steer a terminal written out: files' names and contents are others' words."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
 
 
 @dataclass(frozen=True, kw_only=True)
