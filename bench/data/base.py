@@ -102,7 +102,8 @@ class ImageSplit(Dataset[LabelledImage], ABC, Generic[Ref]):
             IndexError: if the selection has no such position.
             DataError: if the file that holds the image is missing, broken or holds no finite numbers.
         """
-        item = self._read(self.references[index])
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is told of below
+            item = self._read(self.references[index])
         if not np.isfinite(item.image.numpy()).all():
             raise DataError.about(item.name, "holds values that are not finite numbers")
         return item

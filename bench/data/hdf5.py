@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
+import numpy as np
 
 from bench.data.base import DataError
 
@@ -31,7 +32,8 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
     if not path.is_file():
         raise DataError.about(path, "no such file")
     try:
-        with h5py.File(str(path), "r") as file:
+        # What overflows or is nan shows as such; NumPy's own warnings would name a line of code.
+        with h5py.File(str(path), "r") as file, np.errstate(over="ignore", invalid="ignore"):
             yield file
     except DataError:
         raise

@@ -124,6 +124,8 @@ def read_slice(reference: CTSlice) -> NDArray[np.float32]:
             )
         values = np.asarray(stack[reference.row], dtype=np.float32)
     low, high = float(values.min()), float(values.max())
+    if not np.isfinite(low + high):
+        raise DataError.about(reference.path, f"slice {reference.row} holds values that are not finite numbers")
     if low < -ROUNDING or high > 1 + ROUNDING:
         raise DataError.about(
             reference.path,

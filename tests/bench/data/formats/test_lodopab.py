@@ -30,7 +30,7 @@ def test_small_shapes_are_averaged_and_rounding_is_clipped(tmp_path):
     np.testing.assert_allclose(opened(tmp_path, "test", (181, 181))[0].image, expected, atol=1e-6)
 
 
-@pytest.mark.parametrize(("low", "high"), [(-1000, 2000), (0, 1.01), (-0.01, 0.5), (0, np.inf)])
+@pytest.mark.parametrize(("low", "high"), [(-1000, 2000), (0, 1.01), (-0.01, 0.5)])
 def test_values_in_other_units_are_refused(tmp_path, low, high):
     data = np.full((2, 362, 362), 0.25, np.float32)
     data[0, 0, 0], data[1, 0, :2] = 0.5, (low, high)
