@@ -8,6 +8,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from bench.data.archive import is_html
+from bench.data.base import printable
 from bench.records import AccuracySpec
 from bench.records.files import write_atomically
 
@@ -17,7 +18,10 @@ _FOREIGN = (AttributeError, KeyError, RuntimeError, TypeError, ValueError, Memor
 
 
 class WeightsError(ValueError):
-    """A file that does not hold weights of ours; the message is one line that names it."""
+    """A file that does not hold weights of ours; the message is one printable line that names it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
 
 
 def save_weights(path: Path, model: nn.Module, spec: AccuracySpec, *, half: bool = False) -> None:

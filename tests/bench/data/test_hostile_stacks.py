@@ -1,128 +1,18 @@
-"""Files that are damaged or made to do harm: each is read or refused in one line, and none is waited for."""
-
-import io
-import struct
-import zlib
+"""HDF5 files that are damaged or made to do harm: read, or refused in one line, and none reads another file."""
 
 import h5py
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
 
 from bench.data import DataError
 from bench.data.audits.fastmri import examine_volume
 from bench.data.audits.lodopab import SliceFile, examine_slices
-from bench.data.audits.photos import examine_photo
 from bench.data.formats.fastmri import open_fastmri
-from bench.data.formats.folder import Photo, open_folder
 from bench.data.formats.kspace import open_k_space
 from bench.data.formats.lodopab import open_lodopab
-
-SHAPE = (24, 24)
-EDITS = st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), max_size=6)
-LENGTH = st.one_of(st.just(1.0), st.floats(0, 1))
-
-
-def many(examples):
-    return settings(
-        max_examples=examples,
-        derandomize=True,
-        deadline=None,
-        suppress_health_check=[HealthCheck.function_scoped_fixture],
-    )
-
-
-def damaged(content, edits, length, first_bytes=None):
-    """Replace bytes at shares of the length, within the first ones if told, and cut the end off."""
-    edited = bytearray(content)
-    for place, value in edits:
-        edited[int(place * (min(first_bytes or len(edited), len(edited)) - 1))] = value
-    return bytes(edited[: round(length * len(edited))])
-
-
-def one_line(error):
-    assert str(error).isprintable()
-    return False
-
-
-def used(open_split, source):
-    """Read all that training would; return whether it can."""
-    try:
-        split = open_split(source, "train", image_shape=SHAPE, count=5, seed=0)
-        items = [split[position] for position in range(len(split))]
-    except DataError as error:
-        return one_line(error)
-    assert all(np.isfinite(item.image.numpy()).all() for item in items)
-    return True
-
-
-def sound(examine, file):
-    """Tell whether ``bench.data check`` has nothing to say against a file."""
-    try:
-        problems = examine(file).problems
-    except DataError as error:
-        problems = [str(error)]
-    assert all(problem.isprintable() for problem in problems)
-    return not problems
-
-
-def with_checksums(content):
-    """Give every chunk of a PNG file the checksum of what it holds, so that decoders go on."""
-    repaired, place = bytearray(content), 8
-    while place + 12 <= len(repaired):
-        end = place + 8 + struct.unpack(">I", repaired[place : place + 4])[0]
-        if end + 4 > len(repaired):
-            break
-        repaired[end : end + 4] = struct.pack(">I", zlib.crc32(repaired[place + 4 : end]))
-        place = end + 4
-    return bytes(repaired)
-
-
-def photo_bytes(file_type, mode):
-    exif = Image.Exif()
-    exif[0x0112], exif[0x010E] = 6, "a description"
-    buffer = io.BytesIO()
-    pixels = np.random.default_rng(0).integers(0, 255, (31, 43), dtype=np.uint8)
-    Image.fromarray(pixels).convert(mode).save(buffer, file_type, exif=exif)
-    return buffer.getvalue()
-
-
-PHOTOS = {
-    **{f"{mode}.png": photo_bytes("png", mode) for mode in ("RGB", "P", "LA", "I;16", "1")},
-    **{f"{mode}.jpg": photo_bytes("jpeg", mode) for mode in ("RGB", "L", "CMYK")},
-}
-
-
-@many(500)
-@given(name=st.sampled_from(sorted(PHOTOS)), edits=EDITS, length=LENGTH, repair=st.booleans())
-def test_damaged_photographs(tmp_path, name, edits, length, repair):
-    content = damaged(PHOTOS[name], edits, length)
-    path = tmp_path / "train" / ("a" + name[-4:])
-    path.parent.mkdir(exist_ok=True)
-    path.write_bytes(with_checksums(content) if repair and name.endswith("png") else content)
-    photo = Photo(path, path.name)
-    try:
-        photo.shape()
-    except DataError as error:
-        one_line(error)
-    trainable = used(open_folder, tmp_path)
-    assert trainable or not sound(examine_photo, photo)
-    path.unlink()
-
-
-@many(150)
-@given(
-    start=st.sampled_from([b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF89a", b"II*\0", b"<", b"8BPS"]),
-    rest=st.binary(),
-)
-def test_what_only_begins_like_a_picture(tmp_path, start, rest):
-    path = tmp_path / "train" / "a.png"
-    path.parent.mkdir(exist_ok=True)
-    path.write_bytes(start + rest)
-    assert not used(open_folder, tmp_path)
-    assert not sound(examine_photo, Photo(path, path.name))
+from tests.bench.data.hostile import EDITS, LENGTH, SHAPE, damaged, many, sound, used
 
 
 class Bytes(bytes):
@@ -177,12 +67,22 @@ def rewrite(path, content):
     path.write_bytes(content)
 
 
-@many(400)
+@many(250)
 @given(which=st.integers(0, 1), edits=EDITS, length=LENGTH, header=st.booleans())
 def test_damaged_stacks(volumes, readers, which, edits, length, header):
     path = list(volumes)[which]
     rewrite(path, damaged(volumes[path], edits, length, first_bytes=6000 if header else None))
     check_readers(readers, path)
+
+
+@many(50)
+@given(text=st.one_of(st.text(max_size=60), st.binary(max_size=60), st.just("patient\na\nb")))
+def test_lists_of_patients_of_others_making(volumes, readers, text):
+    path = next(iter(volumes))
+    rewrite(path, volumes[path])
+    path.with_name("index_train.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
+    used(open_lodopab, path.parent)
+    path.with_name("index_train.csv").unlink()
 
 
 VALUES = st.sampled_from([0, 0.5, 1, -1, 2000, np.nan, np.inf, 1e38, 1e-40])
