@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from difflib import get_close_matches
 from inspect import isabstract
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,7 +21,7 @@ Stage = tuple[FixedPointProblem, tuple[Tensor, ...]]
 """A stage's fixed-point problem and its inputs."""
 
 
-def _kinds(base: type[FixedPointSolver]) -> list[type[FixedPointSolver]]:
+def _kinds(base: type[Any]) -> list[type[Any]]:
     found = [kind for child in base.__subclasses__() for kind in (child, *_kinds(child))]
     return [kind for kind in found if not isabstract(kind)]
 
