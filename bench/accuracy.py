@@ -132,7 +132,7 @@ def main(
     records = run_cells(cells, training.store, force=force, fabric=training.fabric)
     discard_checkpoints(cells, training)
     if training.fabric.is_global_zero:
-        Console().print(_table(records))
+        Console(markup=False).print(_table(records))
     return 0 if all_answered(records) else EXIT_FAILED_CELLS
 
 

@@ -96,7 +96,7 @@ def main(
     check_examples(chosen, training.sources, training.scale, training.examples)
     cells = queued_cells(training, chosen, models or tuple(MODELS))
     if only_list:
-        Console().print(_table(cells, training.store))
+        Console(markup=False).print(_table(cells, training.store))
         return 0
     records = work_off(cells, training, limit)
     return 0 if all_answered(records) else EXIT_FAILED_CELLS

@@ -61,7 +61,7 @@ def main(
     if not cells:
         raise click.ClickException(f"no reference method for {', '.join(chosen)}: the operator is not linear")
     records = run_cells(cells, ResultStore(results), force=force)
-    Console().print(_table(records))
+    Console(markup=False).print(_table(records))
     return 0 if all_answered(records) else EXIT_FAILED_CELLS
 
 

@@ -60,7 +60,7 @@ def check_command(data: Path, task: str | None, complete: bool) -> int:
     finally:  # after an interrupt, too
         for problem in report.problems:
             click.echo(problem)
-    Console().print(_table(report, data))
+    Console(markup=False).print(_table(report, data))
     return EXIT_PROBLEMS if report.problems else 0
 
 
