@@ -97,7 +97,7 @@ def main(
     if not (everything or tasks or models or losses or weights):
         raise click.ClickException("nothing selected: give --all, or --task, --model or --loss")
     from bench.cli.sources import by_task, check_examples, check_sources, data_sources
-    from bench.data import Split
+    from bench.data.base import Split
     from bench.tasks import PAPER_TASKS
     from bench.tasks.scales import SCALES, precision_of
     from bench.training.cells import LOSSES, accuracy_cells, accuracy_table, discard_checkpoints
@@ -107,7 +107,7 @@ def main(
 
     sources = data_sources(data, data_root)
     if weights:
-        return _grade(weights, sources, study)
+        return _grade(weights, models, sources, study)
     loggers(tensorboard)  # refuses it where TensorBoard is not installed
     training = TrainingSetup(
         scale=SCALES[scale],
@@ -136,10 +136,10 @@ def main(
     return code
 
 
-def _grade(weights: Sequence[Path], sources: "dict[str, Path]", study: Study) -> int:
-    from bench.grade import grade_files
+def _grade(weights: Sequence[Path], models: Sequence[str], sources: "dict[str, Path]", study: Study) -> int:
+    from bench.training.published import grade_files
 
-    study.show(grade_files(weights, sources, study.place))
+    study.show(grade_files(weights, sources, study.place, own=models))
     return 0
 
 

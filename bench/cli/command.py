@@ -5,6 +5,8 @@ from typing import NoReturn
 
 import click
 
+from bench.cli.terminal import write_what_the_terminal_has
+
 EXIT_FAILED_CELLS = 1
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
@@ -24,6 +26,7 @@ def run(command: click.Command, interrupted: str = STORED) -> NoReturn:
         command: the click command of a ``__main__`` module.
         interrupted: message after an interrupt.
     """
+    write_what_the_terminal_has()
     try:
         result = command.main(standalone_mode=False)
     except click.ClickException as error:

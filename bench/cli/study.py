@@ -11,7 +11,7 @@ import click
 
 from bench.cli.command import EXIT_FAILED_CELLS
 from bench.cli.options import results_option
-from bench.cli.parameters import Bytes
+from bench.cli.parameters import JOBS, MINUTES, Bytes
 
 if TYPE_CHECKING:
     import torch
@@ -113,7 +113,7 @@ class Study:
 
         if leads():
             for table in [tables] if isinstance(tables, Table) else tables:
-                Console().print(table)
+                Console(markup=False).print(table)
 
 
 def study_options(function: _F) -> _F:
@@ -139,7 +139,7 @@ def _seconds(_: click.Context, __: click.Parameter, minutes: float | None) -> fl
 _OPTIONS = (
     click.option(
         "--jobs",
-        type=click.IntRange(min=1),
+        type=JOBS,
         default=1,
         show_default=True,
         help="Cells measured at once: one per GPU, or sharing the processor's cores. Simulated cells use every core.",
@@ -147,7 +147,7 @@ _OPTIONS = (
     click.option(
         "--time-limit",
         "time_limit_s",
-        type=click.FloatRange(min=0, min_open=True),
+        type=MINUTES,
         callback=_seconds,
         metavar="MINUTES",
         help="Minutes of one attempt at a cell; it is tried three times. Default: any, while it reports progress at "

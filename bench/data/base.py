@@ -28,7 +28,12 @@ class DataError(ValueError):
             where: the file or folder.
             problem: text, or the exception that reading it raised.
         """
-        return cls(f"{where}: {' '.join(str(problem).split())}")
+        return cls(f"{printable(str(where))}: {printable(' '.join(str(problem).split()))}")
+
+
+def printable(text: str) -> str:
+    """Return a text with what would steer a terminal written out: files' names and contents are others' words."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +102,8 @@ class ImageSplit(Dataset[LabelledImage], ABC, Generic[Ref]):
             IndexError: if the selection has no such position.
             DataError: if the file that holds the image is missing, broken or holds no finite numbers.
         """
-        item = self._read(self.references[index])
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is told of below
+            item = self._read(self.references[index])
         if not np.isfinite(item.image.numpy()).all():
             raise DataError.about(item.name, "holds values that are not finite numbers")
         return item

@@ -77,7 +77,7 @@ COMMANDS = {
 @click.option(
     "--wait",
     "wait_s",
-    type=click.IntRange(min=0),
+    type=click.IntRange(0, 366 * 24 * 3600),
     default=0,
     show_default=True,
     help="Seconds to wait for a GPU that another process uses, before giving up. Commands whose caps fit on one card "

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from bench.data import ImageSplit, LabelledImage
+from bench.data.base import ImageSplit, LabelledImage
 from bench.records.recipe import Augmentation
 
 CROP_MARGIN = 1.25

@@ -6,18 +6,17 @@ from typing import Any, TypeVar, get_args
 
 import click
 
-from bench.cli.parameters import Name
+from bench.cli.parameters import BATCH, MINUTES, SECONDS, SEED, STEPS, WEIGHT, WORKERS, Name
 
 CHECKPOINT_S = 30.0
 _F = TypeVar("_F", bound=Callable[..., Any])
 
-_COUNT, _NOT_NEGATIVE = click.IntRange(min=1), click.FloatRange(min=0)
 _RECIPE = (
-    ("--steps", _COUNT, "Optimiser steps."),
-    ("--batch", _COUNT, "Images per step, over all processes."),
-    ("--minutes", click.FloatRange(min=0, min_open=True), "Training time, in place of a number of steps."),
-    ("--pretrain-steps", click.IntRange(min=0), "Steps of denoiser pretraining, for models that support it."),
-    ("--jacobian-weight", _NOT_NEGATIVE, "Penalty on the maps' Jacobian, for models with fixed points."),
+    ("--steps", STEPS, "Optimiser steps."),
+    ("--batch", BATCH, "Images per step, over all processes."),
+    ("--minutes", MINUTES, "Training time, in place of a number of steps."),
+    ("--pretrain-steps", click.IntRange(0, 100_000_000), "Steps of denoiser pretraining, for models that support it."),
+    ("--jacobian-weight", WEIGHT, "Penalty on the maps' Jacobian, for models with fixed points."),
 )
 
 
@@ -80,14 +79,14 @@ def training_options(function: _F) -> _F:
         click.option(
             "--checkpoint-seconds",
             "checkpoint_s",
-            type=_NOT_NEGATIVE,
+            type=SECONDS,
             default=CHECKPOINT_S,
             show_default=True,
             help="Seconds between checkpoints, from which an interrupted training resumes.",
         ),
         click.option(
             "--workers",
-            type=click.IntRange(min=0),
+            type=WORKERS,
             default=0,
             show_default=True,
             help="Processes that prefetch images.",
@@ -95,7 +94,7 @@ def training_options(function: _F) -> _F:
         click.option(
             "--seed",
             "seeds",
-            type=click.IntRange(min=0),
+            type=SEED,
             multiple=True,
             default=(0,),
             show_default=True,

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from bench.data import ImageSplit
+from bench.data.base import ImageSplit
 from bench.records import Precision
 from bench.records.recipe import Recipe
 from bench.tasks.windows import cut

@@ -8,7 +8,7 @@ from typing import get_args
 
 from rich.table import Table
 
-from bench.data import Split
+from bench.data.base import Split
 from bench.records import AccuracySpec, AccuracyValues, Loss, Record, Start, mean_psnr_db
 from bench.records.store import ResultStore
 from bench.runner.cell import StudyCell

@@ -6,7 +6,7 @@ from typing import Any
 
 from lightning_fabric import Fabric
 
-from bench.data import ImageSplit
+from bench.data.base import ImageSplit
 from bench.records import Loss, Precision
 from bench.records.recipe import Recipe
 from bench.tasks.base import Task

@@ -10,7 +10,7 @@ import torch
 from lightning_fabric import Fabric
 
 from bench.cli.user_model import build_model, resolve_model
-from bench.data import ImageSplit, Split
+from bench.data.base import ImageSplit, Split
 from bench.records import AccuracySpec, Precision, Start
 from bench.records.recipe import Recipe, recipe_for
 from bench.records.store import ResultStore

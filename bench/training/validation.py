@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from bench.data import ImageSplit
+from bench.data.base import ImageSplit
 from bench.evaluation.grading import Shown, simulated
 from bench.records import Precision
 from bench.tasks.base import Task

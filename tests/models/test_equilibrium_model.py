@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bench.memory.storage import StorageRecorder
-from models import GRADIENTS, MODELS, SOLVERS, Anderson, Unrolled
+from models import GRADIENTS, MODELS, SOLVERS, Anderson, Picard, Unrolled
 from operators import GaussianBlur, SubsampledFourier
 from tests.models.kinds import EQUILIBRIUM, LUSERS, takes
 from tests.models.test_models import images, make
@@ -209,3 +209,22 @@ def test_a_denoiser_moves_its_statistics_in_training_only(operator):
     model.train().denoise(noisy).sum().backward()
     assert not torch.equal(model.network.norms[-1].running_mean, before)
     assert not model.network.training  # every solve sees running statistics
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"solver": "anderson"}, r"solver must be an object, got 'anderson'; write Anderson\(max_steps=50, "),
+        ({"solver": "broiden"}, r"got 'broiden'; write Broyden\("),
+        ({"solver": Picard}, r"got <class .*Picard'>; write Picard\("),
+        ({"solver": 3}, r"got 3; write .*Anderson\(.*, Broyden\("),
+        ({"solver": None}, "got None; write "),
+        ({"gradient": "recompute"}, r"gradient must be an object, got 'recompute'; write GRADIENTS\['recompute'\]"),
+        ({"gradient": "jacobian free"}, r"write GRADIENTS\['jacobian-free'\]"),
+        ({"gradient": Unrolled}, r"write GRADIENTS\['unrolled'\]"),
+    ],
+)
+def test_a_name_in_place_of_an_object_is_told_how_that_is_written(name, options, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        MODELS[name](channels=1, **options)
+    assert "\n" not in str(caught.value)

@@ -13,6 +13,8 @@ ARCHIVE = f"{IMAGES}.zip"
 PARTITION = "list_eval_partition.txt"
 CODES: dict[str, Split] = {"0": "train", "1": "validation", "2": "test"}
 IMAGE_SHAPE = (218, 178)
+_MOST_BYTES = 100 * 2**20
+"""Of the partition list, whose published version has four megabytes."""
 PUBLISHED_IMAGES: dict[Split, int] = {"train": 162_770, "validation": 19_867, "test": 19_962}
 
 
@@ -97,9 +99,11 @@ def read_partition(path: Path) -> dict[Split, list[str]]:
         DataError: if the file is missing, a saved web page or has another format.
     """
     try:
+        if not path.is_file() or path.stat().st_size > _MOST_BYTES:
+            raise OSError("no file, or none of that size")
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError.about(path, "CelebA's partition list is missing or no text") from error
+        raise DataError.about(path, f"CelebA's partition list is missing or no text ({error})") from error
     if lines and is_html(lines[0].encode()):
         raise DataError.about(path, "is an HTML page, not CelebA's partition list (a download quota notice?)")
     names: dict[Split, list[str]] = {split: [] for split in CODES.values()}

@@ -99,7 +99,7 @@ def k_space_of(file: h5py.File, position: int, path: Path) -> NDArray[np.complex
     stack = stack_in(file, "kspace", kind="c", path=path)
     if min(stack.shape[1:]) < SIZE or position >= stack.shape[0]:
         raise DataError.about(path, f"no slice {position} of at least {SIZE}x{SIZE} in 'kspace' {tuple(stack.shape)}")
-    return np.asarray(stack[position])
+    return np.asarray(stack[position], dtype=np.complex64)
 
 
 def from_k_space(k_space: NDArray[np.complex64]) -> NDArray[np.complex64]:

@@ -18,6 +18,8 @@ from bench.data.resample import fitted
 
 KEY = "data"
 SIZE = 362
+ROUNDING = 1e-3
+"""By how much a value may leave [0, 1] and be clipped, for sets that were resampled."""
 SLICES_PER_FILE = 128
 PUBLISHED_SLICES: dict[Split, int] = {"train": 35_820, "validation": 3_522, "test": 3_553}
 
@@ -112,7 +114,7 @@ def read_slice(reference: CTSlice) -> NDArray[np.float32]:
     """Read one slice at its full size: (362, 362) float32, clipped to [0, 1].
 
     Raises:
-        DataError: if the file is missing, broken or has no such slice.
+        DataError: if the file is missing, broken or has no such slice, or values beyond [0, 1] by more than rounding.
     """
     with open_hdf5(reference.path) as file:
         stack = stack_in(file, KEY, kind="f", path=reference.path)
@@ -120,7 +122,17 @@ def read_slice(reference: CTSlice) -> NDArray[np.float32]:
             raise DataError.about(
                 reference.path, f"no {SIZE}x{SIZE} slice {reference.row} in '{KEY}' {tuple(stack.shape)}"
             )
-        return np.clip(np.asarray(stack[reference.row], dtype=np.float32), 0, 1)
+        values = np.asarray(stack[reference.row], dtype=np.float32)
+    low, high = float(values.min()), float(values.max())
+    if not np.isfinite(low + high):
+        raise DataError.about(reference.path, f"slice {reference.row} holds values that are not finite numbers")
+    if low < -ROUNDING or high > 1 + ROUNDING:
+        raise DataError.about(
+            reference.path,
+            f"slice {reference.row} has values from {low:.3g} to {high:.3g}; in this format they lie in [0, 1]: "
+            "attenuation divided by 81.35858 per metre",
+        )
+    return np.clip(values, 0, 1)
 
 
 def _rows(files: list[Path], split: Split) -> list[tuple[Path, int]]:

@@ -1,6 +1,7 @@
 """Published histories of real GPUs' allocators, and their replay, address by address."""
 
 import gzip
+import zlib
 from bisect import bisect_right
 from pathlib import Path
 
@@ -8,6 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.memory.allocator import MIN_BLOCK, SMALL_LIMIT, Block, CachingAllocator
 from bench.memory.recorded import ReplayError, follow, recorded_segments
+
+MOST_BYTES = 256 * 2**20
+"""Of a history's text; the largest published one has under one megabyte."""
 
 Extent = tuple[int, int]
 """Address and bytes."""
@@ -32,8 +36,12 @@ class PublishedHistory(BaseModel):
             ValueError: if the file holds no history; the message is one line that names it.
         """
         try:
-            return cls.model_validate_json(gzip.decompress(path.read_bytes()))
-        except (OSError, EOFError, ValidationError) as error:
+            with gzip.open(path) as file:
+                text = file.read(MOST_BYTES + 1)
+            if len(text) > MOST_BYTES:
+                raise OSError(f"it inflates to more than {MOST_BYTES:,} bytes")
+            return cls.model_validate_json(text)
+        except (OSError, EOFError, ValidationError, zlib.error) as error:
             raise ValueError(f"{path}: not a history: {' '.join(str(error).split())[:200]}") from error
 
 
