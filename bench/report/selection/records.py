@@ -29,7 +29,7 @@ from bench.records import (
     TimingSpec,
     TimingValues,
 )
-from bench.records.store import ResultStore, StoreError
+from bench.records.store import ResultStore
 
 S = TypeVar("S", bound=BaseModel)
 V = TypeVar("V", bound=BaseModel)
@@ -108,16 +108,9 @@ def load_records(store: ResultStore) -> Records:
     """Read a results folder and choose one environment per cell: clean before dirty, then the newest.
 
     Args:
-        store: the results folder.
-
-    Raises:
-        StoreError: if a file is not a valid record, or answers another kind of question than it asks.
+        store: the results folder; files that are no valid record are told and skipped.
     """
     every = list(store.records())
-    for record in every:
-        if record.values is not None and record.values.kind != record.spec.kind:
-            path = store.path_of(record.spec, record.provenance)
-            raise StoreError(f"{path}: not a valid record: {record.values.kind} values, {record.spec.kind} spec")
     current = [record for record in every if record.current]
     best = _one_environment(current)
     memory = _entries(best, MemorySpec, MemoryValues)
