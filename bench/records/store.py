@@ -168,9 +168,13 @@ class ResultStore:
                 return record
         return None
 
+    def paths(self) -> list[Path]:
+        """Return every file that should be a record, sorted by kind and name."""
+        return record_paths(self.root, self.skips)
+
     def records(self) -> Iterator[Record]:
         """Yield every record, sorted by file name; files that are no valid record are told and skipped."""
-        for path in record_paths(self.root, self.skips):
+        for path in self.paths():
             record = self._read_or_skip(path, self.read)
             if record is not None:
                 yield record
@@ -181,7 +185,7 @@ class ResultStore:
         Args:
             form: the fields that are wanted; others are not checked.
         """
-        for path in record_paths(self.root, self.skips):
+        for path in self.paths():
             part = self._read_or_skip(path, lambda path: parsed(path, form))
             if part is not None:
                 yield path, part
