@@ -10,7 +10,7 @@ from bench.records.store import ResultStore
 
 ROOT = Path(__file__).resolve().parents[1]
 DEVICES = ("NVIDIA A100", "NVIDIA H100", "Epyc 7763, 64 threads")
-OWN_MODELS = 6
+OWN_MODELS = 2
 GIB = 2**30
 
 

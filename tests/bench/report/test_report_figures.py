@@ -212,3 +212,16 @@ def test_gain_figure_shows_mean_and_interval(samples):
     assert mean.get_xdata() == pytest.approx([5.0])
     low, high = interval.get_xdata()
     assert low < 5.0 < high
+
+
+@pytest.mark.parametrize("tasks", [("ct",), ("ct", "deblur")])
+def test_the_legend_of_losses_names_every_model_within_the_figure(samples, tasks):
+    samples.fill_accuracy(tasks=tasks, examples=False)
+    samples.accuracy("ct", "user.nets:Mine")
+    figure = training_figure(studies(load_records(samples.store).accuracy)[0], PAPER)
+    figure.draw_without_rendering()
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["LU-DnCNN", "DEQ4IP", "LUSER-SW", "LUSER-DW", "Mine"]
+    box = legend.get_window_extent()
+    assert box.x0 >= 0
+    assert box.x1 <= figure.bbox.width
