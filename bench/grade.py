@@ -45,14 +45,13 @@ def main(
     device: str,
 ) -> None:
     """Grade weights from the command line."""
-    from rich.console import Console
-
     from bench.cli.sources import data_sources
+    from bench.cli.tables import print_table
     from bench.records.environment import pick_device
     from bench.training.published import grade_files
 
     sources, place = data_sources(data, data_root), pick_device(device)
-    Console(markup=False).print(grade_files(files, sources, place, test_images, measured=measured, own=models))
+    print_table(grade_files(files, sources, place, test_images, measured=measured, own=models))
 
 
 if __name__ == "__main__":

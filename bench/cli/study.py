@@ -106,14 +106,14 @@ class Study:
 
     def show(self, tables: "Table | Sequence[Table]") -> None:
         """Print tables, from the first of several processes only."""
-        from rich.console import Console
         from rich.table import Table
 
+        from bench.cli.tables import print_table
         from bench.runner.team import leads
 
         if leads():
             for table in [tables] if isinstance(tables, Table) else tables:
-                Console(markup=False).print(table)
+                print_table(table)
 
 
 def study_options(function: _F) -> _F:

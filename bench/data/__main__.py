@@ -50,8 +50,7 @@ def main() -> None:
 @click.option("--complete", is_flag=True, help="Also report fewer images or volumes than were published.")
 def check_command(data: Path, task: str | None, complete: bool) -> int:
     """Examine a data set from the command line."""
-    from rich.console import Console
-
+    from bench.cli.tables import print_table
     from bench.data.audits.check import Report, check
     from bench.data.base import DataError
     from bench.runner.progress import Reporter
@@ -64,7 +63,7 @@ def check_command(data: Path, task: str | None, complete: bool) -> int:
     finally:  # after an interrupt, too
         for problem in report.problems:
             click.echo(problem)
-    Console(markup=False).print(_table(report, data))
+    print_table(_table(report, data))
     return EXIT_PROBLEMS if report.problems else 0
 
 

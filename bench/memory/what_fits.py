@@ -4,10 +4,10 @@ import json
 from collections.abc import Sequence
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, TASK, Bytes, models_option
+from bench.cli.tables import print_table
 from bench.memory.calibration import rule_set
 from bench.memory.options import image_size_option, step_options
 from bench.memory.questions import MemoryQuestion, memory_specs
@@ -71,7 +71,7 @@ def what_fits(
     if style == "json":
         click.echo(json.dumps(rows, indent=1))
     else:
-        Console().print(_table(rows, cap_bytes))
+        print_table(_table(rows, cap_bytes))
     failed = [row for row in rows if "error" in row]
     for row in failed:
         click.echo("{task} {model} {policy} {precision} failed: {error}".format(**row), err=True)

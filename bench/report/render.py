@@ -9,7 +9,7 @@ from matplotlib import style
 from matplotlib.figure import Figure
 
 from bench.records.paper import Paper, load_paper
-from bench.records.store import ResultStore, StoreError
+from bench.records.store import ResultStore
 from bench.report.drawing.files import save_figure, save_text
 from bench.report.drawing.latex import latex
 from bench.report.drawing.layout import Table
@@ -94,14 +94,13 @@ def render(results: Path, output: Path) -> list[Path]:
 
     Args:
         results: the results folder.
-        output: where the files go; it is made if it is absent. Nothing is written if a record is broken.
+        output: where the files go; it is made if it is absent.
 
     Returns:
         The written files.
 
     Raises:
-        click.ClickException: if there are no records, one is broken (the message names its file), or the
-            output cannot be written.
+        click.ClickException: if there are no records, or the output cannot be written.
     """
     store, paper = ResultStore(results), load_paper()
     try:
@@ -112,8 +111,6 @@ def render(results: Path, output: Path) -> list[Path]:
         with style.context(["default", STYLE]):
             report = _compose(records, store, paper)
             return _write(report, output)
-    except StoreError as error:
-        raise click.ClickException(str(error)) from error
     except OSError as error:
         raise click.ClickException(f"{error.filename or output}: {error.strerror or error}") from error
 

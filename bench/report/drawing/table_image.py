@@ -1,12 +1,12 @@
 """Tables drawn as images: measured text, three rules and no grid."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
+from matplotlib.font_manager import FontProperties, findfont
 from matplotlib.lines import Line2D
 
 from bench.report.drawing.files import DPI
@@ -22,6 +22,10 @@ GAP = 14.0
 MARGIN = 16.0
 RULE_SPACE = 5.0
 INK, SOFT = "#1a1a1a", "#555555"
+SURE = 0.1
+"""Share of a line by which the sum of its words' widths is certainly not wrong."""
+MOST_ROWS = 60
+"""A longer image could neither be read nor printed."""
 HEAVY, THIN = 1.1, 0.5
 
 
@@ -61,6 +65,7 @@ def draw_table(table: Table) -> Figure:
     Args:
         table: what to draw; the same object makes the LaTeX table.
     """
+    table = _shortened(table)
     widths = _column_widths(table)
     edges = [MARGIN]
     for width in widths:
@@ -82,6 +87,14 @@ def draw_table(table: Table) -> Figure:
         y += NOTE_LINE
         sheet.text(MARGIN, y, line, NOTE_SIZE, "l", color=SOFT)
     return sheet.figure
+
+
+def _shortened(table: Table) -> Table:
+    """Return the rows that a page has room for, and say where the others are."""
+    if len(table.body) <= MOST_ROWS:
+        return table
+    note = f"The first {MOST_ROWS} of {len(table.body)} rows; {table.name}.tex has all of them."
+    return replace(table, body=table.body[:MOST_ROWS], notes=(*table.notes, note))
 
 
 def _draw_rows(sheet: _Sheet, table: Table, edges: Sequence[float], y: float) -> float:
@@ -169,14 +182,21 @@ def _ruler() -> RendererAgg:
 
 def _wrap(text: str, width: float, size: float, *, bold: bool = False) -> list[str]:
     lines: list[str] = []
+    space, about = _width("n n", size, bold) - _width("nn", size, bold), 0.0
     for word in text.split():
         longer = f"{lines[-1]} {word}" if lines else word
-        if lines and _width(longer, size, bold) <= width:
+        about += space + _width(word, size, bold)
+        # Words' widths nearly add up to the line's, which takes long to measure and is only where it matters.
+        close = abs(about - width) < SURE * width
+        if lines and (_width(longer, size, bold) <= width if close else about < width):
             lines[-1] = longer
         else:
             lines.append(word)
+            about = _width(word, size, bold)
     return lines
 
 
+@cache
 def _font(size: float, bold: bool) -> FontProperties:
-    return FontProperties(family=FONT, size=size, weight="bold" if bold else "normal")
+    # By its file: matplotlib would look a family up again for every text that it draws.
+    return FontProperties(fname=findfont(FontProperties(family=FONT, weight="bold" if bold else "normal")), size=size)
