@@ -13,7 +13,8 @@ import torch
 from bench.gpu.budget import Budget
 from bench.gpu.ledger import Ledger
 from bench.memory.cells import TABLE3_CAPS_BYTES, TABLE3_TASKS
-from bench.memory.questions import MemoryQuestion, memory_specs
+from bench.memory.options import MemoryQuestion
+from bench.memory.questions import memory_specs
 from bench.records import ALLOWANCE_BYTES, MIB, MemorySpec, Policy
 from bench.records.environment import pick_device
 from bench.records.store import ResultStore

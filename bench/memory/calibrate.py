@@ -18,7 +18,8 @@ from bench.memory.calibration import FOLDER, Calibration
 from bench.memory.cells import TABLE3_TASKS
 from bench.memory.cuda import claim_cuda, context_alone
 from bench.memory.nvml import handle_of
-from bench.memory.questions import MemoryQuestion, memory_specs
+from bench.memory.options import MemoryQuestion
+from bench.memory.questions import memory_specs
 from bench.memory.real_step import release
 from bench.memory.rules import HANDLE
 from bench.memory.simulate import trace_key

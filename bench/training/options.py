@@ -54,59 +54,62 @@ def given(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
+_TRAINING = (
+    click.option(
+        "--tensorboard",
+        type=click.Path(path_type=Path),
+        help="Folder to log losses and scores to (pip install '.[tensorboard]').",
+    ),
+    click.option(
+        "--example",
+        "examples",
+        metavar="[TASK=]PATTERN",
+        multiple=True,
+        help="Name of the held-out image that Figure 2 shows, such as 'deblur=produce/*'; repeatable. Default: the "
+        "first image.",
+    ),
+    click.option(
+        "--keep-weights",
+        is_flag=True,
+        help="Store the trained weights in results/weights. A cell finished without them is trained again only "
+        "with --force; a line says so.",
+    ),
+    click.option(
+        "--checkpoint-seconds",
+        "checkpoint_s",
+        type=SECONDS,
+        default=CHECKPOINT_S,
+        show_default=True,
+        help="Seconds between checkpoints, from which an interrupted training resumes.",
+    ),
+    click.option(
+        "--workers",
+        type=WORKERS,
+        default=0,
+        show_default=True,
+        help="Processes that prefetch images.",
+    ),
+    click.option(
+        "--seed",
+        "seeds",
+        type=SEED,
+        multiple=True,
+        default=(0,),
+        show_default=True,
+        help="Seed of initial weights, image order, augmentation and noise; repeatable.",
+    ),
+    start_option,
+    click.option(
+        "--precision",
+        type=Name("precision", _precisions),
+        help="bf16 runs the networks under autocast; weights, operators and solvers stay in float32. Default: "
+        "bf16 at the scale full on GPUs and on processors with AMX, else fp32.",
+    ),
+)
+
+
 def training_options(function: _F) -> _F:
     """Add the options of a training's run and outputs."""
-    for option in (
-        click.option(
-            "--tensorboard",
-            type=click.Path(path_type=Path),
-            help="Folder to log losses and scores to (pip install '.[tensorboard]').",
-        ),
-        click.option(
-            "--example",
-            "examples",
-            metavar="[TASK=]PATTERN",
-            multiple=True,
-            help="Name of the held-out image that Figure 2 shows, such as 'deblur=produce/*'; repeatable. Default: the "
-            "first image.",
-        ),
-        click.option(
-            "--keep-weights",
-            is_flag=True,
-            help="Store the trained weights in results/weights. A cell finished without them is trained again only "
-            "with --force; a line says so.",
-        ),
-        click.option(
-            "--checkpoint-seconds",
-            "checkpoint_s",
-            type=SECONDS,
-            default=CHECKPOINT_S,
-            show_default=True,
-            help="Seconds between checkpoints, from which an interrupted training resumes.",
-        ),
-        click.option(
-            "--workers",
-            type=WORKERS,
-            default=0,
-            show_default=True,
-            help="Processes that prefetch images.",
-        ),
-        click.option(
-            "--seed",
-            "seeds",
-            type=SEED,
-            multiple=True,
-            default=(0,),
-            show_default=True,
-            help="Seed of initial weights, image order, augmentation and noise; repeatable.",
-        ),
-        start_option,
-        click.option(
-            "--precision",
-            type=Name("precision", _precisions),
-            help="bf16 runs the networks under autocast; weights, operators and solvers stay in float32. Default: "
-            "bf16 at the scale full on GPUs and on processors with AMX, else fp32.",
-        ),
-    ):
+    for option in _TRAINING:
         function = option(function)
     return function
