@@ -30,9 +30,17 @@ def run(command: click.Command, interrupted: str = STORED) -> NoReturn:
     try:
         result = command.main(standalone_mode=False)
     except click.ClickException as error:
-        click.echo("error: " + " ".join(error.format_message().split()), err=True)
-        sys.exit(EXIT_BAD_INPUT)
+        _fail(error.format_message())
+    except OSError as error:
+        _fail(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error))
     except (click.Abort, KeyboardInterrupt):
         click.echo(f"interrupted: {interrupted}", err=True)
         sys.exit(EXIT_INTERRUPTED)
     sys.exit(result if isinstance(result, int) else 0)
+
+
+def _fail(message: str) -> NoReturn:
+    from bench.records.words import printable
+
+    click.echo("error: " + printable(" ".join(message.split())), err=True)
+    sys.exit(EXIT_BAD_INPUT)

@@ -11,6 +11,8 @@ import numpy as np
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from bench.records.words import printable
+
 Split = Literal["train", "validation", "test"]
 Fit = Literal["resize", "whole", "centre"]
 """How images come to be handed out: resized, at their own size, or as the centre of that."""
@@ -29,11 +31,6 @@ class DataError(ValueError):
             problem: text, or the exception that reading it raised.
         """
         return cls(f"{printable(str(where))}: {printable(' '.join(str(problem).split()))}")
-
-
-def printable(text: str) -> str:
-    """Return a text with what would steer a terminal written out: files' names and contents are others' words."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,9 +8,9 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from bench.data.archive import is_html
-from bench.data.base import printable
 from bench.records import AccuracySpec
 from bench.records.files import write_atomically
+from bench.records.words import printable
 
 _SPEC = "spec"
 _FOREIGN = (AttributeError, KeyError, RuntimeError, TypeError, ValueError, MemoryError, OverflowError)

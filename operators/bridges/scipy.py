@@ -91,10 +91,12 @@ def to_scipy(operator: ForwardOperator, dtype: type[np.floating[Any]] = np.float
         A ``scipy.sparse.linalg.LinearOperator``; ``pylops.aslinearoperator`` makes one of PyLops' of it.
 
     Raises:
-        ValueError: if the operator is not linear.
+        ValueError: if it is no operator of this package, or not linear.
     """
     from scipy.sparse.linalg import LinearOperator as Matrix
 
+    if not isinstance(operator, ForwardOperator):
+        raise ValueError(f"to_scipy takes an operator of this package, got {type(operator).__name__}")
     if not operator.linear:
         raise ValueError("only a linear operator can be a matrix")
     empty = torch.zeros(1, *operator.image_shape, dtype=torch.from_numpy(np.zeros(0, dtype)).dtype)
