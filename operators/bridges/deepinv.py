@@ -77,9 +77,9 @@ def to_deepinv(operator: ForwardOperator) -> Any:
         ImportError: where deepinv is not installed, or can't be imported.
         ValueError: if it is no operator of this package.
     """
-    physics = import_deepinv().physics
     if not isinstance(operator, ForwardOperator):
         raise ValueError(f"to_deepinv takes an operator of this package, got {type(operator).__name__}")
+    physics = import_deepinv().physics
     is_complex = operator(torch.zeros(1, *operator.image_shape, device=operator.device)).is_complex()
 
     def measure(x: Tensor, **_: Any) -> Tensor:

@@ -10,7 +10,5 @@ from operators.bridges.scipy import to_scipy
 @pytest.mark.parametrize("wrong", ["blur", None, torch.eye(3), torch.nn.Identity()], ids=str)
 @pytest.mark.parametrize("bridge", [to_deepinv, to_scipy])
 def test_what_is_no_operator_is_named(bridge, wrong):
-    if bridge is to_deepinv:
-        pytest.importorskip("deepinv")
     with pytest.raises(ValueError, match=f"takes an operator of this package, got {type(wrong).__name__}"):
         bridge(wrong)
