@@ -31,6 +31,8 @@ Examples:
   python -m bench.results show 1a2b3c4d
   python -m bench.results verify
   python -m bench.results export records.csv
+
+Exit codes: 0 done; 1 verify found a problem; 2 bad input.
 """
 
 COLUMNS = ("id", "kind", "subject", "question", "status", "answer", "created", "device")

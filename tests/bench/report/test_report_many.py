@@ -10,7 +10,7 @@ from bench.report.render import render
 from tests.many_records import write_many
 
 MOST_S = 60
-"""Of processor time, for machines that are busy; alone it takes a third of it."""
+"""Of processor time, for machines that are busy: alone it takes far less."""
 
 
 @pytest.mark.slow
