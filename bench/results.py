@@ -11,7 +11,7 @@ import click
 
 from bench.cli import Name, results_option, run, unknown
 from bench.cli.record_view import print_record
-from bench.records.audit import findings
+from bench.records.audit import absent, findings
 from bench.records.files import reason_of, write_atomically
 from bench.records.flat import flat
 from bench.records.record import Record, Status
@@ -148,13 +148,18 @@ def _choices(name: str, paths: Sequence[Path], found: int) -> str:
 
 
 @main.command(help="Check every record and the files that it names. Exit code 1 if anything is wrong, a line for each.")
+@click.option("--complete", is_flag=True, help="Weights and images that records name must be there, too.")
 @results_option
-def verify(results: Path) -> int:
+def verify(complete: bool, results: Path) -> int:
     """Check a results folder from the command line."""
-    number, wrong = len(_store(results).paths()), list(findings(results))
+    number, wrong, elsewhere = len(_store(results).paths()), list(findings(results)), list(absent(results))
+    wrong += elsewhere if complete else []
     for line in wrong:
         click.echo(" ".join(line.split()))
-    click.echo(f"{number} records: {len(wrong) or 'no'} problem{'' if len(wrong) == 1 else 's'}")
+    told = f"{number} records: {len(wrong) or 'no'} problem{'' if len(wrong) == 1 else 's'}"
+    if elsewhere and not complete:
+        told += f"; {len(elsewhere)} files that they name are not kept here (--complete names them)"
+    click.echo(told)
     return int(bool(wrong))
 
 

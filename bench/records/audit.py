@@ -33,22 +33,38 @@ def findings(root: Path) -> Iterator[str]:
     yield from (line.removeprefix("skipped: ") for line in unread)
 
 
-def _files(record: Record, path: Path, store: ResultStore) -> Iterator[str]:
+def absent(root: Path) -> Iterator[str]:
+    """Yield a line for every file that a record names and that is not there: weights and images may be kept elsewhere.
+
+    Args:
+        root: the results folder.
+    """
+    store = ResultStore(root, tell=lambda line: None)
+    for record in store.records():
+        for name in _named(record):
+            try:
+                found = store.inside(name).is_file()
+            except StoreError:
+                continue  # one of the findings
+            if not found:
+                yield f"{store.path_of(record.spec, record.provenance)}: no file {name}"
+
+
+def _named(record: Record) -> list[str]:
     values = record.values
-    if not isinstance(values, AccuracyValues):
-        return
-    if values.example is not None:
+    return [name for name in (values.example, values.weights) if name] if isinstance(values, AccuracyValues) else []
+
+
+def _files(record: Record, path: Path, store: ResultStore) -> Iterator[str]:
+    for name in _named(record):
         try:
-            store.example(values.example)
-        except StoreError as error:
-            yield f"{path}: {error}"
-    if values.weights is not None:
-        try:
-            weights = store.inside(values.weights)
-            if not weights.is_file():
-                yield f"{path}: no file {values.weights}"
-                return
-            with safe_open(weights, framework="np") as file:
-                file.keys()
+            file = store.inside(name)
+            if not file.is_file():
+                continue  # one of the absent
+            if file.suffix == ".npz":
+                store.example(name)
+            else:
+                with safe_open(file, framework="np") as weights:
+                    weights.keys()
         except (StoreError, SafetensorError, OSError) as error:
-            yield f"{path}: {values.weights}: {error}"
+            yield f"{path}: {name}: {error}"

@@ -10,9 +10,10 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from bench.records import Status
+from bench.records import AccuracyValues, Status
 from bench.records.store import ResultStore
 from bench.results import main
+from tests.bench.evaluation.test_weights import SPEC
 from tests.records import make_provenance, make_record, make_spec
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -116,6 +117,17 @@ def test_verify_names_every_problem(store):
         ("credits.toml", "not valid TOML"),
     ):
         assert sum(f"{name}: {problem}" in line for line in lines) == 1
+
+
+def test_verify_tells_of_files_that_are_kept_elsewhere_and_demands_them_when_asked(store):
+    empty = {"items": (), "loss_trace": (), "skipped_steps": 0, "solver_steps": (), "residuals": (), "train_s": 1.0}
+    values = AccuracyValues(**empty, weights="weights/a.safetensors")
+    store.add(make_record(spec=SPEC, values=values))
+    told = results(store, "verify")
+    assert told == "6 records: no problems; 1 files that they name are not kept here (--complete names them)\n"
+    line, number = results(store, "verify", "--complete", code=1).splitlines()
+    assert line.endswith("no file weights/a.safetensors")
+    assert number == "6 records: 1 problem"
 
 
 def test_export_is_flat_with_units_in_names(store, tmp_path):
