@@ -10,7 +10,7 @@ import pytest
 from bench.__main__ import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[3]
-SLOW = ("torch", "lightning_fabric", "deepinv", "matplotlib", "pandas", "scipy", "skimage", "h5py", "numpy", "pydantic")
+SLOW = ("torch", "lightning_fabric", "deepinv", "matplotlib", "pandas", "scipy", "skimage", "h5py")
 PROGRAM = """
 import json, runpy, sys
 command, *sub = sys.argv[1].split()
