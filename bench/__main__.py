@@ -17,6 +17,7 @@ COMMANDS = {
     "bench.solvers": "compare fixed-point methods and gradient rules with other libraries'",
     "bench.operators": "compare the operators' times with other libraries'",
     "bench.data": "check a folder of real images, or draw its contact sheet",
+    "bench.check": "has anything become wrong, worse or slower than the stored baseline?",
     "bench.report": "render tables and figures from the stored records",
 }
 

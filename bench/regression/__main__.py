@@ -1,9 +1,11 @@
 """``python -m bench.regression PART``: measures one part of the gates in a process of its own."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 import torch
+from pydantic import BaseModel
 
 from bench.calls import count_calls
 from bench.cli import run
@@ -11,8 +13,8 @@ from bench.grade import load_model
 from bench.records.environment import keep_freed_memory, pick_device
 from bench.records.files import write_atomically
 from bench.regression.children import PARTS, FiguresAnswer
-from bench.regression.figures import measure_figures
-from bench.regression.rounded import measure_psnr, measure_trainings
+from bench.regression.figures import identities, measure_figures
+from bench.regression.rounded import environment, measure_psnr, measure_trainings
 
 
 @click.command(help="Measure one part of the regression gate, for bench.check, and write it to OUTPUT as JSON.")
@@ -25,8 +27,9 @@ def main(part: str, output: Path, threads: int, results: Path) -> None:
     torch.set_num_threads(threads)
     pick_device("cpu")
     keep_freed_memory()
-    measure = {
-        "figures": lambda: FiguresAnswer(figures=measure_figures(count_calls)),
+    measure: dict[str, Callable[[], BaseModel]] = {
+        "environment": environment,
+        "figures": lambda: FiguresAnswer(figures=measure_figures(count_calls), identities=identities(results)),
         "trainings": measure_trainings,
         "psnr": lambda: measure_psnr(results / "weights", load_model),
     }

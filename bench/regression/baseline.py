@@ -88,7 +88,9 @@ def read_baseline(kind: type[_Baseline], folder: Path) -> _Baseline:
     try:
         return kind.model_validate_json(path.read_bytes())
     except OSError as error:
-        raise click.ClickException(f"{path}: cannot read the baseline: {error.strerror}; --update writes one") from error
+        raise click.ClickException(
+            f"{path}: cannot read the baseline: {error.strerror}; --update writes one"
+        ) from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "file"

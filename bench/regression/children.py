@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Literal
 
 import click
+from pydantic import Field
 
 from bench.records.frozen import Frozen
-from bench.regression.baseline import ROOT, Figures, Measured
+from bench.regression.baseline import ROOT, Environment, Figures, Measured
 
-PARTS = ("figures", "trainings", "psnr")
+PARTS = ("environment", "figures", "trainings", "psnr")
 RoundedPart = Literal["trainings", "psnr"]
 
 
@@ -22,6 +23,7 @@ class FiguresAnswer(Frozen):
     """What a process that measured figures writes."""
 
     figures: Figures
+    identities: dict[str, tuple[str, str]] = Field(description="record -> its file's name, the name of its content")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,13 +55,18 @@ VARIANTS: dict[str, Variant] = {
 """What stands in for other processors; one that lacks an instruction set uses the best that it has."""
 
 
-def figures(results: Path) -> Figures:
+def environment() -> Environment:
+    """Return the environment of a process that measures."""
+    return Environment.model_validate_json(_answer("environment", PLAIN, ROOT))
+
+
+def figures(results: Path) -> FiguresAnswer:
     """Measure the figures that are the same everywhere.
 
     Raises:
         click.ClickException: if they cannot be measured.
     """
-    return FiguresAnswer.model_validate_json(_answer("figures", PLAIN, results)).figures
+    return FiguresAnswer.model_validate_json(_answer("figures", PLAIN, results))
 
 
 def measured(part: RoundedPart, results: Path, variant: Variant = PLAIN) -> Measured:
@@ -95,7 +102,7 @@ def measured_elsewhere(
     return found
 
 
-def ours(tree: Path = ROOT, threads: int = 1, flags: Mapping[str, str] = {}) -> dict[str, str]:  # noqa: B006  # not changed
+def ours(tree: Path = ROOT, threads: int = 1, flags: Mapping[str, str] = {}) -> dict[str, str]:
     """Return the environment variables of a process that imports a tree's packages.
 
     Args:

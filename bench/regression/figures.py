@@ -111,7 +111,7 @@ def recipes() -> dict[str, str]:
     }
 
 
-def broken_identities(results: Path) -> dict[str, tuple[str, str]]:
+def identities(results: Path) -> dict[str, tuple[str, str]]:
     """Compare the file names of stored records with what their contents say.
 
     Args:

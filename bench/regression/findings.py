@@ -67,6 +67,4 @@ def _rows(findings: Sequence[Finding]) -> list[tuple[str, ...]]:
     counts: dict[tuple[str, str], Counter[str]] = {}
     for finding in findings:
         counts.setdefault((finding.gate, finding.group), Counter())[finding.verdict] += 1
-    return [
-        (*key, str(count.total()), str(count["regression"]), str(count["note"])) for key, count in counts.items()
-    ]
+    return [(*key, str(count.total()), str(count["regression"]), str(count["note"])) for key, count in counts.items()]

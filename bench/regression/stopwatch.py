@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from types import TracebackType
 
@@ -25,12 +26,14 @@ class Stopwatch:
         self.tree, self.python = tree, python
 
     def __enter__(self) -> "Stopwatch":
+        self._errors = tempfile.TemporaryFile("w+")
         self._process = subprocess.Popen(  # noqa: S603  # our own script, no shell
             [self.python, str(SCRIPT)],
             cwd=self.tree,
             env=ours(self.tree),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=self._errors,
             text=True,
         )
         return self
@@ -38,7 +41,7 @@ class Stopwatch:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._process:
+        with self._errors, self._process:
             if kind is not None:
                 self._process.kill()
 
@@ -60,5 +63,8 @@ class Stopwatch:
         except BrokenPipeError:
             answer = ""
         if not answer:
-            raise click.ClickException(f"cannot time {workload!r} with the code in {self.tree}")
+            self._process.wait()
+            self._errors.seek(0)
+            last = (self._errors.read().strip().splitlines() or ["no message"])[-1]
+            raise click.ClickException(f"cannot time {workload!r} with the code in {self.tree}: {last}")
         return float(answer)
