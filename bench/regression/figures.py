@@ -42,10 +42,14 @@ def measure_figures(count: Count) -> Figures:
     }
 
 
-def parameters() -> dict[str, str]:
-    """Return Table 3's parameter counts, and the trainable parameters alone, of every model on every task."""
+def parameters(tasks: Iterable[str] = TASKS) -> dict[str, str]:
+    """Return Table 3's parameter counts, and the trainable parameters alone, of every model.
+
+    Args:
+        tasks: keys of ``TASKS``.
+    """
     found = {}
-    for task, model in _cells(TASKS):
+    for task, model in _cells(tasks):
         built = MODELS[model](channels=TASKS[task].channels)
         total, trainable = parameter_counts(built, shape_operator(task, TASKS[task].image_shape))
         found[f"{task} {model}"] = f"{total}, {trainable} of them trainable"
