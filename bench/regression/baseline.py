@@ -71,7 +71,8 @@ class RatioBaseline(Frozen):
     machines: dict[str, dict[str, tuple[float, ...]]] = Field(description="machine -> workload -> ratios")
 
 
-_Baseline = TypeVar("_Baseline", ExactBaseline, ToleranceBaseline, RatioBaseline)
+Baseline = ExactBaseline | ToleranceBaseline | RatioBaseline
+_Baseline = TypeVar("_Baseline", bound=Baseline)
 
 
 def read_baseline(kind: type[_Baseline], folder: Path) -> _Baseline:
@@ -97,7 +98,7 @@ def read_baseline(kind: type[_Baseline], folder: Path) -> _Baseline:
         raise click.ClickException(f"{path}: not a valid baseline: {where}: {first['msg']}") from error
 
 
-def write_baseline(baseline: ExactBaseline | ToleranceBaseline | RatioBaseline, folder: Path) -> Path:
+def write_baseline(baseline: Baseline, folder: Path) -> Path:
     """Write one gate's baseline and return its file."""
     path = _path(type(baseline), folder)
     write_atomically(path, (baseline.model_dump_json(indent=1) + "\n").encode())

@@ -49,10 +49,9 @@ def compare_trainings(baseline: Spread, now: Measured) -> Iterator[Finding]:
             yield _finding("trainings within a tolerance", cell, _losses(old), _losses(new), verdict)
         return
     for cell in _names(was.values, now.values):
-        old, new = _losses(was.values.get(cell)), _losses(now.values.get(cell))
-        yield _exact("trainings bit by bit", f"{cell} losses", old, new)
-        weights = (measured.weights.get(cell, ABSENT) for measured in (was, now))
-        yield _exact("trainings bit by bit", f"{cell} weights", *weights)
+        group = "trainings bit by bit"
+        yield _exact(group, f"{cell} losses", _losses(was.values.get(cell)), _losses(now.values.get(cell)))
+        yield _exact(group, f"{cell} weights", was.weights.get(cell, ABSENT), now.weights.get(cell, ABSENT))
 
 
 def compare_psnr(baseline: Spread, now: Measured) -> Iterator[Finding]:

@@ -96,8 +96,8 @@ def simulated_batches(
     work = [tuple(specs) for specs in groups.values()]
     done = in_processes(simulate_all, work)
     found = {}
-    for specs in work:
-        answers = done[specs] if specs in done else simulate_all(specs)
+    for group in work:
+        answers = done[group] if group in done else simulate_all(group)
         for spec, values in answers.items():
             assert isinstance(spec, MemorySpec)
             assert isinstance(values, MemoryValues)

@@ -8,6 +8,7 @@ import click
 from bench.regression import children
 from bench.regression.baseline import (
     ROOT,
+    Baseline,
     ExactBaseline,
     Gate,
     Measured,
@@ -31,10 +32,10 @@ LEAST_RELATIVE, LEAST_DB = 1e-6, 0.005
 MOST_DB = 0.15
 """Half of the loss that must be caught."""
 
-PROCESSES = 3
+PROCESSES = 2
 """That measure ratios for a baseline: those of one process lie closer together than those of several."""
 
-KINDS: dict[Gate, type[ExactBaseline] | type[ToleranceBaseline] | type[RatioBaseline]] = {
+KINDS: dict[Gate, type[Baseline]] = {
     "exact": ExactBaseline,
     "tolerance": ToleranceBaseline,
     "ratio": RatioBaseline,
@@ -140,7 +141,7 @@ def _ratio(setup: Setup, pythons: Sequence[str], changelog: str) -> RatioBaselin
     return RatioBaseline(changelog=changelog, machines=machines | {machine: ratios})
 
 
-_MEASURE: dict[Gate, Callable[[Setup, Sequence[str], str], ExactBaseline | ToleranceBaseline | RatioBaseline]] = {
+_MEASURE: dict[Gate, Callable[[Setup, Sequence[str], str], Baseline]] = {
     "exact": _exact,
     "tolerance": _tolerance,
     "ratio": _ratio,

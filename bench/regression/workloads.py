@@ -7,6 +7,7 @@ checkout has, so that it can time an older one.
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch.nn import functional as F
@@ -32,11 +33,11 @@ def workloads() -> dict[str, tuple[Callable[[], Work], int]]:
     """Return, by name, what builds a piece of work, and how often one run repeats it."""
     found: dict[str, tuple[Callable[[], Work], int]] = {CALIBRATION: (_plain, 1)}
     for name in MODELS:
-        found[f"training step {name}"] = (lambda name=name: _step(name), 1)
+        found[f"training step {name}"] = (partial(_step, name), 1)
     for name, repeats in (("gaussian-blur", 60), ("subsampled-fourier", 150), ("radon", 20)):
-        found[f"operator {name}"] = (lambda name=name: _operator(name), repeats)
+        found[f"operator {name}"] = (partial(_operator, name), repeats)
     for name, repeats in (("anderson", 10), ("broyden", 4), ("picard", 25)):
-        found[f"solver {name}"] = (lambda name=name: _solver(name), repeats)
+        found[f"solver {name}"] = (partial(_solver, name), repeats)
     return found
 
 
