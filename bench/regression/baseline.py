@@ -72,7 +72,7 @@ class RatioBaseline(Frozen):
 
 
 Baseline = ExactBaseline | ToleranceBaseline | RatioBaseline
-_Baseline = TypeVar("_Baseline", bound=Baseline)
+_Baseline = TypeVar("_Baseline", bound=Frozen)
 
 
 def read_baseline(kind: type[_Baseline], folder: Path) -> _Baseline:

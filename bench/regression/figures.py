@@ -98,10 +98,10 @@ def simulated_batches(
     found = {}
     for group in work:
         answers = done[group] if group in done else simulate_all(group)
-        for spec, values in answers.items():
-            assert isinstance(spec, MemorySpec)
+        for asked, values in answers.items():
+            assert isinstance(asked, MemorySpec)
             assert isinstance(values, MemoryValues)
-            what = f"{spec.task} {spec.model} {spec.policy} {spec.cap_bytes / GIB:g} GiB"
+            what = f"{asked.task} {asked.model} {asked.policy} {asked.cap_bytes / GIB:g} GiB"
             found[what] = f"{values.max_batch} ({values.sure_batch} to {values.possible_batch})"
     return found
 
