@@ -18,8 +18,8 @@ HELP = """Compare what the benchmark computes today with its stored baseline; a 
 
 \b
 exact      parameter counts, operator applications, simulated batches, recipes, the layout and names of records;
-           short trainings: bit by bit on a machine like the baseline's, elsewhere within a measured tolerance
-tolerance  PSNR of the stored weights on generated images, within a measured tolerance
+           short trainings: bit by bit on a machine like the baseline's, elsewhere within measured tolerances
+tolerance  PSNR of the stored weights on generated images, within measured tolerances
 ratio      processor time of training steps, operators and solvers over that of plain torch, on the baseline's
            kind of machine; with --against, over that of another commit, on any machine
 

@@ -31,7 +31,7 @@ class Environment(Frozen):
 
 
 class Measured(Frozen):
-    """Numbers that depend on the processor: by cell the losses of a short training, or every image's PSNR in dB."""
+    """Numbers that depend on the processor: by cell the losses of a short training, or the mean PSNR in dB."""
 
     environment: Environment
     values: dict[str, tuple[float, ...]]
@@ -39,11 +39,11 @@ class Measured(Frozen):
 
 
 class Spread(Frozen):
-    """The same numbers in several environments, and the tolerance that follows from them."""
+    """The same numbers in several environments, and the tolerances that follow from them."""
 
     reference: Measured
     elsewhere: dict[str, Measured] = Field(description="by what was changed about the environment")
-    tolerance: float = Field(gt=0, description="relative for losses, in dB for PSNR")
+    tolerances: dict[str, tuple[float, ...]] = Field(description="by cell, of every number: relative, or in dB")
 
 
 class ExactBaseline(Frozen):

@@ -1,6 +1,5 @@
 """Compares what was measured with a baseline. Never imports torch."""
 
-import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from bench.regression.baseline import Figures, Measured, Spread
@@ -34,7 +33,7 @@ def compare_identities(files: Mapping[str, tuple[str, str]]) -> Iterator[Finding
 
 
 def compare_trainings(baseline: Spread, now: Measured) -> Iterator[Finding]:
-    """Compare short trainings: bit by bit in the baseline's environment, elsewhere within its tolerance.
+    """Compare short trainings: bit by bit in the baseline's environment, elsewhere within its tolerancess.
 
     Args:
         baseline: the stored trainings.
@@ -44,9 +43,9 @@ def compare_trainings(baseline: Spread, now: Measured) -> Iterator[Finding]:
     if now.environment != was.environment:
         for cell in _names(was.values, now.values):
             old, new = was.values.get(cell), now.values.get(cell)
-            far = old is None or new is None or relative_distance(old, new) > baseline.tolerance
-            verdict: Verdict = "regression" if far else "same"
-            yield _finding("trainings within a tolerance", cell, _losses(old), _losses(new), verdict)
+            near = old is not None and new is not None and _within(old, new, baseline.tolerances[cell])
+            verdict: Verdict = "same" if near else "regression"
+            yield _finding("trainings within tolerances", cell, _losses(old), _losses(new), verdict)
         return
     for cell in _names(was.values, now.values):
         group = "trainings bit by bit"
@@ -64,12 +63,13 @@ def compare_psnr(baseline: Spread, now: Measured) -> Iterator[Finding]:
     was = baseline.reference.values
     for weights in _names(was, now.values):
         old, new = was.get(weights), now.values.get(weights)
-        gain = None if old is None or new is None else statistics.mean(new) - statistics.mean(old)
         verdict: Verdict = "same"
-        if new is None or (gain is not None and gain < -baseline.tolerance):
+        if new is None:
             verdict = "regression"
-        elif gain is None or gain > baseline.tolerance:
+        elif old is None:
             verdict = "note"
+        elif not abs(new[0] - old[0]) <= baseline.tolerances[weights][0]:
+            verdict = "note" if new > old else "regression"
         yield Finding(
             gate="tolerance", group="PSNR of weights", what=weights, was=_db(old), now=_db(new), verdict=verdict
         )
@@ -89,16 +89,21 @@ def compare_ratios(now: Ratios, was: Mapping[str, Sequence[float]] | None, slowe
         yield Finding(gate="ratio", group="processor time", what=workload, was="1", now=change, verdict=verdict)
 
 
-def relative_distance(was: Sequence[float], now: Sequence[float]) -> float:
-    """Return the largest relative difference of two courses of a loss; infinite where lengths differ."""
+def relative_distances(was: Sequence[float], now: Sequence[float]) -> tuple[float, ...]:
+    """Return the relative difference of every loss."""
+    return tuple(abs(new - old) / abs(old) for old, new in zip(was, now, strict=True))
+
+
+def distances_db(was: Sequence[float], now: Sequence[float]) -> tuple[float, ...]:
+    """Return the difference of every PSNR in dB."""
+    return tuple(abs(new - old) for old, new in zip(was, now, strict=True))
+
+
+def _within(was: Sequence[float], now: Sequence[float], tolerances: Sequence[float]) -> bool:
     if len(was) != len(now):
-        return float("inf")
-    return max(abs(new - old) / abs(old) for old, new in zip(was, now, strict=True))
-
-
-def psnr_distance(was: Sequence[float], now: Sequence[float]) -> float:
-    """Return the difference of two mean PSNRs in dB."""
-    return abs(statistics.mean(now) - statistics.mean(was))
+        return False
+    # Written so that nan is far from everything.
+    return all(far <= most for far, most in zip(relative_distances(was, now), tolerances, strict=True))
 
 
 def _exact(group: str, what: str, was: str, now: str) -> Finding:
@@ -118,4 +123,4 @@ def _losses(values: Sequence[float] | None) -> str:
 
 
 def _db(values: Sequence[float] | None) -> str:
-    return ABSENT if values is None else f"{statistics.mean(values):.3f} dB"
+    return ABSENT if values is None else f"{values[0]:.3f} dB"

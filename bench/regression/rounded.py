@@ -1,6 +1,7 @@
 """Numbers whose last digits depend on the processor: short trainings, and the PSNR of stored weights."""
 
 import hashlib
+import statistics
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -72,15 +73,15 @@ def measure_psnr(folder: Path, load: Load) -> Measured:
     found = {}
     for path in sorted(folder.glob("*.safetensors")):
         spec, model = load(path)
-        found[path.stem] = psnr_of(spec.task, model)
+        found[path.stem] = (mean_psnr_of(spec.task, model),)
     return Measured(environment=environment(), values=found)
 
 
-def psnr_of(task: str, model: ReconstructionModel) -> tuple[float, ...]:
-    """Return a model's PSNR in dB of every graded image."""
+def mean_psnr_of(task: str, model: ReconstructionModel) -> float:
+    """Return a model's mean PSNR in dB."""
     images = TASKS[task].load_split(None, "test", image_shape=GRADED_SHAPE, count=GRADED_IMAGES, seed=0)
     operator = TASKS[task].operator_at(GRADED_SHAPE, CPU)
-    return tuple(item.psnr_db for item in evaluate(placed(model, CPU), operator, TASKS[task], images).items)
+    return statistics.mean(item.psnr_db for item in evaluate(placed(model, CPU), operator, TASKS[task], images).items)
 
 
 def _digest(model: torch.nn.Module) -> str:

@@ -6,7 +6,7 @@ import pytest
 from bench.regression import children, update
 from bench.regression.baseline import Environment, Measured, ToleranceBaseline, read_baseline
 from bench.regression.changelog import with_line
-from bench.regression.compare import psnr_distance, relative_distance
+from bench.regression.compare import distances_db, relative_distances
 from bench.regression.gates import Setup
 
 HERE = Environment(processor="A", capability="AVX512", torch="2.13.0", threads=1, flags={})
@@ -19,8 +19,8 @@ def measured(*values):
 
 @pytest.fixture
 def files(tmp_path, monkeypatch):
-    monkeypatch.setattr(children, "measured", lambda part, results, variant=None: measured(29.0, 31.0))
-    monkeypatch.setattr(children, "measured_elsewhere", lambda *_: {"B": measured(29.01, 31.01)})
+    monkeypatch.setattr(children, "measured", lambda part, results, variant=None: measured(29.0))
+    monkeypatch.setattr(children, "measured_elsewhere", lambda *_: {"B": measured(29.01)})
     changelog = tmp_path / "CHANGELOG.md"
     changelog.write_text(TEXT)
     return Setup(folder=tmp_path / "baseline"), changelog
@@ -47,17 +47,20 @@ def test_a_second_baseline_wants_a_line_in_the_changelog(files):
 
 def test_a_tolerance_is_three_times_what_environments_differ_by(files):
     write(files)
-    assert read_baseline(ToleranceBaseline, files[0].folder).psnr_db.tolerance == pytest.approx(0.03)
+    assert read_baseline(ToleranceBaseline, files[0].folder).psnr_db.tolerances == {"a": (pytest.approx(0.03),)}
 
 
 def test_environments_that_differ_too_much_are_refused():
-    far = {"B": measured(29.0, 30.8)}
-    with pytest.raises(click.ClickException, match=r"no tolerance catches a loss: 'B' differs by 0\.1"):
-        update.spread(measured(29.0, 31.0), far, psnr_distance, 0.005, 0.15)
+    far = {"B": measured(28.9)}
+    with pytest.raises(
+        click.ClickException, match=r"no tolerance catches a loss: a differs .* by 0\.1"
+    ):
+        update.spread(measured(29.0), far, distances_db, 0.005, 0.15)
 
 
-def test_equal_environments_leave_the_least_tolerance():
-    assert update.spread(measured(1.0), {"B": measured(1.0)}, relative_distance, 1e-6).tolerance == 1e-6
+def test_every_number_has_a_tolerance_of_its_own_and_a_least_one():
+    same = update.spread(measured(1.0, 2.0), {"B": measured(1.0, 2.2)}, relative_distances, 1e-6)
+    assert same.tolerances == {"a": (1e-6, pytest.approx(0.3))}
 
 
 def test_a_line_goes_to_the_end_of_the_first_section():
