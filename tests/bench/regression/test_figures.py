@@ -4,6 +4,7 @@ import json
 import shutil
 
 import pytest
+import torch
 
 from bench.calls import count_calls
 from bench.records import Record
@@ -30,14 +31,15 @@ class OneMoreAdjoint(LuserSW):
         return super().forward(y, operator)
 
 
-class Wider(LuserSW):
+class Larger(LuserSW):
     def __init__(self, channels, **options):
-        super().__init__(channels, width=65, **options)
+        super().__init__(channels, **options)
+        self.more = torch.nn.Parameter(torch.zeros(1))
 
 
 def test_a_changed_number_of_parameters_is_noticed(baseline, monkeypatch):
     assert not regressed(compared(baseline, "parameters", figures.parameters(["deblur"])))
-    monkeypatch.setattr(figures, "MODELS", {"luser-sw": Wider})
+    monkeypatch.setattr(figures, "MODELS", {"luser-sw": Larger})
     (line,) = told(compared(baseline, "parameters", figures.parameters(["deblur"])))
     assert line.startswith("regression: exact: parameters: deblur luser-sw: was 96503, ")
 
@@ -52,6 +54,7 @@ def test_one_more_adjoint_is_noticed(baseline, monkeypatch):
     assert "deblur luser-sw reconstruction adjoint.reconstruct: was 8, is 9" in lines[1]
 
 
+@pytest.mark.slow
 def test_the_largest_batches_are_the_baseline_s(baseline, monkeypatch):
     monkeypatch.setattr(figures, "MODELS", {"deq4ip": MODELS["deq4ip"]})
     monkeypatch.setattr(figures, "in_processes", lambda work, items: {})

@@ -52,9 +52,7 @@ def test_a_tolerance_is_three_times_what_environments_differ_by(files):
 
 def test_environments_that_differ_too_much_are_refused():
     far = {"B": measured(28.9)}
-    with pytest.raises(
-        click.ClickException, match=r"no tolerance catches a loss: a differs .* by 0\.1"
-    ):
+    with pytest.raises(click.ClickException, match=r"no tolerance catches a loss: a differs .* by 0\.1"):
         update.spread(measured(29.0), far, distances_db, 0.005, 0.15)
 
 
