@@ -61,6 +61,7 @@ def one_weights_file(tmp_path):
     return tmp_path, write
 
 
+@pytest.mark.slow
 def test_exit_codes_tell_whether_quality_was_lost(one_weights_file):
     folder, write = one_weights_file
     options = ["--only", "tolerance", "--baseline", folder / "baseline", "--results", folder / "results"]
