@@ -18,6 +18,7 @@ COMMANDS = {
     "bench.operators": "compare the operators' times with other libraries'",
     "bench.data": "check a folder of real images, or draw its contact sheet",
     "bench.results": "list, show, check and export the stored records",
+    "bench.check": "has anything become wrong, worse or slower than the stored baseline?",
     "bench.report": "render tables and figures from the stored records",
 }
 

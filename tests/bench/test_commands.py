@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = ["bench", "bench.all", "bench.memory", "bench.accuracy", "bench.timing", "bench.calls", "bench.report"]
 COMMANDS += ["bench.queue", "bench.grade", "bench.references", "bench.solvers", "bench.operators", "bench.data"]
 COMMANDS += ["bench.results"]
+COMMANDS += ["bench.check"]
 
 
 def run(*arguments, cwd=ROOT):

@@ -1,0 +1,1 @@
+"""The regression gate: what the benchmark computes today, beside a stored baseline."""
