@@ -143,7 +143,7 @@ def main(
         cells = memory_cells(tasks or TABLE3_TASKS, models or tuple(MODELS), policies, caps, place, question)
     else:
         cells = step_cells(step, caps, place, question, any_batch=any_batch)
-    if study.force:
+    if study.force and study.part is None:  # a job's traces may be another job's
         forget(cells)
     records = study.records(cells)
     if style == "json":
@@ -175,7 +175,7 @@ def _place(backend: str, study: Study) -> "torch.device | None":
     import torch
 
     chosen = study.place  # tells a wrong name, even where nothing runs on it
-    if backend == "simulate":
+    if backend == "simulate" or study.cluster is not None:
         return None
     if backend == "cuda" and not torch.cuda.is_available():
         raise click.ClickException("--backend cuda needs a CUDA device; --backend simulate works without one")
