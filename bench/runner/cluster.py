@@ -66,9 +66,7 @@ def run_on_cluster(cells: Sequence[StudyCell], store: ResultStore, cluster: Clus
 def jobs_table(cells: Sequence[StudyCell]) -> Table:
     """Lay out what every job would answer."""
     groups = _groups(cells)
-    table = Table(
-        "job", "cells", title=f"{len(cells)} cells in {len(groups)} jobs; stored ones are skipped"
-    )
+    table = Table("job", "cells", title=f"{len(cells)} cells in {len(groups)} jobs; stored ones are skipped")
     for number, places in enumerate(groups):
         table.add_row(str(number), ", ".join(cells[place].label for place in places))
     return table
@@ -158,7 +156,7 @@ class _Watch:
 
     def _counts(self, reasons: dict[str, int]) -> str:
         pending = sum(reasons.values())
-        why = f" ({', '.join(sorted(reasons))})" if reasons else ""
+        why = f" ({', '.join(filter(None, sorted(reasons)))})" if any(reasons) else ""
         running, ended, failed = len(self.out) - pending, self.reporter.done, self.reporter.failed
         return (
             f"jobs: {pending + len(self.waiting)} pending{why}, {running} running, {ended - failed} done, "
@@ -210,7 +208,7 @@ class _Watch:
         self.executor.cancel([errand.sent for errand in self.out if errand.sent])
         if self.out:
             stored = f"{len(self.found)} of {len(self.cells)} cells are known to be stored in {self.store.root}"
-            self.reporter.line(f"{len(self.out)} jobs cancelled; {stored}")
+            self.reporter.line(f"{len(self.out)} job{'s' * (len(self.out) > 1)} cancelled; {stored}")
 
 
 def _failure(cell: StudyCell, message: str) -> Record:

@@ -98,7 +98,7 @@ def make_executor(place: Place, folder: Path, profile: Profile) -> Executor:
 
 
 def _warning_s(profile: Profile) -> int:
-    return min(WARNING_S, 30 * profile.minutes)
+    return min(WARNING_S, 6 * profile.minutes)
 
 
 class _Slurm:
@@ -114,7 +114,7 @@ class _Slurm:
             "constraint": profile.constraint,
             "gpus_per_node": profile.gpus_per_job or None,
             "cpus_per_task": profile.cpus_per_job,
-            "mem_gb": profile.memory_gb,
+            "mem": profile.memory_gb and f"{profile.memory_gb * 1024:.0f}M",
             "array_parallelism": profile.jobs,
             "setup": list(profile.setup) or None,
             # Since Slurm 22.05, srun does not take over what sbatch was told.
@@ -123,7 +123,7 @@ class _Slurm:
         self._executor = SlurmExecutor(folder, max_num_timeout=TIMEOUTS)
         self._executor.update_parameters(
             job_name="bench",
-            timeout_min=profile.minutes,
+            time=profile.minutes,
             signal_delay_s=_warning_s(profile),
             additional_parameters={"requeue": True},
             **{name: value for name, value in options.items() if value is not None},
@@ -147,7 +147,7 @@ class _Slurm:
         if answer.returncode:
             return None
         lines = [line.split("|") for line in answer.stdout.splitlines()]
-        return {name: "running" if state == "RUNNING" else reason for name, state, reason in lines}
+        return {name: "running" if state == "RUNNING" else reason.replace("None", "") for name, state, reason in lines}
 
     def cancel(self, jobs: Iterable[SentJob]) -> None:
         names = [job.job_id for job in jobs]

@@ -26,7 +26,7 @@ SlurmdUser={user}
 SlurmctldPort={controller_port}
 SlurmdPort={node_port}
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge.socket,cred_expire=3
+AuthInfo=socket={folder}/munge.socket,cred_expire=5
 CredType=cred/munge
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool
@@ -128,6 +128,10 @@ def _wait(condition, folder, name):
     end = time.monotonic() + PLENTY_S
     while not condition():
         if time.monotonic() > end:
-            lines = [line for file in sorted(folder.glob(f"{name}*.*")) for line in file.read_text("utf8", "replace").splitlines()]
+            lines = [
+                line
+                for file in sorted(folder.glob(f"{name}*.*"))
+                for line in file.read_text("utf8", "replace").splitlines()
+            ]
             pytest.skip(f"{name} cannot be started here: {' | '.join(lines[-3:])}")
         time.sleep(0.2)
