@@ -147,11 +147,11 @@ class _Watch:
                 self._end(errand)
             elif state == "running":
                 errand.line = errand.line or self.reporter.begin(errand.label)
-                errand.line.detail(f"job {errand.sent.job_id} is running")
+                errand.line.text = f"job {errand.sent.job_id} is running"
             else:
                 reasons[state] = reasons.get(state, 0) + 1
                 if errand.line is not None:
-                    errand.line.detail("queued again")
+                    errand.line.text = "queued again"
         self._tell(self._counts(reasons))
 
     def _counts(self, reasons: dict[str, int]) -> str:
