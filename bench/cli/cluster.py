@@ -15,6 +15,7 @@ else:
 
 if TYPE_CHECKING:
     from bench.runner.cluster import Cluster
+    from bench.runner.profile import Profile
 
 SETTINGS = {
     "partition": "partition",
@@ -77,10 +78,10 @@ def pop_cluster(options: dict[str, Any]) -> "Cluster | None":
     return Cluster(place=place, profile=_profile(path, {SETTINGS[name]: value for name, value in given.items()}))
 
 
-def _profile(path: Path | None, given: dict[str, Any]) -> Any:
+def _profile(path: Path | None, given: dict[str, Any]) -> "Profile":
     from pydantic import ValidationError
 
-    from bench.runner.executors import Profile
+    from bench.runner.profile import Profile
 
     try:
         content = {} if path is None else tomllib.loads(path.read_text(encoding="utf-8"))

@@ -70,12 +70,10 @@ class Study:
         Raises:
             click.ClickException: if it is unknown or absent, or there are more jobs than GPUs.
         """
-        import torch
-
         from bench.records.environment import pick_device, share_device
 
         if self.cluster is not None:
-            return torch.device("cpu")
+            return pick_device("cpu")
         device = pick_device(self.device)
         share_device(device, self.jobs)
         return device

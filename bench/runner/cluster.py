@@ -14,8 +14,9 @@ from bench.records import Record, Status
 from bench.records.store import ResultStore
 from bench.runner.apart import RETRIES
 from bench.runner.cell import StudyCell
-from bench.runner.executors import Executor, Place, Profile, SentJob, make_executor
+from bench.runner.executors import Executor, Place, SentJob, make_executor
 from bench.runner.part import Command, Job, Part
+from bench.runner.profile import Profile
 from bench.runner.progress import PLAIN_INTERVAL_S, Reporter, RunningCell
 
 POLL_S = 2.0

@@ -7,34 +7,16 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, cast
 
 import click
-from pydantic import BaseModel, ConfigDict, Field
 
 from bench.runner.part import Job
+from bench.runner.profile import Profile
 
 Place = Literal["slurm", "local"]
-DEFAULT_MINUTES = 240
 WARNING_S = 90
 """Seconds before a job's end at which it is told, so that it can be queued again."""
 TIMEOUTS = 1000
 """Time-outs after which a job is queued again: a training goes on for as long as its recipe says, and a cell that
 hangs is ended by its own limits."""
-
-
-class Profile(BaseModel):
-    """What a job asks for."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    partition: str | None = None
-    account: str | None = None
-    qos: str | None = None
-    constraint: str | None = None
-    gpus_per_job: int = Field(default=0, ge=0)
-    cpus_per_job: int | None = Field(default=None, ge=1)
-    memory_gb: float | None = Field(default=None, gt=0)
-    minutes: int = Field(default=DEFAULT_MINUTES, ge=1)
-    jobs: int | None = Field(default=None, ge=1, description="at once")
-    setup: tuple[str, ...] = Field(default=(), description="shell lines before a job's Python")
 
 
 class SentJob(Protocol):
