@@ -24,7 +24,7 @@ def sends(study):
 @click.command()
 @study_options_here
 def here(study):
-    click.echo(study.cluster)
+    click.echo(str(study.cluster))
 
 
 @pytest.fixture

@@ -142,7 +142,7 @@ def test_a_partition_that_is_not_there_is_told_in_a_line(slurm, start, tmp_path)
 
 @pytest.mark.slow
 def test_local_jobs_are_resumed_and_sent_again(start, tmp_path):
-    arguments = [*cells(*QUICK, "warned", "killed"), "--executor", "local", "--cluster-jobs", "2"]
+    arguments = [*cells(*QUICK, "warned", "killed"), "--executor", "local", "--cluster-jobs", "3"]
     process = start(tmp_path, *arguments)
     wait_until(lambda: written(tmp_path, "warned") > 2 and written(tmp_path, "killed") > 2, process)
     folder = next((tmp_path / "results" / "cluster").iterdir())
