@@ -17,6 +17,7 @@ COMMANDS = {
     "bench.solvers": "compare fixed-point methods and gradient rules with other libraries'",
     "bench.operators": "compare the operators' times with other libraries'",
     "bench.data": "check a folder of real images, or draw its contact sheet",
+    "bench.results": "list, show, check and export the stored records",
     "bench.report": "render tables and figures from the stored records",
 }
 

@@ -79,35 +79,57 @@ def main(
     losses: "Sequence[Loss]",
     weights: Sequence[Path],
     policies: "Sequence[Policy]",
-    scale: str,
+    seeds: Sequence[int],
     data: Sequence[str],
     data_root: Path | None,
+    study: Study,
+    **options: Any,
+) -> int:
+    """Run the training cells from the command line."""
+    if not (everything or tasks or models or losses or weights):
+        raise click.ClickException("nothing selected: give --all, or --task, --model or --loss")
+    from bench.cli.sources import data_sources
+    from bench.tasks import PAPER_TASKS
+    from bench.training.cells import LOSSES, accuracy_cells, accuracy_table, discard_checkpoints
+    from models import MODELS
+
+    sources = data_sources(data, data_root)
+    if weights:
+        return _grade(weights, models, sources, study)
+    tasks, models = tasks or PAPER_TASKS, models or tuple(MODELS)
+    training = _setup(study, sources, tasks, **options)
+    _check_changes(training, models)
+    cells = accuracy_cells(training, tasks, models, losses or LOSSES, policies, seeds)
+    if not cells:
+        raise click.ClickException("nothing to train: deq4ip has one stage, so --loss aux does not apply to it")
+    discard_checkpoints(cells, training.store)
+    code = study.answer(cells, accuracy_table)
+    discard_checkpoints(cells, training.store)
+    return code
+
+
+def _setup(
+    study: Study,
+    sources: dict[str, Path],
+    tasks: Sequence[str],
+    *,
+    scale: str,
     precision: "Precision | None",
     start: "Start",
-    seeds: Sequence[int],
     workers: int,
     checkpoint_s: float,
     keep_weights: bool,
     examples: Sequence[str],
     tensorboard: Path | None,
-    study: Study,
     **changes: Any,
-) -> int:
-    """Run the training cells from the command line."""
-    if not (everything or tasks or models or losses or weights):
-        raise click.ClickException("nothing selected: give --all, or --task, --model or --loss")
-    from bench.cli.sources import by_task, check_examples, check_sources, data_sources
-    from bench.data import Split
-    from bench.tasks import PAPER_TASKS
+) -> "TrainingSetup":
+    """Return what all cells share, with its images checked."""
+    from bench.cli.sources import by_task, check_examples, check_sources
+    from bench.data.base import Split
     from bench.tasks.scales import SCALES, precision_of
-    from bench.training.cells import LOSSES, accuracy_cells, accuracy_table, discard_checkpoints
     from bench.training.processes import loggers
     from bench.training.sweep import TrainingSetup
-    from models import MODELS
 
-    sources = data_sources(data, data_root)
-    if weights:
-        return _grade(weights, sources, study)
     loggers(tensorboard)  # refuses it where TensorBoard is not installed
     training = TrainingSetup(
         scale=SCALES[scale],
@@ -123,27 +145,19 @@ def main(
         examples=by_task(examples),
         tensorboard=tensorboard,
     )
-    chosen = tasks or PAPER_TASKS
-    check_sources(chosen, sources, training.scale, get_args(Split))
-    check_examples(chosen, sources, training.scale, training.examples)
-    _check(training, models or tuple(MODELS))
-    cells = accuracy_cells(training, chosen, models or tuple(MODELS), losses or LOSSES, policies, seeds)
-    if not cells:
-        raise click.ClickException("nothing to train: deq4ip has one stage, so --loss aux does not apply to it")
-    discard_checkpoints(cells, training.store)
-    code = study.answer(cells, accuracy_table)
-    discard_checkpoints(cells, training.store)
-    return code
+    check_sources(tasks, sources, training.scale, get_args(Split))
+    check_examples(tasks, sources, training.scale, training.examples)
+    return training
 
 
-def _grade(weights: Sequence[Path], sources: "dict[str, Path]", study: Study) -> int:
-    from bench.grade import grade_files
+def _grade(weights: Sequence[Path], models: Sequence[str], sources: "dict[str, Path]", study: Study) -> int:
+    from bench.training.published import grade_files
 
-    study.show(grade_files(weights, sources, study.place))
+    study.show(grade_files(weights, sources, study.place, own=models))
     return 0
 
 
-def _check(training: "TrainingSetup", models: Sequence[str]) -> None:
+def _check_changes(training: "TrainingSetup", models: Sequence[str]) -> None:
     """Refuse an option that applies to no chosen model."""
     from bench.tasks import TASKS
 

@@ -1,37 +1,24 @@
 """``python -m bench.grade``: grade published weights on held-out images, without training."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
-import torch
-from rich.console import Console
-from rich.table import Table
 
-from bench.cli import data_options, run
-from bench.cli.sources import data_sources
-from bench.cli.user_model import resolve_model
-from bench.data import DataError, source_label
-from bench.evaluation.bootstrap import Estimate, estimate
-from bench.evaluation.grading import Grades, QualityError, evaluate, evaluate_measured
-from bench.evaluation.weights import WeightsError, load_weights
-from bench.records import AccuracySpec
-from bench.records.environment import pick_device
-from bench.tasks import TASKS
-from bench.tasks.scales import SCALES
-from bench.training.step import placed
-from models import ReconstructionModel
+from bench.cli import MODEL, data_options, run
+from bench.cli.parameters import IMAGES
 
 HELP = """Grade published weights by PSNR and SSIM on held-out images, with 95 % intervals; nothing is stored.
 
 Each file names its task, model, image size and training data. --data names the held-out images; without it they are
 generated. Measurements and noise are those of bench.accuracy. With --measured they are the data set's own: fastMRI's
-k-space at its full size, LoDoPaB-CT's observations.
+k-space at its full size, LoDoPaB-CT's observations. Weights of a model of your own need --model: a file never
+chooses which code runs.
 
 \b
 Examples:
   python -m bench.grade results/weights/ct-luser-dw-*.safetensors --data ct=LODOPAB
-  python -m bench.grade MINE.safetensors --test-images 100
+  python -m bench.grade MINE.safetensors --test-images 100 --model my_package.my_module:MyModel
   python -m bench.grade results/weights/mri4x-*.safetensors --data mri4x=FASTMRI --measured
 
 Exit codes: 0 graded; 2 bad input, such as a file without weights of ours, or weights whose reconstruction of an image
@@ -41,12 +28,16 @@ Exit codes: 0 graded; 2 bad input, such as a file without weights of ours, or we
 
 @click.command(help=HELP)
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--model", "models", type=MODEL, multiple=True, help="Model of your own that a file may be of; repeatable."
+)
 @data_options
-@click.option("--test-images", type=click.IntRange(min=1), help="How many. Default: as when it was trained.")
+@click.option("--test-images", type=IMAGES, help="How many. Default: as when it was trained.")
 @click.option("--measured", is_flag=True, help="Reconstruct from what the data set measured, instead of simulating it.")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, ...")
 def main(
     files: Sequence[Path],
+    models: Sequence[str],
     data: Sequence[str],
     data_root: Path | None,
     test_images: int | None,
@@ -54,121 +45,13 @@ def main(
     device: str,
 ) -> None:
     """Grade weights from the command line."""
-    sources = data_sources(data, data_root)
-    Console().print(grade_files(files, sources, pick_device(device), test_images, measured=measured))
+    from bench.cli.sources import data_sources
+    from bench.cli.tables import print_table
+    from bench.records.environment import pick_device
+    from bench.training.published import grade_files
 
-
-def grade_files(
-    files: Sequence[Path],
-    sources: Mapping[str, Path],
-    device: torch.device,
-    test_images: int | None = None,
-    *,
-    measured: bool = False,
-) -> Table:
-    """Grade the weights of several files.
-
-    Args:
-        files: written by ``bench.evaluation.weights.save_weights``.
-        sources: task -> folder of held-out images; generated images elsewhere.
-        device: where to reconstruct.
-        test_images: as in ``grade_weights``.
-        measured: as in ``grade_weights``.
-
-    Returns:
-        One row per file: means with 95 % intervals.
-
-    Raises:
-        click.ClickException: if a file or a folder cannot be used, or an image has no finite quality.
-    """
-    table = Table(title="Held-out images: mean PSNR in dB and SSIM, 95 % intervals")
-    for name in ("task", "model", "loss", "trained on", "graded on", "start", "PSNR", "SSIM"):
-        table.add_column(name)
-    for path in files:
-        try:
-            spec, model = load_model(path)
-            source = sources.get(spec.task)
-            grades = grade_weights(placed(model, device), spec, source, test_images=test_images, measured=measured)
-        except (WeightsError, DataError) as error:
-            raise click.ClickException(str(error)) from error
-        except QualityError as error:
-            raise click.ClickException(f"{path}: {error}") from error
-        scores = [_text(estimate(grades.items, name)) for name in ("start_psnr_db", "psnr_db")]
-        ssim = _text(estimate(grades.items, "ssim"), digits=3)
-        table.add_row(spec.task, spec.model, spec.loss, spec.data, source_label(source), *scores, ssim)
-    return table
-
-
-def load_model(path: Path) -> tuple[AccuracySpec, ReconstructionModel]:
-    """Build the model that a file holds the weights of.
-
-    Args:
-        path: written by ``bench.evaluation.weights.save_weights``.
-
-    Returns:
-        What it was trained for, and the model in evaluation mode, on the CPU.
-
-    Raises:
-        WeightsError: if the file is broken, names an unknown task, or does not fit the model it names.
-        click.ClickException: if it is of a user's own model that cannot be imported.
-    """
-    spec, tensors = load_weights(path)
-    if spec.task not in TASKS:
-        raise WeightsError(f"{path}: weights for an unknown task {spec.task!r}")
-    model = resolve_model(spec.model)(channels=TASKS[spec.task].channels)
-    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
-    if wrong:
-        first = f"{wrong[0]} is {found.get(wrong[0], 'absent')} in place of {expected.get(wrong[0], 'none')}"
-        raise WeightsError(f"{path}: not weights of {spec.model} for {spec.task}: {len(wrong)} tensors differ, {first}")
-    model.load_state_dict(tensors)
-    model.start = spec.start
-    return spec, model.eval()
-
-
-@torch.no_grad()
-def grade_weights(
-    model: ReconstructionModel,
-    spec: AccuracySpec,
-    source: Path | None,
-    *,
-    test_images: int | None = None,
-    example: str | None = None,
-    measured: bool = False,
-) -> Grades:
-    """Grade a trained model as ``bench.accuracy`` grades it after training.
-
-    Args:
-        model: on the device where it is to run.
-        spec: what it was trained for; gives task, image size and number of test images.
-        source: folder of the held-out images; None for generated ones.
-        test_images: how many; None for as many as ``spec`` says.
-        example: as in ``bench.evaluation.grading.evaluate``; not with ``measured``.
-        measured: whether to reconstruct from the data set's own measurements, at its own image size.
-
-    Raises:
-        DataError: if the folder cannot be used.
-        QualityError: if an image has no finite quality.
-        ValueError: if no image's name fits ``example``.
-    """
-    task, device = TASKS[spec.task], next(model.parameters()).device
-    count = test_images or spec.test_images
-    if measured:
-        if task.measured is None or source is None:
-            why = "no data set of it has measurements" if task.measured is None else "no --data names them"
-            raise DataError(f"task {spec.task}: there are no measurements to grade on: {why}")
-        return evaluate_measured(model, task, task.measured.load_split(source, "test", count=count, seed=0))
-    native = spec.scale in SCALES and SCALES[spec.scale].native
-    images = task.load_split(source, "test", image_shape=spec.image_shape, count=count, seed=0, native=native)
-    return evaluate(model, task.operator_at(spec.image_shape, device), task, images, example)
-
-
-def _text(value: Estimate | None, digits: int = 2) -> str:
-    assert value is not None, "a split has at least one image"
-    if value.low is None or value.high is None:
-        return f"{value.mean:.{digits}f}"
-    return f"{value.mean:.{digits}f} ({value.low:.{digits}f} to {value.high:.{digits}f})"
+    sources, place = data_sources(data, data_root), pick_device(device)
+    print_table(grade_files(files, sources, place, test_images, measured=measured, own=models))
 
 
 if __name__ == "__main__":

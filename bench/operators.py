@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 import click
 
 from bench.cli import EXIT_CODES, Name, Study, run, study_options
+from bench.cli.parameters import REPEATS, SIDE
 
 HELP = f"""Time the operators in both directions at batch 1 and 8, ours beside those of other libraries.
 
@@ -55,8 +56,8 @@ def _scan_names() -> Iterable[str]:
     multiple=True,
     help="Of the Radon transform: kpi, lodopab or 1000; repeatable. Default: all.",
 )
-@click.option("--size", type=click.IntRange(min=16), help="Side of square images, in pixels. Default: the paper's.")
-@click.option("--repeats", type=click.IntRange(min=1), default=9, show_default=True, help="Repeats per library.")
+@click.option("--size", type=SIDE, help="Side of square images, in pixels. Default: the paper's.")
+@click.option("--repeats", type=REPEATS, default=9, show_default=True, help="Repeats per library.")
 @study_options
 def main(
     operators: Sequence[str],

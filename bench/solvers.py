@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import click
 
 from bench.cli import EXIT_CODES, Study, run, study_options
+from bench.cli.parameters import BATCH, REPEATS, SIDE, TOLERANCE
 
 SIZES = (64, 128)
 TOLERANCES = (1e-3, 1e-4)
@@ -28,7 +29,7 @@ Examples:
 @click.option(
     "--size",
     "sizes",
-    type=click.IntRange(min=16),
+    type=SIDE,
     multiple=True,
     default=SIZES,
     show_default=True,
@@ -37,18 +38,18 @@ Examples:
 @click.option(
     "--tolerance",
     "tolerances",
-    type=click.FloatRange(min=0, min_open=True),
+    type=TOLERANCE,
     multiple=True,
     default=TOLERANCES,
     show_default=True,
     help="Relative residual at which a solve ends; repeatable.",
 )
-@click.option("--batch", type=click.IntRange(min=1), default=8, show_default=True, help="Images per solve.")
-@click.option("--max-steps", type=click.IntRange(min=3), default=50, show_default=True, help="Most map evaluations.")
+@click.option("--batch", type=BATCH, default=8, show_default=True, help="Images per solve.")
+@click.option("--max-steps", type=click.IntRange(3, 9_999), default=50, show_default=True, help="Most map evaluations.")
 @click.option(
-    "--history", type=click.IntRange(min=2), default=6, show_default=True, help="Iterates that Anderson keeps."
+    "--history", type=click.IntRange(2, 100), default=6, show_default=True, help="Iterates that Anderson keeps."
 )
-@click.option("--repeats", type=click.IntRange(min=1), default=5, show_default=True, help="Timed repeats.")
+@click.option("--repeats", type=REPEATS, default=5, show_default=True, help="Timed repeats.")
 @study_options
 def main(
     sizes: Sequence[int],

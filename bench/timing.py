@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bench.cli import EXIT_CODES, Bytes, Study, policy_option, run, scale_option, selection_options, study_options
+from bench.cli.parameters import BATCH, REPEATS
 
 if TYPE_CHECKING:
     from bench.records import Policy
@@ -30,7 +31,7 @@ Examples:
 @selection_options
 @policy_option
 @scale_option
-@click.option("--batch", type=click.IntRange(min=1), default=2, show_default=True, help="The common batch.")
+@click.option("--batch", type=BATCH, default=2, show_default=True, help="The common batch.")
 @click.option(
     "--cap",
     type=Bytes(),
@@ -40,7 +41,7 @@ Examples:
 )
 @click.option(
     "--repeats",
-    type=click.IntRange(min=1),
+    type=REPEATS,
     default=3,
     show_default=True,
     help="Timed repeats after one warm-up; fewer if they take over five seconds in total.",

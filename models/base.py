@@ -30,7 +30,7 @@ class Reconstruction:
     Attributes:
         image: the reconstruction, (B, C, H, W).
         stages: every stage's output in order, ``image`` last; what the auxiliary loss compares.
-        solves: one entry a stage for models with a fixed point, else empty; the backward pass completes them.
+        solves: one entry per stage for models with a fixed point, else empty; the backward pass completes them.
     """
 
     image: Tensor
@@ -44,11 +44,11 @@ class ReconstructionModel(nn.Module, ABC):
     Args:
         channels: image channels C.
         policy: what training keeps for the backward pass. ``recompute`` keeps a stage's input and output and
-            rebuilds it; ``paper`` keeps one graph a stage, as the paper's memory figures imply. Weights,
+            rebuilds it; ``paper`` keeps one graph per stage, as the paper's memory figures imply. Weights,
             results and gradients are the same.
 
     Attributes:
-        start: which image it starts from, see ``starting_image``; the paper's is ``adjoint``.
+        start: the image it starts from, see ``starting_image``; the paper's is ``adjoint``.
         supports_auxiliary_loss: whether there are intermediate stages to compare with the truth.
         counts_operator: whether the paper's parameter count of this model includes the operator's frozen
             kernel (243 values of the 9x9 blur on three channels; Table 3's deblurring row).

@@ -15,9 +15,8 @@ from models.spectral import SpectralKind, SpectralNorm
 from operators import ForwardOperator
 
 SOLVER = Anderson(max_steps=50, tolerance=1e-3, ridge=0.1)
-"""The paper's 50 iterations. What A does not see changes by little and by the same from step to step; with a ridge
-of 1e-4 Anderson takes that for a far-away fixed point and leaps: on small MRI images 3 to 10 dB are lost within 24
-training steps."""
+"""The paper's 50 iterations. What A does not see changes little, and equally from step to step. With a ridge of 1e-4,
+Anderson extrapolates that to a far-away fixed point: small MRI images lose 3 to 10 dB within 24 training steps."""
 
 
 class _Iteration(FixedPointProblem):
@@ -45,8 +44,8 @@ class _Iteration(FixedPointProblem):
 class DEQ4IP(EquilibriumModel):
     """The fixed point of one unrolled stage, found by Anderson acceleration.
 
-    BatchNorm normalises with its running statistics in both solves, so that the map stands still and no
-    sample sees its batch-mates; the statistics move once an optimiser step, at the fixed point, until
+    BatchNorm normalises with its running statistics in both solves, so that the map stays the same and no sample
+    depends on others of its batch; the statistics move once per optimiser step, at the fixed point, until
     ``end_pretraining``.
 
     Args:
@@ -87,7 +86,7 @@ class DEQ4IP(EquilibriumModel):
         return Reconstruction(image, (image,), (solve,))
 
     def denoise(self, noisy: Tensor) -> Tensor:
-        """Apply the network alone, as a denoiser of images (B, C, H, W): what pre-training trains.
+        """Apply the network alone, as a denoiser of images (B, C, H, W): pretraining trains it.
 
         In training mode the spectral norm's vectors and BatchNorm's statistics move, as in a training step.
         """

@@ -31,7 +31,7 @@ class LuDnCNN(ReconstructionModel):
     def __init__(self, channels: int, *, num_stages: int = NUM_STAGES, policy: Policy = "recompute") -> None:
         super().__init__(channels, policy)
         self.num_stages = num_stages
-        # A near-identity start, as LUSER and DEQ4IP have by theirs, for a fair race.
+        # A near-identity start, as LUSER and DEQ4IP have by theirs, for a fair comparison.
         self.network = DnCNN(channels, last_scale=0.01, stages=num_stages)
 
     def forward(self, y: Tensor, operator: ForwardOperator) -> Reconstruction:
@@ -54,7 +54,7 @@ class LuDnCNN(ReconstructionModel):
         return Reconstruction(x, tuple(images))
 
     def denoise(self, noisy: Tensor) -> Tensor:
-        """Apply the network alone, as a denoiser of images (B, C, H, W): what pre-training trains."""
+        """Apply the network alone, as a denoiser of images (B, C, H, W): pretraining trains it."""
         return noisy + self.network(noisy)
 
     def end_pretraining(self) -> None:
@@ -75,7 +75,7 @@ class LuDnCNN(ReconstructionModel):
 class _Rebuilding(AbstractContextManager[None]):
     """A stage is rebuilt in the backward pass: BatchNorm must not move its statistics a second time.
 
-    It is entered once a backward pass, of which a retained graph has several.
+    It is entered once per backward pass; a retained graph has several.
     """
 
     def __init__(self, network: DnCNN) -> None:

@@ -22,7 +22,7 @@ SOLVER = Anderson(max_steps=12, tolerance=1e-3)
 
 
 class _Regulariser(FixedPointProblem):
-    """What follows the gradient step d: r* = Mix(Data(r*) (+) Inject(d)), output d + r* (Eq. 7)."""
+    """The regulariser after the gradient step d: r* = Mix(Data(r*) (+) Inject(d)), output d + r* (Eq. 7)."""
 
     def __init__(self, block: EquilibriumBlock, names: tuple[str, ...]) -> None:
         self.block, self.names = block, names
@@ -117,7 +117,7 @@ class Luser(EquilibriumModel):
         return Reconstruction(x, tuple(images), tuple(solves))
 
     def denoise(self, noisy: Tensor) -> Tensor:
-        """Apply the first stage's regulariser alone, as a denoiser of images (B, C, H, W): what pre-training trains."""
+        """Apply the first stage's regulariser alone, as a denoiser of images (B, C, H, W): pretraining trains it."""
         if self.training:
             self._norm(0).update(self.blocks[0])
         weights = self._weights(0)
@@ -125,7 +125,7 @@ class Luser(EquilibriumModel):
         return self._solve((problem, (noisy, *weights.values())), torch.zeros_like(noisy)).output
 
     def end_pretraining(self) -> None:
-        """Let every stage begin as the first one is."""
+        """Copy the first stage's state to every stage."""
         for block, norm in zip(self.blocks[1:], self.norms[1:], strict=True):
             block.load_state_dict(self.blocks[0].state_dict())
             norm.load_state_dict(self.norms[0].state_dict())

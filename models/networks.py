@@ -21,7 +21,7 @@ def _conv(inputs: int, outputs: int, *, bias: bool) -> nn.Conv2d:
 class StageBatchNorm(nn.Module):
     """BatchNorm whose scale and shift all stages share, with running statistics of every stage.
 
-    The stages of an unrolled network see different images: statistics mixed from all of them fit none. They are
+    The stages of an unrolled network see different images: statistics over all of them fit none. They are
     buffers, so that parameter counts stay as they are.
 
     Args:
@@ -122,7 +122,7 @@ class EquilibriumBlock(nn.Module):
         last_norm = self.mix[-3]
         assert isinstance(last_norm, nn.GroupNorm)
         nn.init.zeros_(last_norm.weight)
-        # Else every stage adds it to the image: eight of them lose 8 dB of a filtered backprojection.
+        # Otherwise every stage adds it to the image: eight stages lose 8 dB of a filtered backprojection.
         nn.init.zeros_(self.mix.get_parameter(f"{len(self.mix) - 1}.bias"))
 
     def forward(self, r: Tensor, injection: Tensor, *, sparing: bool = False) -> Tensor:
@@ -131,7 +131,7 @@ class EquilibriumBlock(nn.Module):
         Args:
             r: residual images, (B, C, H, W).
             injection: ``inject(d)``, (B, 32, H, W).
-            sparing: whether the graph keeps only what is there before each normalisation; the same to rounding,
+            sparing: whether the graph keeps only the inputs of each normalisation; the result is the same to rounding,
                 and differentiable once.
 
         Returns:

@@ -1,7 +1,7 @@
 """A convolution of a normalised activation that keeps only its input before the normalisation.
 
-PyTorch's own operations keep the normalised tensor beside its input, and a concatenation beside its parts: more
-than twice as much. Here the activation is computed again in the backward pass from the statistics, in one pass.
+PyTorch's own operations keep the normalised tensor besides its input, and a concatenation besides its parts: more than
+twice as much. Here the activation is computed again in the backward pass from the statistics, in one pass.
 """
 
 from typing import Any, NamedTuple, cast
@@ -14,7 +14,7 @@ from torch.nn.grad import conv2d_input
 
 
 class _Layout(NamedTuple):
-    """What is no tensor: the norm's groups and epsilon, the activation's slope, and the convolution's padding."""
+    """What is no tensor: the norm's groups and epsilon, the activation's slope and the convolution's padding."""
 
     groups: int
     epsilon: float
@@ -30,7 +30,7 @@ def normalised_convolution(
     Under autocast the convolution runs in the lower precision and the norm in its weight's, as CUDA does it.
 
     Args:
-        x: (B, C, H, W); what is kept for the backward pass, beside ``beside``.
+        x: (B, C, H, W); kept for the backward pass, with ``beside``.
         norm: of C channels.
         activation: its slope must be positive; whether it is in place does not matter.
         convolution: of stride 1, with a bias, neither dilated nor grouped.
@@ -150,7 +150,7 @@ class _ThroughWeights(torch.autograd.Function):
 
 
 def _affine(mean: Tensor, deviation: Tensor, scale: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the factor and the offset, (B, C, 1, 1), that a norm is once its statistics are known.
+    """Return the factor and the offset, (B, C, 1, 1), of a norm with known statistics.
 
     Args:
         mean: of every sample and group, (B, G).

@@ -18,11 +18,10 @@ START_ITERATIONS = 100
 class SpectralNorm(nn.Module):
     """Normalises every convolution of a network by its largest singular value.
 
-    The singular vectors start converged and move only in ``update``, by power iteration, once an optimiser
-    step; ``weights`` is a pure function in between, so that solve, evaluation and recomputation all see the
-    same map.
+    The singular vectors start converged and move only in ``update``, by power iteration, once per optimiser step;
+    ``weights`` is a pure function in between, so that solve, evaluation and recomputation all see the same map.
 
-    Two norms can be had. ``matrix``, the default, is that of the weight reshaped to (C_out, C_in * kH * kW):
+    There are two norms. ``matrix``, the default, is that of the weight reshaped to (C_out, C_in * kH * kW):
     PyTorch's and Miyato's, hence in all likelihood the paper's. The convolution it leaves has a norm of 1.5
     (64 -> 64 channels) to 2.2 (3 -> 32), at initial weights. ``convolution`` is the norm of the zero-padded
     convolution itself on images of ``FIELD`` x ``FIELD`` pixels, 1 % below that on large ones. Neither makes

@@ -10,7 +10,7 @@ from operators.phases import phase
 
 
 class Map(Protocol):
-    """What an operator is to autograd."""
+    """The methods of an operator that autograd calls."""
 
     @property
     def linear(self) -> bool:
@@ -54,7 +54,7 @@ class _Forward(torch.autograd.Function):
 
 
 class _Pullback(torch.autograd.Function):
-    """J(x)^H v; its derivatives are J(x) with respect to v, and with respect to x what a linear map doesn't have."""
+    """J(x)^H v; its derivative with respect to v is J(x), and that with respect to x is zero for a linear map."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor | None, v: Tensor, operator: Map) -> Tensor:

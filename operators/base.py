@@ -71,7 +71,7 @@ class ForwardOperator(nn.Module, ABC):
         """Apply J(x)^H, the exact adjoint of A's Jacobian under the real inner product.
 
         Args:
-            x: images at which A is linearised, (B, *image_shape); of no influence where A is linear.
+            x: images at which A is linearised, (B, *image_shape); without influence where A is linear.
             v: measurements, (B, *data_shape).
 
         Returns:
@@ -131,7 +131,7 @@ class ForwardOperator(nn.Module, ABC):
         return self._norm
 
     def assume_norm(self, norm: float) -> None:
-        """Let ``norm`` answer this, as for a part of a larger operator that stands for the whole.
+        """Set the value of ``norm``, as for a part of a larger operator that stands for the whole.
 
         Raises:
             ValueError: if it is negative or not finite.

@@ -27,7 +27,7 @@ class Diffraction(NonlinearOperator):
 
     Args:
         image_shape: (H, W) in pixels of half a wavelength.
-        num_tilts: T, directions of the incident waves a side, evenly spread in angle over +-45 degrees and
+        num_tilts: T, directions of the incident waves per side, evenly spread in angle over +-45 degrees and
             rounded to whole periods over the image; by default max(H, W) / 4, rounded up, with which there are
             about as many real measurements as pixels.
         delay: of light that crosses max(H, W) pixels of value 1, in wavelengths.

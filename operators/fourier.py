@@ -13,8 +13,8 @@ class SubsampledFourier(LinearOperator):
     """Centred unitary 2-D Fourier transform of a complex image, of which whole columns are kept.
 
     A x = M F (x[0] + i x[1]) with F = fftshift . fft2(norm="ortho") . ifftshift over the last two axes, and
-    M a mask over the last axis (the phase encodes). Columns outside the mask are zero after A, and A^H
-    ignores what stands in them. Precision is kept: float32 gives complex64, float64 gives complex128.
+    M a mask over the last axis (the phase encodes). Columns outside the mask are zero after A, and A^H ignores their
+    values. Precision is kept: float32 gives complex64, float64 gives complex128.
 
     Nothing is shifted: a shift before a transform is a phase after it and the other way round. Rows are
     transformed first, then the kept columns alone, multiplied by those phases (signs for even sizes).

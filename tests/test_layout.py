@@ -1,4 +1,4 @@
-"""The house: few commands on the ground floor, short files, and no import that leads back to where it came from."""
+"""The layout: few commands directly in bench, short files and functions, and no circular import."""
 
 import ast
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FILES = [path.relative_to(ROOT) for top in ("bench", "models", "operators") for path in (ROOT / top).rglob("*.py")]
 MODULES = {".".join(path.with_suffix("").parts).removesuffix(".__init__"): path for path in FILES}
 DOORS = {"__init__.py", "__main__.py"}
-"""What a folder shows to others, and its command: they may import whatever the folder holds."""
+"""What a folder offers to others, and its command: they may import everything in the folder."""
 
 
 def imported(path: Path) -> Iterator[str]:
@@ -32,7 +32,7 @@ def folder_of(module: str) -> str:
 INNER = {name: set(imported(path)) - {name} for name, path in MODULES.items() if path.name not in DOORS}
 
 
-def test_commands_alone_stand_on_the_ground_floor():
+def test_few_modules_lie_directly_in_bench():
     assert len(list((ROOT / "bench").glob("*.py"))) <= 14
 
 
@@ -41,11 +41,31 @@ def test_files_are_short(path):
     assert len((ROOT / path).read_text().splitlines()) <= 250
 
 
-def test_no_module_imports_itself_by_way_of_others():
+def length_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Count the lines from ``def`` to the end, without the docstring."""
+    lines = function.end_lineno - function.lineno + 1
+    if ast.get_docstring(function) is None:
+        return lines
+    docstring = function.body[0]
+    return lines - (docstring.end_lineno - docstring.lineno + 1)
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_functions_are_short(path):
+    functions = (
+        node
+        for node in ast.walk(ast.parse((ROOT / path).read_text()))
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+    )
+    long = {f"{path.as_posix()}:{function.name}" for function in functions if length_of(function) >= 40}
+    assert not long
+
+
+def test_no_module_imports_itself_through_others():
     order_of(INNER)
 
 
-def test_no_folder_imports_itself_by_way_of_others():
+def test_no_folder_imports_itself_through_others():
     folders: dict[str, set[str]] = {}
     for module, names in INNER.items():
         folders.setdefault(folder_of(module), set()).update(folder_of(name) for name in names)

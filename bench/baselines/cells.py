@@ -10,7 +10,7 @@ from rich.table import Table
 
 from bench.baselines.methods import REFERENCES, MeasuredSplit, grade, tune
 from bench.cli.sources import files_of
-from bench.data import Split, source_label
+from bench.data.base import Split, source_label
 from bench.evaluation.grading import NOISE_SEED
 from bench.records import Record, ReferenceSpec, ReferenceValues, Setting, Status, TuningPoint, mean_psnr_db
 from bench.records.environment import provenance

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from bench.baselines.total_variation import total_variation
-from bench.data import ImageSplit, LabelledImage
+from bench.data.base import ImageSplit, LabelledImage
 from bench.evaluation.grading import Shown, simulated
 from bench.records import ImageScore, Setting, TuningPoint
 from bench.tasks.base import Task

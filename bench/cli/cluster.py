@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bench.cli.parameters import unknown
+from bench.cli.parameters import JOBS, unknown
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -37,15 +37,15 @@ CLUSTER_OPTIONS = (
     ),
     click.option("--partition", help="Of the jobs."),
     click.option("--account", help="Of the jobs."),
-    click.option("--gpus-per-job", type=click.IntRange(min=0), help="Default: none."),
+    click.option("--gpus-per-job", type=click.IntRange(0, 64), help="Default: none."),
     click.option(
         "--cluster-minutes",
-        type=click.IntRange(min=1),
+        type=click.IntRange(1, 366 * 24 * 60),
         help="A job's time limit; at its end the job is queued again and resumes. Default: 240.",
     ),
     click.option(
         "--cluster-jobs",
-        type=click.IntRange(min=1),
+        type=JOBS,
         help="Jobs at once. Default: as the scheduler likes; one with --executor local.",
     ),
     click.option(
@@ -81,11 +81,12 @@ def pop_cluster(options: dict[str, Any]) -> "Cluster | None":
 def _profile(path: Path | None, given: dict[str, Any]) -> "Profile":
     from pydantic import ValidationError
 
+    from bench.records.files import read_file
     from bench.runner.profile import Profile
 
     try:
-        content = {} if path is None else tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        content = {} if path is None else tomllib.loads(read_file(path).decode())
+    except (ValueError, RecursionError) as error:
         raise click.ClickException(f"{path}: not valid TOML: {error}") from error
     for name in content:
         if name not in Profile.model_fields:

@@ -5,6 +5,8 @@ from typing import NoReturn
 
 import click
 
+from bench.cli.terminal import write_what_the_terminal_has
+
 EXIT_FAILED_CELLS = 1
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
@@ -24,12 +26,21 @@ def run(command: click.Command, interrupted: str = STORED) -> NoReturn:
         command: the click command of a ``__main__`` module.
         interrupted: message after an interrupt.
     """
+    write_what_the_terminal_has()
     try:
         result = command.main(standalone_mode=False)
     except click.ClickException as error:
-        click.echo("error: " + " ".join(error.format_message().split()), err=True)
-        sys.exit(EXIT_BAD_INPUT)
+        _fail(error.format_message())
+    except OSError as error:
+        _fail(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error))
     except (click.Abort, KeyboardInterrupt):
         click.echo(f"interrupted: {interrupted}", err=True)
         sys.exit(EXIT_INTERRUPTED)
     sys.exit(result if isinstance(result, int) else 0)
+
+
+def _fail(message: str) -> NoReturn:
+    from bench.records.words import printable
+
+    click.echo("error: " + printable(" ".join(message.split())), err=True)
+    sys.exit(EXIT_BAD_INPUT)

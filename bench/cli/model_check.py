@@ -4,7 +4,7 @@ import click
 import torch
 
 from bench.cli.source_digest import source_of
-from bench.cli.user_model import models_in, resolve_model, told
+from bench.cli.user_model import models_told, resolve_model, told
 from bench.tasks import TASKS
 from models import ReconstructionModel
 
@@ -31,8 +31,8 @@ def check_model(name: str) -> None:
             continue
         if not isinstance(built, ReconstructionModel):
             made = "None" if built is None else f"a {type(built).__name__}"
-            choices = models_in(name)
-            hint = f"; models there: {', '.join(choices)}" if choices else ""
-            raise click.ClickException(f"{name!r} made {made}, which is no models.ReconstructionModel{hint}")
+            raise click.ClickException(
+                f"{name!r} made {made}, which is no models.ReconstructionModel{models_told(name)}"
+            )
         return
     raise click.ClickException(failures[0])

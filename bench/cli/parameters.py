@@ -1,12 +1,57 @@
-"""Types of options: names of a registry, amounts of memory, image sizes."""
+"""Types of options: names of a registry, amounts of memory, image sizes, bounded numbers."""
 
 import difflib
+import math
 import re
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import click
 
 _UNITS = {"B": 1, "KB": 2**10, "MB": 2**20, "GB": 2**30, "TB": 2**40}
+_MOST_BYTES = 1024 * 2**40
+_LONGEST = 200
+"""Most characters of a wrong value that are shown."""
+MOST_IMAGES = 1_000_000
+LEAST_SIDE, MOST_SIDE = 16, 4096
+"""Pixels of an image's side. The Radon transform's matrix grows with the third power of it."""
+
+
+class Number(click.FloatRange):
+    """A number between bounds; click's own lets nan through.
+
+    Args:
+        least: of the numbers that are taken, and
+        most: of them.
+        min_open: whether the least itself is refused.
+    """
+
+    def __init__(self, least: float, most: float, min_open: bool = False) -> None:
+        super().__init__(least, most, min_open=min_open)
+        self._told = f"a number from {least:g} to {most:g}"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number, or fail with one line."""
+        number: float = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value} is not {self._told}", param, ctx)
+        return number
+
+
+# Bounds far beyond what any machine does: what is more is a slip of the finger, and would fail only after hours.
+BATCH = click.IntRange(1, 65_536)
+CELLS = click.IntRange(1, 1_000_000)
+IMAGES = click.IntRange(1, MOST_IMAGES)
+JOBS = click.IntRange(1, 1_024)
+MINUTES = Number(0, 366 * 24 * 60, min_open=True)
+REPEATS = click.IntRange(1, 10_000)
+SECONDS = Number(0, 366 * 24 * 3600)
+SEED = click.IntRange(0, 2**63 - 1)  # what torch takes as a signed number
+SIDE = click.IntRange(LEAST_SIDE, MOST_SIDE)
+STEPS = click.IntRange(1, 100_000_000)
+TOLERANCE = Number(0, 1, min_open=True)
+WEIGHT = Number(0, 1e6)
+WORKERS = click.IntRange(0, 256)
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
@@ -14,7 +59,12 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     names = list(known)
     near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.4)
     hint = f"; did you mean {near[0]!r}?" if near else ";"
-    return f"unknown {kind} {name!r}{hint} known: {', '.join(names)}"
+    return f"unknown {kind} {short(name)}{hint} " + (f"known: {', '.join(names)}" if names else "none is known")
+
+
+def short(value: str) -> str:
+    """Quote a wrong value, without the end of a long one."""
+    return repr(value if len(value) <= _LONGEST else f"{value[:_LONGEST]}...")
 
 
 class Name(click.ParamType):  # type: ignore[type-arg]  # generic in new versions of click only
@@ -50,12 +100,12 @@ class Bytes(click.ParamType):  # type: ignore[type-arg]  # as above
         unit = (match[2].upper().replace("IB", "B") if match else "") or "missing"
         if match is None or unit not in _UNITS:
             raise click.ClickException(
-                f"cannot read memory size {value!r}: write a number and one of {', '.join(_UNITS)}, e.g. 10GB"
+                f"cannot read memory size {short(value)}: write a number and one of {', '.join(_UNITS)}, e.g. 10GB"
             )
-        size = int(float(match[1]) * _UNITS[unit])
-        if size <= 0:
-            raise click.ClickException(f"memory size {value!r} must be more than zero")
-        return size
+        size = float(match[1]) * _UNITS[unit]
+        if not 1 <= size <= _MOST_BYTES:
+            raise click.ClickException(f"memory size {short(value)} must be 1B at least and 1024TB at most")
+        return int(size)
 
 
 class ImageSize(click.ParamType):  # type: ignore[type-arg]  # as above
@@ -69,9 +119,11 @@ class ImageSize(click.ParamType):  # type: ignore[type-arg]  # as above
         """Return (height, width), or fail with one line."""
         if isinstance(value, tuple):
             return value
-        match = re.fullmatch(r"(\d+)(?:x(\d+))?", value.strip().lower())
-        if match is None or int(match[1]) < 16 or int(match[2] or match[1]) < 16:
+        match = re.fullmatch(r"(\d{1,9})(?:x(\d{1,9}))?", value.strip().lower())
+        height, width = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+        if not (LEAST_SIDE <= height <= MOST_SIDE and LEAST_SIDE <= width <= MOST_SIDE):
             raise click.ClickException(
-                f"cannot read image size {value!r}: write 256 or 218x178 (height x width), 16 pixels at least"
+                f"cannot read image size {short(value)}: write 256 or 218x178 (height x width), each side from "
+                f"{LEAST_SIDE} to {MOST_SIDE} pixels"
             )
-        return int(match[1]), int(match[2] or match[1])
+        return height, width

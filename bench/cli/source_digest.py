@@ -4,6 +4,7 @@ import ast
 import hashlib
 import importlib.util
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -109,7 +110,7 @@ def _imports(name: str, path: Path) -> Iterator[str]:
     """Yield every module that a file's import statements may name, and the packages around them."""
     around = name if path.name == "__init__.py" else name.rpartition(".")[0]
     named = [name]
-    for node in ast.walk(ast.parse(path.read_bytes())) if path.suffix == ".py" else ():
+    for node in _nodes(path):
         if isinstance(node, ast.Import):
             named += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -119,6 +120,13 @@ def _imports(name: str, path: Path) -> Iterator[str]:
     for module in named:
         parts = module.split(".")
         yield from (".".join(parts[:end]) for end in range(1, len(parts) + 1))
+
+
+def _nodes(path: Path) -> Iterator[ast.AST]:
+    """Yield what a file of source consists of; nothing of one that Python cannot read, which imports nothing."""
+    if path.suffix == ".py":
+        with suppress(SyntaxError, ValueError, RecursionError, MemoryError):
+            yield from ast.walk(ast.parse(path.read_bytes()))
 
 
 def _file_of(name: str) -> Path | None:

@@ -1,5 +1,6 @@
 """The folders of images that options name, checked before anything is measured."""
 
+import os
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -8,10 +9,13 @@ from typing import Any
 import click
 
 from bench.cli import TASK
-from bench.data import DataError, ImageSplit, Split
-from bench.data.fingerprint import fingerprint
+from bench.cli.parameters import short
+from bench.data.base import DataError, ImageSplit, Split
+from bench.data.fingerprint import fingerprint, place_of
 from bench.evaluation.grading import find_example
 from bench.records import Files
+from bench.records.recipe import recipe_for
+from bench.runner.progress import Reporter
 from bench.tasks import TASKS
 from bench.tasks.scales import Scale
 
@@ -29,10 +33,10 @@ def data_sources(options: Sequence[str], root: Path | None = None) -> dict[str, 
     """
     folders = by_task(options)
     for folder in folders.values():
-        if Path(folder).is_file():
-            raise click.ClickException(f"--data {folder!r} is a file; name the folder that holds it")
-        if not Path(folder).is_dir():
-            raise click.ClickException(f"data folder {folder!r} does not exist")
+        if os.path.isfile(folder):  # unlike pathlib's, these take any text
+            raise click.ClickException(f"--data {short(folder)} is a file; name the folder that holds it")
+        if not folder.strip() or not os.path.isdir(folder):
+            raise click.ClickException(f"data folder {short(folder)} does not exist")
     of_root = {} if root is None else {name: root / task.data_set for name, task in TASKS.items()}
     return of_root | {task: Path(folder) for task, folder in folders.items()}
 
@@ -56,25 +60,48 @@ def by_task(options: Sequence[str]) -> dict[str, str]:
 def check_sources(
     tasks: Sequence[str], sources: Mapping[str, Path], scale: Scale, splits: Sequence[Split] = ("train", "test")
 ) -> None:
-    """Open the splits that a command needs, so that a bad folder is refused before anything is measured.
+    """Read an image of every file that a command uses, so that a bad one is refused before anything is measured.
+
+    Files of photographs hold one image each; of a stack of slices one is read, which notices all but damage inside it.
 
     Args:
         tasks: keys of ``TASKS``.
         sources: task -> folder of real images.
-        scale: image size.
+        scale: image size, and numbers of images.
         splits: which.
 
     Raises:
-        click.ClickException: if a folder cannot be used; the message names the file.
+        click.ClickException: if a folder or a file cannot be used; the message names the file.
     """
+    read: set[Any] = set()  # two tasks may share a folder
     for task in tasks:
         for split in splits:
-            # Native photographs may be too small: those that a run uses have to be looked at.
-            used = scale.train_images if split == "train" else scale.test_images
+            reporter = Reporter(1)
+            reporter.start(f"task {task}: reading {split} images once")
             try:
-                open_split(task, sources.get(task), split, scale, count=used if scale.native else 1)
+                for count in _used(task, split, scale):
+                    _read_once(open_split(task, sources.get(task), split, scale, count=count), read, reporter)
             except DataError as error:
                 raise click.ClickException(f"task {task}: {error}") from error
+
+
+def _used(task: str, split: Split, scale: Scale) -> set[int]:
+    """Return how many images of a split commands use: validation images by the starting image, or as many as tests."""
+    if split == "validation":
+        recipes = [recipe_for(task, scale.name, "", start) for start in TASKS[task].starts]
+        return {recipe.validation_images or scale.test_images for recipe in recipes}
+    return {scale.train_images if split == "train" else scale.test_images}
+
+
+def _read_once(images: ImageSplit[Any], read: set[Any], reporter: Reporter) -> None:
+    for position, reference in enumerate(images.references):
+        place = place_of(reference)
+        if place is None:
+            return  # generated
+        if place not in read:
+            read.add(place)
+            images[position]
+            reporter.detail(f"{position + 1} of {len(images)}")
 
 
 def files_of(task: str, source: Path | None, counts: Mapping[Split, int]) -> Files | None:

@@ -12,7 +12,7 @@ import click
 from bench.cli.cluster import CLUSTER_OPTIONS, pop_cluster
 from bench.cli.command import EXIT_FAILED_CELLS
 from bench.cli.options import results_option
-from bench.cli.parameters import Bytes
+from bench.cli.parameters import JOBS, MINUTES, Bytes
 
 if TYPE_CHECKING:
     import torch
@@ -127,14 +127,14 @@ class Study:
 
     def show(self, tables: "Table | Sequence[Table]") -> None:
         """Print tables, from the first of several processes only."""
-        from rich.console import Console
         from rich.table import Table
 
+        from bench.cli.tables import print_table
         from bench.runner.team import leads
 
         if leads():
             for table in [tables] if isinstance(tables, Table) else tables:
-                Console().print(table)
+                print_table(table)
 
 
 def study_options(function: _F) -> _F:
@@ -173,7 +173,7 @@ def _seconds(_: click.Context, __: click.Parameter, minutes: float | None) -> fl
 _OPTIONS = (
     click.option(
         "--jobs",
-        type=click.IntRange(min=1),
+        type=JOBS,
         default=1,
         show_default=True,
         help="Cells measured at once: one per GPU, or sharing the processor's cores. Simulated cells use every core.",
@@ -181,7 +181,7 @@ _OPTIONS = (
     click.option(
         "--time-limit",
         "time_limit_s",
-        type=click.FloatRange(min=0, min_open=True),
+        type=MINUTES,
         callback=_seconds,
         metavar="MINUTES",
         help="Minutes of one attempt at a cell; it is tried three times. Default: any, while it reports progress at "

@@ -3,6 +3,7 @@
 import difflib
 import importlib
 import pkgutil
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,10 +11,15 @@ from typing import Any
 
 import click
 
+from bench.cli.parameters import short
 from models import MODELS, Policy, ReconstructionModel
 
 _LONGEST = 300
 """Most characters of an exception that are shown; some hold a whole table."""
+
+
+_NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
+"""``package.module:name``, as Python writes them."""
 
 
 def resolve_model(name: str) -> Callable[..., ReconstructionModel]:
@@ -26,7 +32,8 @@ def resolve_model(name: str) -> Callable[..., ReconstructionModel]:
         return MODELS[name]
     made = import_named(name, "model")
     if not callable(made) or (isinstance(made, type) and not issubclass(made, ReconstructionModel)):
-        raise click.ClickException(f"{name!r} is no models.ReconstructionModel: {type(made).__name__}")
+        near = models_told(name)
+        raise click.ClickException(f"{short(name)} is no models.ReconstructionModel: {type(made).__name__}{near}")
     return made  # what a function makes shows when it is called
 
 
@@ -40,12 +47,14 @@ def import_named(name: str, kind: str) -> Any:
     Raises:
         click.ClickException: if it cannot be had; one line, with the nearest name.
     """
+    if not _NAME.fullmatch(name):
+        raise click.ClickException(f"{short(name)} names no {kind}: write package.module:Name{_as_module(name)}")
     module, _, attribute = name.partition(":")
     sys.path.insert(0, str(Path.cwd()))
     try:
         return getattr(importlib.import_module(module), attribute)
     except (Exception, SystemExit) as error:  # a user's module may raise anything
-        raise click.ClickException(f"cannot import {kind} {name!r}: {why_absent(name, error)}") from error
+        raise click.ClickException(f"cannot import {kind} {short(name)}: {why_absent(name, error)}") from error
     finally:
         sys.path.pop(0)
 
@@ -77,8 +86,7 @@ def why_absent(name: str, error: BaseException) -> str:
     module = sys.modules.get(path)
     if isinstance(error, AttributeError) and module is not None and not hasattr(module, attribute):
         near = _nearest(attribute, [key for key, value in vars(module).items() if callable(value) and key[0] != "_"])
-        models = ", ".join(models_in(name))
-        return f"{path} has no {attribute!r}" + (near or (f"; models there: {models}" if models else ""))
+        return f"{path} has no {attribute!r}" + (near or models_told(name))
     if isinstance(error, ModuleNotFoundError) and path.startswith(error.name or "\n"):
         above, _, last = str(error.name).rpartition(".")
         folders = list(getattr(sys.modules.get(above), "__path__", [])) if above else [str(Path.cwd())]
@@ -86,15 +94,24 @@ def why_absent(name: str, error: BaseException) -> str:
     return told(error)
 
 
-def models_in(name: str) -> list[str]:
-    """Return the models that a module defines or imports."""
+def models_told(name: str) -> str:
+    """Name the models that the imported module of ``package.module:name`` defines or imports; empty without any."""
     held = vars(sys.modules[name.partition(":")[0]])
     classes = {key: value for key, value in held.items() if isinstance(value, type) and key[0] != "_"}
-    return [
+    choices = [
         key
         for key, value in classes.items()
         if issubclass(value, ReconstructionModel) and value is not ReconstructionModel
     ]
+    return f"; models there: {', '.join(choices)}" if choices else ""
+
+
+def _as_module(name: str) -> str:
+    """Say how a path of a file, or a name without its second part, is written as a module."""
+    path, _, attribute = name.partition(":")
+    module = ".".join(part for part in path.removesuffix(".py").split("/") if part.strip("."))
+    told = f"{module}:{attribute or 'Name'}"
+    return f", such as {told}" if _NAME.fullmatch(told) else ""
 
 
 def _nearest(name: str, known: list[str]) -> str:

@@ -46,7 +46,7 @@ class Contestant:
 
 
 class OperatorRace:
-    """Everything that one record compares.
+    """Times our operator and every installed library's, call by call in turn, for one record.
 
     Args:
         spec: operator, sizes and turns.

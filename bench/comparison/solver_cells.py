@@ -9,7 +9,7 @@ import torch
 from rich.table import Table
 
 from bench.comparison.solver_peers import PEERS
-from bench.comparison.solver_race import Race
+from bench.comparison.solver_race import SolverRace
 from bench.records import Record, SolversSpec, SolversValues, Status
 from bench.records.environment import installed, provenance
 from bench.runner.cell import Outcome, StudyCell
@@ -65,7 +65,7 @@ def solver_cells(
 
 
 def _measure(spec: SolversSpec, device: torch.device, reporter: CellReporter) -> Outcome:
-    values = Race(spec, device, reporter.detail).run()
+    values = SolverRace(spec, device, reporter.detail).run()
     return Outcome(Status.OK, values, summary=_summary(values))
 
 

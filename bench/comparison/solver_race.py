@@ -46,8 +46,8 @@ class Scene:
     y: Tensor
 
 
-class Race:
-    """Everything that one record compares.
+class SolverRace:
+    """Times every fixed-point solver and gradient rule, repeat by repeat in turn, for one record.
 
     Args:
         spec: sizes, tolerance and repeats.

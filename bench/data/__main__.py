@@ -1,16 +1,16 @@
 """``python -m bench.data``: check a folder of real images, or draw its contact sheet."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
 from bench.cli import TASK, run
-from bench.data.audits.check import Report, SplitSummary
-from bench.data.base import DataError, source_label
-from bench.runner.progress import Reporter
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from bench.data.audits.check import Report, SplitSummary
 
 EXIT_PROBLEMS = 1
 COUNTED = ("files", "images", "problems")
@@ -50,7 +50,10 @@ def main() -> None:
 @click.option("--complete", is_flag=True, help="Also report fewer images or volumes than were published.")
 def check_command(data: Path, task: str | None, complete: bool) -> int:
     """Examine a data set from the command line."""
-    from bench.data.audits.check import check
+    from bench.cli.tables import print_table
+    from bench.data.audits.check import Report, check
+    from bench.data.base import DataError
+    from bench.runner.progress import Reporter
 
     report = Report()
     try:
@@ -60,11 +63,16 @@ def check_command(data: Path, task: str | None, complete: bool) -> int:
     finally:  # after an interrupt, too
         for problem in report.problems:
             click.echo(problem)
-    Console().print(_table(report, data))
+    print_table(_table(report, data))
     return EXIT_PROBLEMS if report.problems else 0
 
 
-def _table(report: Report, source: Path) -> Table:
+def _table(report: "Report", source: Path) -> "Table":
+    from rich import box
+    from rich.table import Table
+
+    from bench.data.base import source_label
+
     count = len(report.problems)
     found = f"{count} problem{'s' * (count != 1)}" if count else "no problems"
     table = Table(
@@ -77,7 +85,7 @@ def _table(report: Report, source: Path) -> Table:
     return table
 
 
-def _row(split: SplitSummary) -> tuple[str, ...]:
+def _row(split: "SplitSummary") -> tuple[str, ...]:
     shapes = sorted(split.shapes)
     shown = "".join(f"{height}x{width}" for height, width in shapes[:1])
     return (
@@ -100,6 +108,7 @@ def _row(split: SplitSummary) -> tuple[str, ...]:
 def describe_command(data: Path | None, task: str, output: Path) -> int:
     """Draw a contact sheet from the command line."""
     from bench.data.audits.contact_sheet import draw_sheet
+    from bench.data.base import DataError
     from bench.tasks import TASKS
 
     if output.suffix.lower() != ".png":

@@ -13,6 +13,8 @@ from bench.data.base import DataError
 
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
 """A member's own header: signature, lengths of the name and of the extra field that follow it."""
+MOST_BYTES = 256 * 2**20
+"""Of one file in an archive, which is inflated in memory; an image has far fewer."""
 _ENCRYPTED = 0x1
 _INFLATE_RAW = -15
 
@@ -89,12 +91,14 @@ def list_members(archive: Path) -> Mapping[str, Member]:
             member is encrypted, compressed otherwise, or named so that unpacking it could write elsewhere.
     """
     try:
+        if not archive.is_file():
+            raise DataError.about(archive, "no such file")
         with archive.open("rb") as stream:
             if is_html(stream.read(256)):
                 raise DataError.about(archive, "is an HTML page, not a zip archive (a download quota notice?)")
         with zipfile.ZipFile(archive) as opened:
             return {info.filename: _member(archive, info) for info in opened.infolist() if not info.is_dir()}
-    except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
+    except (OSError, zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError, struct.error) as error:
         raise DataError.about(archive, f"cannot be read as a zip archive ({error}); is it truncated?") from error
 
 
@@ -105,5 +109,7 @@ def _member(archive: Path, info: zipfile.ZipInfo) -> Member:
         raise DataError.about(archive, f"holds {name!r}, which leads out of the archive; refused")
     if info.flag_bits & _ENCRYPTED or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise DataError.about(archive, f"holds {name!r}, which is encrypted or neither stored nor deflated")
+    if info.file_size > MOST_BYTES:
+        raise DataError.about(archive, f"holds {name!r} of {info.file_size:,} bytes; {MOST_BYTES:,} are the most")
     deflated = info.compress_type == zipfile.ZIP_DEFLATED
     return Member(archive, info.header_offset, info.compress_size, info.file_size, deflated, info.CRC)

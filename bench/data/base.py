@@ -11,6 +11,8 @@ import numpy as np
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from bench.records.words import printable
+
 Split = Literal["train", "validation", "test"]
 Fit = Literal["resize", "whole", "centre"]
 """How images come to be handed out: resized, at their own size, or as the centre of that."""
@@ -28,7 +30,7 @@ class DataError(ValueError):
             where: the file or folder.
             problem: text, or the exception that reading it raised.
         """
-        return cls(f"{where}: {' '.join(str(problem).split())}")
+        return cls(f"{printable(str(where))}: {printable(' '.join(str(problem).split()))}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +99,8 @@ class ImageSplit(Dataset[LabelledImage], ABC, Generic[Ref]):
             IndexError: if the selection has no such position.
             DataError: if the file that holds the image is missing, broken or holds no finite numbers.
         """
-        item = self._read(self.references[index])
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is told of below
+            item = self._read(self.references[index])
         if not np.isfinite(item.image.numpy()).all():
             raise DataError.about(item.name, "holds values that are not finite numbers")
         return item

@@ -30,7 +30,7 @@ def fingerprint(images: ImageSplit[Any], source: Path) -> str | None:
     Raises:
         DataError: if a file cannot be read.
     """
-    places = {place for reference in images.references if (place := _place(reference)) is not None}
+    places = {place for reference in images.references if (place := place_of(reference)) is not None}
     if not places:
         return None
     files = sorted(places, key=lambda place: str(place[0]))
@@ -41,7 +41,8 @@ def fingerprint(images: ImageSplit[Any], source: Path) -> str | None:
     return digest.hexdigest()[:16]
 
 
-def _place(reference: Any) -> tuple[Path, Member | None] | None:
+def place_of(reference: Any) -> tuple[Path, Member | None] | None:
+    """Return the file that a reference of a split leads to, and its place in an archive; None for generated images."""
     first = reference[0] if isinstance(reference, tuple) else reference
     path = getattr(first, "path", None)
     return None if path is None else (path, getattr(first, "member", None))

@@ -7,18 +7,18 @@ import torch
 
 
 def now_s(device: torch.device) -> float:
-    """Return a clock's reading once the device has nothing left to do."""
+    """Return a clock's reading after the device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()
 
 
 def seconds(work: Callable[[], object], device: torch.device) -> float:
-    """Return how long work takes.
+    """Return the seconds that work takes.
 
     Args:
         work: what to time; its result is dropped.
-        device: where it runs.
+        device: the device on which it runs.
     """
     started = now_s(device)
     work()

@@ -21,13 +21,13 @@ NOISE_SEED = 2_000_003
 """Held-out measurements have the same noise for every model, loss and seed."""
 
 Acquired = tuple[LabelledImage, Tensor, Tensor, ForwardOperator]
-"""An image, its truth (1, C, H, W), its measurements y, and the operator that they are of."""
+"""An image, its truth (1, C, H, W), its measurements y, and their operator."""
 
 MAIN_METRICS = ("psnr_db", "ssim")
 
 
 class QualityError(ValueError):
-    """An image without a quality that means anything; the message is one line that names it."""
+    """An image whose quality is not finite; the message is one line that names it."""
 
 
 class NotFiniteError(QualityError):
@@ -36,12 +36,13 @@ class NotFiniteError(QualityError):
 
 @dataclass(frozen=True)
 class Grades:
-    """What a model does on held-out images.
+    """A model's results on held-out images.
 
     Attributes:
-        items: one score an image.
+        items: one score per image.
         solver_steps: mean fixed-point steps per stage; empty without fixed points.
-        warm_solver_steps: the same, each solve started where the stage before ended; empty where that can't be.
+        warm_solver_steps: the same, with each solve started at the previous stage's fixed point; empty where that is
+            impossible.
         residuals: mean relative residual per stage.
         example: the chosen image as the task displays it: start, reconstruction, truth.
     """
@@ -147,11 +148,11 @@ def simulated(
 def find_example(images: ImageSplit[Any], pattern: str | None) -> int:
     """Return the position of the first image whose name fits a pattern, 0 without one.
 
-    Ask before a long training: afterwards the answer comes too late.
+    Call this before a long training, so that a wrong pattern fails at once.
 
     Args:
         images: a split; its images are read up to the one that fits.
-        pattern: as of the shell, e.g. ``produce/*``, upper and lower case told apart.
+        pattern: as in the shell, e.g. ``produce/*``; case matters.
 
     Raises:
         ValueError: if no image's name fits the pattern.
@@ -169,7 +170,7 @@ class Shown:
     """One image as its task displays it, (1 or 3, H, W) in [0, 1] on the CPU.
 
     Attributes:
-        finite: whether the reconstruction is, before it is displayed: clipping would make infinity white.
+        finite: whether the reconstruction is finite before it is displayed: clipping would make infinity white.
 
     Args:
         task: displays and grades.
@@ -186,7 +187,7 @@ class Shown:
         )
 
     def arrays(self) -> dict[str, NDArray[np.float32]]:
-        """Return Figure 2's arrays, as ``ResultStore.add_example`` wants them."""
+        """Return Figure 2's arrays, as ``ResultStore.add_example`` takes them."""
         return {"start": self.start.numpy(), "reconstruction": self.reconstruction.numpy(), "truth": self.truth.numpy()}
 
     def grade(self, labelled: LabelledImage) -> ImageScore:
@@ -206,7 +207,7 @@ class Shown:
         return score
 
     def score(self, labelled: LabelledImage) -> ImageScore:
-        """Say what ``grade`` does where something is not finite, too: the reconstruction's figures may be nan."""
+        """Score like ``grade``, without its errors: the reconstruction's figures may be nan."""
         scores = {
             name: metric(self.reconstruction, self.truth) if self.finite else math.nan
             for name, metric in self.task.metrics.items()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, data_options, run
+from bench.cli.parameters import Number
 
 if TYPE_CHECKING:
     from bench.gpu.budget import Budget
@@ -36,7 +37,7 @@ Examples:
 
 
 @click.command(help=HELP)
-@click.option("--minutes", type=click.FloatRange(min=0), default=8, show_default=True, help="Time limit.")
+@click.option("--minutes", type=Number(0, 366 * 24 * 60), default=8, show_default=True, help="Time limit.")
 @click.option(
     "--output",
     "folder",

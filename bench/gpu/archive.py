@@ -5,18 +5,22 @@ import tarfile
 from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 
+import click
+
 from bench.records import MIB
 from bench.records.environment import ROOT
 from bench.records.files import write_atomically
 
 MOST_BYTES = 15 * MIB
-"""Of one archive; whoever rents GPUs may bring home no file above 16 MiB."""
+"""Of one archive; some providers of GPUs return no file above 16 MiB."""
+MOST_MEMBER_BYTES = 256 * MIB
+"""Of one file of an archive: what inflates to more was not written here."""
 HOMES = {
     "results": ROOT / "results",
     "calibration": ROOT / "bench" / "memory" / "calibration",
     "histories": ROOT / "tests" / "bench" / "memory" / "histories",
 }
-"""Where the checkout keeps what is under these folders of an archive."""
+"""The checkout's folders for these folders of an archive."""
 LEFT_BEHIND = "checkpoints"
 
 
@@ -50,7 +54,7 @@ def unpack(archive: Path, folder: Path) -> list[Path]:
 
 
 def adopt(folder: Path, homes: dict[str, Path] | None = None) -> list[Path]:
-    """Put what the archives of a folder hold where the checkout keeps such things, in place of what is there.
+    """Copy the files of a folder's archives into the checkout's folders for them, and replace existing ones.
 
     Args:
         folder: with archives.
@@ -79,6 +83,8 @@ def _write(archive: Path, place: Callable[[PurePosixPath], Path | None]) -> list
                 continue
             target = place(name)
             if target is not None:
-                write_atomically(target, content.read())
+                if member.size > MOST_MEMBER_BYTES:
+                    raise click.ClickException(f"{archive}: {name} inflates to more than {MOST_MEMBER_BYTES} bytes")
+                write_atomically(target, content.read(MOST_MEMBER_BYTES))
                 written.append(target)
     return written

@@ -7,14 +7,14 @@ Clock = Callable[[], float]
 
 
 class OutOfTime(BaseException):
-    """The time is over: no failure, so that what records failures lets it through."""
+    """The time is over. This is no failure: code that records failures lets it pass."""
 
 
 class Budget:
     """Seconds that may be spent from now on.
 
     Args:
-        limit_s: how many.
+        limit_s: their number.
         clock: tells the time in seconds.
     """
 

@@ -1,4 +1,4 @@
-"""Part 2: this GPU's memory use beside tensors, at few batches, for the calls of Table 3's traces."""
+"""Part 2: this GPU's memory use besides tensors, at few batches, for the calls of Table 3's traces."""
 
 import json
 from functools import partial
@@ -23,9 +23,9 @@ from bench.records import ALLOWANCE_BYTES
 from bench.records.kernels import libraries
 
 CALL_S = 1.0
-"""That one call may take at the largest batch, tensors and all."""
+"""The most that one call takes at the largest batch, its tensors included."""
 MEASURED = ("context", "handle", "versions")
-"""Names of the figures that are no call's."""
+"""Names of the figures that do not belong to a call."""
 
 
 def calibration_file(site: Site) -> Path | None:
@@ -34,10 +34,10 @@ def calibration_file(site: Site) -> Path | None:
 
 
 def calibrate(work: Work) -> None:
-    """Find the figures of part 2, and store the calibration, of as many calls as there was time for."""
+    """Measure the figures of part 2, and store the calibration of as many calls as time allows."""
     calls = library_calls(work.site.traced)
     rehearsed = work.site.rehearse
-    # Before this process has a context: nobody else may have one.
+    # This comes before this process has a context: no other process may have one.
     work.once("context", lambda: ALLOWANCE_BYTES if rehearsed else _context(work), 5)
     if not rehearsed:
         take(work.device)
@@ -65,7 +65,7 @@ def _store(work: Work, calls: list[str]) -> None:
 
 
 def _rehearsed_call(call: str, device: torch.device, batches: tuple[int, ...]) -> list[tuple[int, int]]:
-    """Call the operation once where the CPU knows it, and say that it takes nothing."""
+    """Call the operation once where the CPU has it, and return zero bytes for every batch."""
     operation, arguments = arguments_at(call, 1, device)
     if "native_batch_norm_backward" not in json.loads(call)[0]:
         with torch.no_grad():

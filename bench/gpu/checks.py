@@ -33,12 +33,12 @@ is amplified by eight stages of BatchNorm."""
 LARGEST_MISMATCH = 1e-4
 """Of the dot test, relative to the norms, in float32."""
 RADON_BATCHES = (1, 2, 4, 8)
-"""Every number of images that the Triton kernels share work among."""
+"""Every number of images that can share work in the Triton kernels."""
 RADON_REPEATS = 20
 
 
 def check(work: Work) -> None:
-    """Find the figures of part 1."""
+    """Measure the figures of part 1."""
     work.once("versions", partial(versions, work))
     if work.device.type == "cuda":
         take(work.device)
@@ -54,7 +54,7 @@ def check(work: Work) -> None:
 
 
 def versions(work: Work) -> dict[str, Any]:
-    """Return what is installed; what cannot be told is left out."""
+    """Return what is installed; unknown versions are left out."""
     where: Provenance = provenance(work.device)
     told: dict[str, Callable[[], Any]] = {
         "python": platform.python_version,
@@ -96,7 +96,7 @@ def _driver(device: torch.device) -> dict[str, Callable[[], Any]]:
 
 
 def checked_step(work: Work, name: str, task: str) -> dict[str, Any]:
-    """Run one training step, and raise ``ArithmeticError`` unless it is a sound one."""
+    """Run one training step, and raise ``ArithmeticError`` unless it is sound."""
     model, operator, y, truth = _problem(name, task, work.site.image_shape(task), work.device)
     optimizer = make_optimizer(model)
     before = [parameter.detach().clone() for parameter in model.parameters()]
@@ -135,7 +135,7 @@ def _problem(
 ) -> tuple[ReconstructionModel, ForwardOperator, Tensor, Tensor]:
     """Return a model, an operator, measurements and images: the same numbers on every device.
 
-    Weights that start at zero are moved off it, so that a gradient reaches everything; solves are short.
+    Weights that start at zero are perturbed, so that every parameter has a gradient; solves are short.
     """
     torch.manual_seed(0)
     model = MODELS[name](channels=TASKS[task].channels).train()

@@ -24,13 +24,13 @@ from bench.records.files import write_atomically
 from bench.runner.forked import ForkServer, end
 
 GRACE_S = 4.0
-"""In which a part stops by itself once its time is over."""
+"""The time in which a part stops by itself once its limit is reached."""
 PACKING_S = 3.0
 LEAST_S = 5.0
-"""Seconds without which no part begins."""
+"""The least time with which a part begins."""
 LAST_LINES = 30
 PLACE = "place"
-"""Name of the figure that says where the others were found."""
+"""Name of the figure that says where the others were measured."""
 MOST_LOG_BYTES = 2**20
 
 
@@ -43,19 +43,19 @@ class Ending(str, Enum):
 
 
 Launch = Callable[[Part, float], Ending]
-"""Runs a part for so many seconds at most."""
+"""Runs a part for at most this many seconds."""
 
 
 def run_parts(
     site: Site, budget: Budget, launch: Launch, *, ready: Callable[[Budget], None] = lambda budget: None
 ) -> dict[str, Ending]:
-    """Run every part that is not finished, within its share of the time; then what has broken off, in what is left.
+    """Run every unfinished part within its share of the time; then resume interrupted parts in the remaining time.
 
     Args:
         site: where.
-        budget: of all of them.
+        budget: the time of all parts.
         launch: runs one.
-        ready: waits for what is prepared meanwhile.
+        ready: waits for the preparation that runs meanwhile.
 
     Returns:
         Part's name -> how it ended; parts without time are missing.
@@ -97,7 +97,7 @@ def store_findings(part: Part, site: Site, ending: Ending, seconds: float) -> Pa
         part: which.
         site: where.
         ending: how it ended; only the archive of a finished part has the plain name.
-        seconds: that it has taken this time.
+        seconds: duration of this attempt.
 
     Returns:
         The archive.
@@ -182,7 +182,7 @@ def forked_launch(site: Site, server: ForkServer) -> Launch:
         if process.is_alive():
             end(process)
             return Ending.UNFINISHED
-        told = ending_of(part, site)  # no exit code: whoever starts another process meanwhile may have taken it
+        told = ending_of(part, site)  # no exit code: code that starts another process meanwhile may have taken it
         return Ending(told.read_text()) if told.exists() else Ending.FAILED
 
     return launch
@@ -212,7 +212,7 @@ def run_part(name: str, site: Site, limit_s: float) -> None:
     write_atomically(ending_of(part, site), ending.value.encode())
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0)  # a broken context of CUDA cannot hold up the next part
+    os._exit(0)  # a broken CUDA context cannot delay the next part
 
 
 def _ledger_here(part: Part, site: Site) -> Ledger:

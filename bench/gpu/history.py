@@ -12,7 +12,7 @@ HISTORY_S = 4.0
 
 
 def record(work: Work) -> None:
-    """Find the figures of part 4."""
+    """Measure the figures of part 4."""
     if work.site.rehearse:
         work.once("skipped", lambda: "a CPU has no allocator of this kind")
         return
@@ -37,7 +37,7 @@ def _recorded(work: Work, spec: Any) -> dict[str, Any]:
 
 
 def difference(history: History) -> str:
-    """Say where a replay differs from what was recorded; empty where nothing does."""
+    """Describe where a replay differs from the recording; empty where it does not."""
     try:
         allocator = replay_history(history)
     except (ReplayError, OutOfMemoryError, KeyError, AssertionError) as error:

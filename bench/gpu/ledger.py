@@ -11,7 +11,7 @@ class Ledger:
     """Figures and failures by name, each in the file as soon as it is known.
 
     Args:
-        path: the file; what is in it already counts, but for a last line that is torn.
+        path: the file; its entries count already, except a last line that is incomplete.
     """
 
     def __init__(self, path: Path) -> None:
@@ -24,12 +24,12 @@ class Ledger:
             try:
                 self._take(json.loads(line))
             except ValueError:
-                continue  # torn: the process was killed while it wrote
+                continue  # incomplete: the process was killed while it wrote
         if content and not content.endswith("\n"):
             self._append("\n")
 
     def put(self, name: str, figure: Any) -> None:
-        """Keep a figure, which JSON must be able to hold; an earlier failure of that name is forgotten."""
+        """Store a figure, which JSON must be able to hold; it replaces an earlier failure of that name."""
         self._write({"name": name, "figure": figure})
 
     def fail(self, name: str, error: str) -> None:

@@ -8,7 +8,7 @@ from bench.gpu import calibrating, checks, history, proofs, times, training
 from bench.gpu.site import Site, Work
 
 FLOPS_A_SECOND = 35e12
-"""Of float32 convolutions without TF32 on an H100, half of what its datasheet promises: assumed, not measured."""
+"""Speed of float32 convolutions without TF32 on an H100, half of its datasheet's: assumed, not measured."""
 PIXEL_BYTES = {
     ("lu-dncnn", "paper"): 64e3,
     ("lu-dncnn", "recompute"): 8.6e3,
@@ -17,7 +17,7 @@ PIXEL_BYTES = {
     ("luser", "paper"): 17.7e3,
     ("luser", "recompute"): 2.3e3,
 }
-"""Peak of a training step by pixel of an image, simulated."""
+"""Peak of a training step per pixel of an image, simulated."""
 PIXEL_FLOP = {
     ("lu-dncnn", "paper"): 27e6,
     ("lu-dncnn", "recompute"): 36e6,
@@ -130,6 +130,6 @@ def stem(part: Part) -> str:
 
 
 def files_of(part: Part, site: Site) -> Iterator[Path]:
-    """Yield a part's output files beside its figures and log, most important first."""
+    """Yield a part's output files besides its figures and log, most important first."""
     for pattern in part.files:
         yield from sorted(site.folder.glob(pattern.format(results=site.results.name)))

@@ -16,8 +16,8 @@ from bench.tasks import TASKS
 
 JOB_S, WAIT_S = 120.0, 60.0
 SHARED_BATCHES = (8, 1, 2, 4)
-"""Every number of images that the Radon kernels share work among: each is tuned apart, and tuning allocates what no
-step does, so that it has to be over before memory is measured. Triton keeps its choices on disk."""
+"""Every number of images that can share work in the Radon kernels. Each is tuned separately. Tuning allocates more than
+steps do, so it ends before memory is measured. Triton keeps its choices on disk."""
 
 
 class Preparation:
@@ -43,7 +43,7 @@ class Preparation:
         wait_for(self._futures, timeout=min(budget.left_s, WAIT_S))
 
     def stop(self) -> None:
-        """Begin nothing further, and end what is going on."""
+        """Start no further process, and end those that are running."""
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._server.end_calls()
 

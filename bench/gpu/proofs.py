@@ -37,17 +37,17 @@ PRELOADED = ("bench.memory.steps",)
 SIDE_BY_SIDE = 6
 """Processes at once: they share the GPU's time, and while one loads libraries, others compute."""
 STEPS = 2
-"""Training steps of a probe: Adam's state is born in the first and meets the activations in the second."""
+"""Training steps of a probe: the first allocates Adam's state, which the second holds together with the activations."""
 SHARED_BYTES = GIB
-"""Of the card, which nobody is lent: what the driver and this process's own context take."""
+"""Memory of the card that no probe gets: the driver and this process's own context take it."""
 CONTEXT_ROOM_BYTES = 12 * GIB
-"""For steps of one image without a cap; LU-DnCNN's of CT take 8.5 GiB."""
+"""For steps of one image without a cap; those of LU-DnCNN on CT take 8.5 GiB."""
 PROBE_S = 4.0
-"""Seconds without which no probe begins."""
+"""The least time with which a probe begins."""
 
 
 def prove(work: Work) -> None:
-    """Find the figures of part 3."""
+    """Measure the figures of part 3."""
     if work.site.rehearse:
         Proofs(work, Room(4 * GIB), tells_processes=False).prove()
         return
@@ -76,8 +76,8 @@ class Proofs:
     Args:
         work: see there.
         room: the card's memory.
-        tells_processes: whether NVML tells what each process holds: contexts are then measured side by side, else
-            every cell has the calibration's, which was measured while nobody else was there.
+        tells_processes: whether NVML tells what each process holds. Contexts are then measured side by side; else every
+            cell takes the calibration's, which was measured on an idle GPU.
         server: forks the probes' processes.
     """
 
@@ -94,7 +94,7 @@ class Proofs:
 
     @property
     def rules(self) -> Rules:
-        """What simulations assume beside tensors."""
+        """The hidden memory that simulations assume."""
         return rule_set(self.calibration).expected
 
     def prove(self) -> None:
@@ -152,7 +152,7 @@ class Proofs:
         return found
 
     def _simulated(self, spec: MemorySpec) -> int:
-        with self._tracing:  # hooks and fake tensors are the whole process's
+        with self._tracing:  # hooks and fake tensors affect the whole process
             trace, rules = trace_of(trace_key(spec)), self.rules
         room = spec.cap_bytes - rules.context_bytes
         low, high = (replay(trace, batch, rules).peak_allocated for batch in (4, 12))
@@ -160,7 +160,7 @@ class Proofs:
         return largest_fitting(partial(fits, trace, cap_bytes=spec.cap_bytes, rules=rules), max(guess, 1))
 
     def _context(self, spec: MemorySpec) -> int:
-        """Return what a process that trains this holds beside its allocator, measured once for all caps."""
+        """Return what a process that trains this holds outside its allocator, measured once for all caps."""
         question = spec.model_copy(update={"cap_bytes": 0})
         with self._lock:
             known = self._contexts.get(question)
@@ -230,5 +230,5 @@ def rehearsed_answer(request: Figures) -> Answer:
 
 
 def forked_environment() -> dict[str, str]:
-    """Return what the environment has to say before the first process is forked."""
+    """Return the environment variables that must be set before the first process is forked."""
     return allocator_setting(expandable=False)

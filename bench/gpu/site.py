@@ -13,7 +13,8 @@ import torch
 from bench.gpu.budget import Budget
 from bench.gpu.ledger import Ledger
 from bench.memory.cells import TABLE3_CAPS_BYTES, TABLE3_TASKS
-from bench.memory.questions import MemoryQuestion, memory_specs
+from bench.memory.options import MemoryQuestion
+from bench.memory.questions import memory_specs
 from bench.records import ALLOWANCE_BYTES, MIB, MemorySpec, Policy
 from bench.records.environment import pick_device
 from bench.records.store import ResultStore
@@ -29,14 +30,14 @@ PROVED: tuple[tuple[str, Policy], ...] = (
     ("luser-dw", "recompute"),
     ("deq4ip", "recompute"),
 )
-"""Models and policies of Table 3, the most wanted first: the paper's rows, then what recomputing brings to each; the
+"""Models and policies of Table 3, the most wanted first: the paper's rows, then the same models with recomputing; the
 last two need as much memory as their neighbours or as under the paper's policy."""
 REHEARSED_SHAPE = (16, 16)
 
 
 @dataclass(frozen=True)
 class Site:
-    """One run's place and questions; it travels to the parts' processes.
+    """Folder, device and questions of a run; the parts' processes receive it.
 
     Attributes:
         folder: holds everything that is written.
@@ -54,7 +55,7 @@ class Site:
 
     @property
     def results(self) -> Path:
-        """Folder of the records; copied into ``results/`` they are what any command would have stored there."""
+        """Folder of the records; copied into ``results/`` they equal those that any command stores there."""
         return self.folder / ("rehearsal" if self.rehearse else "results")
 
     @property
@@ -64,7 +65,7 @@ class Site:
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """Tasks that memory and times are measured of."""
+        """Tasks whose memory and times are measured."""
         return ("deblur",) if self.rehearse else TABLE3_TASKS
 
     @property
@@ -82,14 +83,14 @@ class Site:
         return REHEARSED_SHAPE if self.rehearse else TASKS[task].image_shape
 
     def specs(self, model: str, policy: Policy, task: str) -> list[MemorySpec]:
-        """Return Table 3's questions about a model, a cap each, the largest cap first."""
+        """Return Table 3's questions about a model, one per cap, the largest cap first."""
         question = MemoryQuestion(image_shape=REHEARSED_SHAPE if self.rehearse else None)
         caps = sorted(self.caps, reverse=True)
         return memory_specs([task], [model], [policy], caps, "simulate" if self.rehearse else "cuda", question)
 
     @property
     def traced(self) -> list[MemorySpec]:
-        """One question for every trace that is needed, in the order in which they are."""
+        """One question per trace that is needed, in the order of need."""
         return [self.specs(model, policy, task)[0] for model, policy in self.proved for task in self.tasks]
 
 
@@ -100,7 +101,7 @@ class Work:
     Attributes:
         site: see there.
         budget: its time.
-        ledger: what it has found.
+        ledger: its results.
     """
 
     site: Site
@@ -122,11 +123,11 @@ class Work:
 
         Args:
             name: of the figure.
-            find: returns it, in terms of JSON.
-            seconds: that it may take.
+            find: measures the figure; returns it in terms of JSON.
+            seconds: the time that it may take.
 
         Returns:
-            The figure, None where finding it failed.
+            The figure; None where measuring it failed.
 
         Raises:
             OutOfTime: if there is no time for it.

@@ -18,7 +18,7 @@ REHEARSED_MODELS = ("lu-dncnn", "luser-sw")
 
 
 def measure(work: Work) -> None:
-    """Find the figures of part 5, what takes long last."""
+    """Measure the figures of part 5, the long ones last."""
     site = work.site
     scale = replace(SCALES["paper"], timed_shapes={task: site.image_shape(task) for task in site.tasks})
     cells = timing_cells(

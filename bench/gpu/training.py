@@ -14,11 +14,11 @@ from bench.tasks.scales import SCALES, precision_of
 
 CHECKPOINT_S = 10.0
 TRAINING_S = 20.0
-"""Seconds without which no training begins."""
+"""The least time with which a training begins."""
 
 
 def train(work: Work) -> None:
-    """Train what the checkout's results lack, in the order of ``bench.queue``; the last cell resumes another time."""
+    """Train the cells that the checkout's results lack, in ``bench.queue``'s order; the last one can resume later."""
     tasks = [task for task in PAPER_TASKS if task in work.site.sources]
     if not tasks or work.site.rehearse:
         reason = "a rehearsal trains nothing" if work.site.rehearse else "no --data names real images"
@@ -39,7 +39,7 @@ def _ring(*_: object) -> NoReturn:
 
 
 def _train(work: Work, tasks: list[str]) -> None:
-    # Lightning's Fabric is wanted here alone: where it is missing, every other part goes on.
+    # Only this part needs Lightning's Fabric: where it is missing, every other part still runs.
     from bench.runner.running import Running
     from bench.training.queue import SPLITS, finished, queued_cells, work_off
     from bench.training.sweep import TrainingSetup

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -10,12 +11,13 @@ from click.core import ParameterSource
 
 from bench.cli import EXIT_CODES, Bytes, Study, policy_option, run, selection_options, study_options
 from bench.cli.lazy import Lazy, LazyGroup
-from bench.memory.options import image_size_option, step_options
+from bench.memory.options import MemoryQuestion, question_options
 
 if TYPE_CHECKING:
     import torch
 
-    from bench.records import Policy, Precision
+    from bench.records import Policy
+    from bench.runner.cell import StudyCell
 
 HELP = f"""Find the largest batch (1, or even) whose full training step fits under a memory cap.
 
@@ -64,8 +66,7 @@ COMMANDS = {
 @click.option("--any-batch", is_flag=True, help="With --step: also try odd batches.")
 @selection_options
 @policy_option
-@step_options
-@image_size_option
+@question_options
 @click.option(
     "--backend",
     type=click.Choice(["auto", "simulate", "cuda"]),
@@ -76,10 +77,11 @@ COMMANDS = {
 @click.option(
     "--wait",
     "wait_s",
-    type=click.IntRange(min=0),
+    type=click.IntRange(0, 366 * 24 * 3600),
     default=0,
     show_default=True,
-    help="Seconds to wait for a GPU that another process uses, before giving up.",
+    help="Seconds to wait for a GPU that another process uses, before giving up. Commands whose caps fit on one card "
+    "side by side share it.",
 )
 @click.option(
     "--explain",
@@ -105,12 +107,7 @@ def main(
     tasks: Sequence[str],
     models: Sequence[str],
     policies: "Sequence[Policy]",
-    precisions: "Sequence[Precision]",
-    expandable_segments: bool,
-    calibration: str | None,
-    tf32: bool,
-    channels_last: bool,
-    image_shape: tuple[int, int] | None,
+    question: MemoryQuestion,
     backend: Literal["auto", "simulate", "cuda"],
     wait_s: int,
     explained: Path | None,
@@ -121,31 +118,16 @@ def main(
     if context.invoked_subcommand is not None:
         return None
     _check_step(context, step, any_batch)
-    from bench.memory.cells import TABLE3_CAPS_BYTES, TABLE3_TASKS, forget, memory_cells, memory_table, row
-    from bench.memory.nvml import claim_gpu
-    from bench.memory.questions import MemoryQuestion
-    from bench.memory.step_cells import step_cells, step_row, step_table
-    from models import MODELS
+    from bench.memory.cells import TABLE3_CAPS_BYTES, forget, memory_table, row
+    from bench.memory.nvml import shared_gpu
+    from bench.memory.step_cells import step_row, step_table
 
-    place = _place(backend, study)
-    if place is not None:
-        claim_gpu(place, wait_s)
-    question = MemoryQuestion(
-        precisions=precisions,
-        image_shape=image_shape,
-        expandable_segments=expandable_segments,
-        calibration=calibration,
-        tf32=tf32,
-        channels_last=channels_last,
-    )
-    caps = caps or TABLE3_CAPS_BYTES
-    if step is None:
-        cells = memory_cells(tasks or TABLE3_TASKS, models or tuple(MODELS), policies, caps, place, question)
-    else:
-        cells = step_cells(step, caps, place, question, any_batch=any_batch)
+    place, caps = _place(backend, study), caps or TABLE3_CAPS_BYTES
+    cells = _cells(step, tasks, models, policies, caps, place, question, any_batch=any_batch)
     if study.force and study.part is None:  # a job's traces may be another job's
         forget(cells)
-    records = study.records(cells)
+    with nullcontext() if place is None else shared_gpu(place, max(caps), wait_s):
+        records = study.records(cells)
     if style == "json":
         click.echo(json.dumps([(row if step is None else step_row)(record) for record in records], indent=1))
     elif not study.dry_run:
@@ -155,6 +137,27 @@ def main(
 
         explain_records(records, explained)
     return study.code(records)
+
+
+def _cells(
+    step: str | None,
+    tasks: Sequence[str],
+    models: Sequence[str],
+    policies: "Sequence[Policy]",
+    caps: Sequence[int],
+    place: "torch.device | None",
+    question: MemoryQuestion,
+    *,
+    any_batch: bool,
+) -> "list[StudyCell]":
+    """Return the cells of the models, or of a user's own step."""
+    from bench.memory.cells import TABLE3_TASKS, memory_cells
+    from bench.memory.step_cells import step_cells
+    from models import MODELS
+
+    if step is not None:
+        return step_cells(step, caps, place, question, any_batch=any_batch)
+    return memory_cells(tasks or TABLE3_TASKS, models or tuple(MODELS), policies, caps, place, question)
 
 
 def _check_step(context: click.Context, step: str | None, any_batch: bool) -> None:

@@ -21,7 +21,7 @@ LARGE_LIMIT = 10 * MIB
 
 
 class OutOfMemoryError(Exception):
-    """No segment can be had under the limit, not even after every unused one was released."""
+    """No segment fits under the limit, even after every unused one was released."""
 
 
 @dataclass(eq=False)
@@ -33,7 +33,7 @@ class Block:
         size: bytes.
         small: whether it belongs to the small pool.
         free: whether it is unused.
-        mapped: whether memory stands behind its addresses; always so but in expandable segments.
+        mapped: whether memory backs its addresses; always true outside expandable segments.
         requested: bytes of the request.
     """
 
@@ -57,8 +57,8 @@ class CachingAllocator:
     """The caching allocator's decisions, without any memory.
 
     Attributes:
-        limit_bytes: most that may be reserved, as ``set_per_process_memory_fraction`` sets it; None for none.
-        place_segment: bytes of a new segment -> its address; None places them one behind the other.
+        limit_bytes: the most that may be reserved, as ``set_per_process_memory_fraction`` sets it; None for no limit.
+        place_segment: bytes of a new segment -> its address; None places them one after the other.
     """
 
     limit_bytes: int | None = None
@@ -119,7 +119,7 @@ class CachingAllocator:
         self._reserve(-block.size)
 
     def statistics(self) -> Statistics:
-        """Return the figures of now and the peaks so far."""
+        """Return the current figures and the peaks so far."""
         split = sum(block.size for block in self.blocks() if block.free and block.mapped and not block.whole_segment)
         return replace(self._account, inactive_split=split)
 

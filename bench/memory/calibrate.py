@@ -13,11 +13,13 @@ import torch
 from torch import Tensor
 
 from bench.cli import selection_options
+from bench.cli.parameters import BATCH
 from bench.memory.calibration import FOLDER, Calibration
 from bench.memory.cells import TABLE3_TASKS
 from bench.memory.cuda import claim_cuda, context_alone
 from bench.memory.nvml import handle_of
-from bench.memory.questions import MemoryQuestion, memory_specs
+from bench.memory.options import MemoryQuestion
+from bench.memory.questions import memory_specs
 from bench.memory.real_step import release
 from bench.memory.rules import HANDLE
 from bench.memory.simulate import trace_key
@@ -50,7 +52,7 @@ Examples:
 
 @click.command("calibrate", help=HELP)
 @selection_options
-@click.option("--batch", "batches", type=click.IntRange(min=1), multiple=True, help="Batch size; repeatable.")
+@click.option("--batch", "batches", type=BATCH, multiple=True, help="Batch size; repeatable.")
 @click.option("--device", default="cuda", show_default=True, help="cuda, cuda:1, ...")
 @click.option(
     "--output",

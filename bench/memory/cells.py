@@ -7,7 +7,8 @@ import torch
 from rich.table import Table
 
 from bench.memory.cuda import context_alone, probe
-from bench.memory.questions import TABLE3_QUESTION, MemoryQuestion, memory_specs
+from bench.memory.options import TABLE3_QUESTION, MemoryQuestion
+from bench.memory.questions import memory_specs
 from bench.memory.search import largest_batch
 from bench.memory.simulate import (
     candidates_of,

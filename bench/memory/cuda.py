@@ -1,7 +1,7 @@
 """Proves on a GPU which batch fits: every probe is a training run in its own process, see ``steps.py``.
 
-The cap is the process's: what it holds outside the caching allocator, its libraries loaded, is measured and taken
-off before ``set_per_process_memory_fraction`` limits the allocator. That is "this GPU under an 8 GB cap", not an
+The cap is that of the process: its memory outside the caching allocator, with all libraries loaded, is measured and
+subtracted before ``set_per_process_memory_fraction`` limits the allocator. That is "this GPU under an 8 GB cap", not an
 8 GB card: a smaller card's context and kernels differ.
 """
 
@@ -39,8 +39,8 @@ def run_fresh(request: Figures, timeout_s: float = PROBE_TIMEOUT_S) -> Answer:
     """Answer a request in a fresh interpreter.
 
     Args:
-        request: as of ``steps.answer``.
-        timeout_s: seconds that it may take.
+        request: as for ``steps.answer``.
+        timeout_s: the most seconds that it may take.
 
     Raises:
         ProbeError: if it fails for another reason than memory.
@@ -71,7 +71,7 @@ def allocator_setting(expandable: bool) -> dict[str, str]:
 
 
 def context_alone(spec: FitSpec, device: torch.device, run: Run = run_fresh) -> int:
-    """Return the bytes that a process holds beside its allocator, measured once per question on an idle GPU.
+    """Return the bytes that a process holds outside its allocator, measured once per question on an idle GPU.
 
     Args:
         spec: the question; its cap does not matter.
@@ -106,9 +106,10 @@ def probe(
         spec: the question.
         batch: images per step.
         device: a CUDA device.
-        context_bytes: as ``context_alone`` measured it; where NVML tells it of the probe's own process, that counts.
+        context_bytes: as ``context_alone`` measured it; NVML's figure of the probe's own process replaces it where
+            there is one.
         run: starts the process.
-        rules: of the simulation that says what a batch takes for which memory ran out.
+        rules: of the simulation that gives the peak of a batch that does not fit.
 
     Returns:
         Whether it fits, and the peaks; where memory ran out, the peak is simulated.
@@ -136,7 +137,7 @@ def _under(answer: Answer, cap_bytes: int) -> TypeGuard[Figures]:
 
 
 def _request(spec: FitSpec, batch: int, device: torch.device, context_bytes: int | None) -> Figures:
-    """Return a request of ``steps.py``; without ``context_bytes`` it is to measure them."""
+    """Return a request of ``steps.py``; one without ``context_bytes`` asks for them."""
     return {
         "spec": spec.model_dump(mode="json"),
         "batch": batch,

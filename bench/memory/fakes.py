@@ -1,4 +1,4 @@
-"""Fast fake tensors: the result of an operation is remembered for the next call."""
+"""Fast fake tensors: the result of an operation is cached for the next call."""
 
 import math
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
@@ -18,15 +18,15 @@ _NEVER = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape, torch
 
 _RANGES = {aten.linspace.default, aten.arange.default, aten.arange.start, aten.arange.start_step}
 MOST_VALUES = 1024
-"""Of a range whose numbers are kept: drop rates of layers, positions of tokens."""
+"""The longest range whose numbers are kept: drop rates of layers, positions of tokens."""
 
 
 class _Unknown(Exception):
-    """An operation's arguments say too little about its results."""
+    """An operation's arguments do not determine its results."""
 
 
 class _Made(NamedTuple):
-    """A tensor that an operation returns: a view of the argument at ``viewed``, or one of its own where that is -1."""
+    """A tensor that an operation returns: a view of the argument at ``viewed``, or a new tensor where that is -1."""
 
     shape: tuple[int, ...]
     stride: tuple[int, ...]
@@ -34,11 +34,11 @@ class _Made(NamedTuple):
     dtype: torch.dtype
     viewed: int
     state: dict[str, Any]
-    """What torch keeps with a fake tensor beside its shape: its device, its mode and no value."""
+    """What torch keeps with a fake tensor besides its shape: its device, its mode and no value."""
 
     @property
     def device(self) -> torch.device:
-        """The device that it pretends to lie on."""
+        """The device that the fake tensor stands for."""
         device: torch.device = self.state["_fake_device"]
         return device
 
@@ -46,13 +46,13 @@ class _Made(NamedTuple):
 class QuickFakeTensorMode(FakeTensorMode):
     """A ``FakeTensorMode`` that asks torch once for every operation on tensors of the same shapes.
 
-    Torch's own memory of results takes most of a trace: it also serves symbolic shapes. This one holds ordinary
-    operations on dense tensors of fixed shapes, whatever else is asked for goes to torch.
+    Torch's own cache takes most of a trace's time, since it also serves symbolic shapes. This one caches ordinary
+    operations on dense tensors of fixed shapes; torch runs all others.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        # the index of the argument that is returned, a _Made or some of them
+        # the index of the returned argument, a _Made or several of these
         self._known: dict[Hashable, Any] = {}
         self._ordinary: dict[Any, bool] = {}
 
@@ -78,7 +78,7 @@ class QuickFakeTensorMode(FakeTensorMode):
         return self._again(known, args, kwargs)
 
     def known(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        """Return what an operation returns without torch's dispatcher, ``NotImplemented`` where that is not known."""
+        """Return an operation's result without torch's dispatcher; ``NotImplemented`` where it is not cached."""
         if _changes_in_place(func) and all(getattr(one, "constant", self) is None for one in tensors_in(args)):
             return None
         key = self._key(func, args, kwargs)
@@ -86,7 +86,7 @@ class QuickFakeTensorMode(FakeTensorMode):
         return NotImplemented if known is None else self._again(known, args, kwargs)
 
     def _key(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Hashable | None:
-        """Return what decides an operation's results; None where that is more than its arguments' shapes."""
+        """Return the cache's key of a call; None where more than its arguments' shapes decides the results."""
         ordinary = self._ordinary.get(func)
         if ordinary is None:
             ordinary = self._ordinary[func] = _is_ordinary(func) and func not in self.lift_fns
@@ -99,7 +99,7 @@ class QuickFakeTensorMode(FakeTensorMode):
             return None
 
     def _again(self, known: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        """Return what is noted of an operation, made of these arguments."""
+        """Make an operation's cached results from these arguments."""
         if isinstance(known, _Made):
             return self._make(known, args)
         if isinstance(known, int):
@@ -107,11 +107,11 @@ class QuickFakeTensorMode(FakeTensorMode):
         return type(known)([one and self._make(one, args) for one in known])
 
     def __deepcopy__(self, memo: object) -> "QuickFakeTensorMode":
-        """Return itself: a copied layer's tensors name their mode, and stay in it."""
+        """Return itself: a copied layer's tensors refer to their mode, and stay in it."""
         return self
 
     def _range(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> FakeTensor:
-        """Return a range that remembers its numbers: networks are built by them."""
+        """Return a range that keeps its numbers: networks read them while they are built."""
         with no_dispatch():
             real = func(*args, **{**kwargs, "device": "cpu"})
         return self.fake_tensor_converter.from_real_tensor(self, real, make_constant=True)
@@ -137,7 +137,7 @@ class QuickFakeTensorMode(FakeTensorMode):
                 yield value
 
     def _remember(self, key: Hashable, args: Sequence[Any], kwargs: Mapping[str, Any], result: Any) -> None:
-        """Note what came of an operation, if its arguments alone decide that."""
+        """Cache an operation's results, if its arguments alone determine them."""
         same = [index for index, argument in enumerate((*args, *kwargs.values())) if argument is result]
         if same:
             self._known[key] = same[0]
@@ -174,7 +174,7 @@ class QuickFakeTensorMode(FakeTensorMode):
             else:
                 empty = torch.empty(0, dtype=made.dtype, device="meta")
                 empty.set_(storage, made.offset, made.shape, made.stride)
-        # ``FakeTensor(...)`` does the same, and takes a tenth of a trace to check what it is given.
+        # ``FakeTensor(...)`` does the same, and takes a tenth of a trace's time to check its arguments.
         fake = Tensor._make_subclass(
             FakeTensor, empty, False, dispatch_device=True, device_for_backend_keys=made.device
         )
@@ -193,7 +193,7 @@ def _length(func: Any, args: Sequence[Any]) -> float:
 
 @contextmanager
 def undrawn() -> Iterator[None]:
-    """Leave weights as they are where torch draws them again until it likes them, for which it has to look at them."""
+    """Skip torch's truncated normal draws, which look at values to decide whether to draw again."""
     name = "_no_grad_trunc_normal_"
     drawing = getattr(nn.init, name, None)
     if drawing is not None:

@@ -10,6 +10,8 @@ import click
 import pynvml
 import torch
 
+from bench.memory.claims import belongs_to, claims_of
+
 POLL_S = 5.0
 UNANSWERED = (pynvml.NVMLError_NotSupported, pynvml.NVMLError_FunctionNotFound)
 """What NVML says where a card, a driver or a container does not let it answer a question."""
@@ -85,27 +87,61 @@ def tells_processes(device: torch.device) -> bool:
     return any(process.pid == os.getpid() and process.usedGpuMemory for process in listed_processes(device))
 
 
-def other_processes(device: torch.device) -> list[str]:
-    """Return 'process 123 with 2.0 GiB' of everybody else on the device."""
+def other_processes(device: torch.device, holders: dict[int, int] | None = None) -> list[str]:
+    """Return 'process 123 with 2.0 GiB' of everybody else on the device.
+
+    Args:
+        device: a CUDA device.
+        holders: commands of this benchmark that hold a part of the card, by process number: where NVML tells what a
+            process of theirs has, that process distorts nothing.
+    """
     return [
         f"process {process.pid} with {(process.usedGpuMemory or 0) / 2**30:.1f} GiB"
         for process in running_processes(device)
-        if process.pid != os.getpid()
+        if process.pid != os.getpid() and not (process.usedGpuMemory and belongs_to(process.pid, holders or {}))
     ]
 
 
-def claim_gpu(device: torch.device, wait_s: int) -> None:
+@contextmanager
+def shared_gpu(device: torch.device, cap_bytes: int, wait_s: int) -> Iterator[None]:
+    """Hold a part of a card: commands whose caps fit on it side by side share it, nobody else.
+
+    Args:
+        device: a CUDA device.
+        cap_bytes: the largest cap that is proved.
+        wait_s: seconds to wait at most.
+
+    Raises:
+        click.ClickException: if others hold too much of it, or a process without a claim uses it.
+    """
+    with handle_of(device) as handle:
+        card = str(pynvml.nvmlDeviceGetUUID(handle))
+    claims = claims_of(card, torch.cuda.get_device_properties(device).total_memory)
+
+    def told(text: str) -> None:
+        click.echo(f"{device}: {text}; waiting", err=True)
+
+    try:
+        with claims.hold(cap_bytes, wait_s=wait_s, told=told):
+            claim_gpu(device, wait_s, claims.holders())
+            yield
+    except TimeoutError as error:
+        raise click.ClickException(f"{device}: {error}; --wait SECONDS waits") from error
+
+
+def claim_gpu(device: torch.device, wait_s: int, holders: dict[int, int] | None = None) -> None:
     """Wait until no other process uses the device, since it would distort measurements.
 
     Args:
         device: a CUDA device.
         wait_s: seconds to wait at most.
+        holders: as of ``other_processes``.
 
     Raises:
         click.ClickException: if another process still does.
     """
     end = time.monotonic() + wait_s
-    while others := other_processes(device):
+    while others := other_processes(device, holders):
         if time.monotonic() >= end:
             raise click.ClickException(
                 f"{device} is in use by {', '.join(others)}; --wait SECONDS waits, --backend simulate needs no GPU"

@@ -1,37 +1,13 @@
 """The questions of the memory commands: one per task, model, policy, precision and cap."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import product
 from typing import Literal
 
 from bench.cli.source_digest import code_of
-from bench.records import MemorySpec, Policy, Precision
+from bench.memory.options import TABLE3_QUESTION, MemoryQuestion
+from bench.records import MemorySpec, Policy
 from bench.tasks import TASKS
-
-
-@dataclass(frozen=True, kw_only=True)
-class MemoryQuestion:
-    """What a sweep asks beside its tasks, models, policies and caps; see ``bench.records.question.MemorySpec``.
-
-    Attributes:
-        precisions: of the training step.
-        image_shape: None takes each task's own.
-        expandable_segments: the allocator's setting.
-        calibration: whose constants a simulation uses.
-        tf32: whether float32 convolutions and products may be computed in TensorFloat-32.
-        channels_last: whether the network lies in memory with the channels of a pixel side by side.
-    """
-
-    precisions: Sequence[Precision] = ("fp32",)
-    image_shape: tuple[int, int] | None = None
-    expandable_segments: bool = False
-    calibration: str | None = None
-    tf32: bool = False
-    channels_last: bool = False
-
-
-TABLE3_QUESTION = MemoryQuestion()
 
 
 def memory_specs(

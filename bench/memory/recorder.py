@@ -21,7 +21,7 @@ from bench.memory.rules import CUBLAS, CUBLAS_WORKSPACE, HANDLE, bounds
 from bench.memory.storage import StorageRecorder
 
 OUTSIDE = "outside layers"
-"""What no layer computes: data consistency, the solver's history, the loss."""
+"""Layer of what no layer computes: data consistency, the solver's history, the loss."""
 
 TORCHS_WRAPPERS = {"inner", "_fn"}
 """Functions that some versions of torch put around a dispatch mode."""
@@ -29,14 +29,14 @@ TORCHS_WRAPPERS = {"inner", "_fn"}
 
 @dataclass(frozen=True)
 class Note:
-    """What is known of a storage beside its size.
+    """What is known of a storage besides its size.
 
     Attributes:
         phase: ``setup``, ``forward``, ``backward`` or ``optimiser``.
         layer: name of the module that computes, or a section such as ``weights``.
-        operation: the call that takes it beside its results, "" for a result.
+        operation: the call that takes it besides its results; "" for a result.
         arguments: that call's arguments, tensors as ``{dtype: shape}``.
-        taken: how much such a call takes; its recorded size is the most.
+        taken: bounds of what such a call takes; the recorded size is the upper one.
     """
 
     phase: str
@@ -50,8 +50,8 @@ class StepRecorder(StorageRecorder):
     """A ``StorageRecorder`` for training steps on fake tensors.
 
     Attributes:
-        notes: one for every storage, in order of birth.
-        section: what is being set up, for storages that no layer computes; "" during a step.
+        notes: one per storage, in order of allocation.
+        section: name of what is being set up, for storages that no layer computes; "" during a step.
 
     Args:
         fakes: the mode that makes the fake tensors; active below the recorder.
@@ -93,7 +93,7 @@ class StepRecorder(StorageRecorder):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Run an operation, note its results and what it takes beside them."""
+        """Run an operation; record its results and what it takes besides them."""
         if func is torch.ops.prim.device.default and isinstance(args[0], FakeTensor):
             return args[0].fake_device  # asked for more often than everything else together
         if self._phase == "forward" and torch._C._current_graph_task_id() != -1:
@@ -117,11 +117,12 @@ class StepRecorder(StorageRecorder):
         return func(*args, **kwargs) if result is NotImplemented else result
 
     def finished_events(self) -> list[tuple[int, bool]]:
-        """Return the events so far, gradients accumulated in place.
+        """Return the events so far, with gradients accumulated in place.
 
-        Under a dispatch mode autograd adds two gradients into a new tensor and drops both; without one it adds to
-        the first, provided that nobody else holds it: then it dies right after the sum is born. Deaths between two
-        births come in order of birth: what remains is the same in any order, and autocast's cache has none.
+        Under a dispatch mode autograd adds two gradients into a new tensor and releases both. Without one it adds to
+        the first, if nothing else refers to it: that one is then released right after the sum's allocation. Releases
+        between two allocations are sorted by allocation: what remains is the same in any order, and autocast's cache
+        has no order.
         """
         events: list[tuple[int, bool]] = []
         aliases: dict[int, int] = {}
@@ -166,8 +167,8 @@ class StepRecorder(StorageRecorder):
         current = self._layers.current
         if self._phase != "backward":
             return current or OUTSIDE
-        # Autograd runs no module, and a rebuilt stage not all of its own: what is computed then belongs to the
-        # layer whose weight or activation is read.
+        # Autograd runs no module, and a rebuilt stage runs only some of its modules: the layer is then the one whose
+        # weight or activation is read.
         within = f"{current}." if current else ""
         for argument in reversed(self._reading):
             if isinstance(argument, Tensor):
@@ -182,7 +183,7 @@ class StepRecorder(StorageRecorder):
             self._sums[number] = first
 
     def _convolution(self, func: Any, args: Sequence[Any], result: Any, start: int) -> None:
-        """Note what cuDNN takes for each of its results, right after that result is born and before the next."""
+        """Record what cuDNN takes for each result, right after that result's allocation and before the next."""
         for part, arguments in parts_of(func, args, result):
             born = result if not part.gradient else result[0 if part.gradient == "images" else 1]
             number = self._alive[born.untyped_storage()._cdata]
@@ -192,7 +193,7 @@ class StepRecorder(StorageRecorder):
     def _hidden(
         self, operation: str, arguments: Sequence[Any], taken: Bounds, place: int | None = None, *, stays: bool = False
     ) -> None:
-        """Note what a call takes, at a place among the events, by default after all."""
+        """Record what a call takes, at a place among the events, by default the last."""
         number = len(self.sizes)
         self.sizes.append(taken.high)
         self.notes.append(Note(self._phase, "workspaces", operation, arguments, taken))
@@ -202,7 +203,7 @@ class StepRecorder(StorageRecorder):
 
 @contextmanager
 def section(name: str) -> Iterator[None]:
-    """Say what is being set up, to whichever recorder is at work; within it, storages belong to no layer."""
+    """Tell the active recorder what is being set up; storages within the context belong to no layer."""
     recorder = next(
         (mode for mode in reversed(_get_current_dispatch_mode_stack()) if isinstance(mode, StepRecorder)), None
     )
@@ -217,7 +218,7 @@ def section(name: str) -> Iterator[None]:
 
 
 def _called_by_autograd() -> bool:
-    """Whether the engine itself calls, between two nodes of the graph, and no node's Python code."""
+    """Whether the caller is the engine itself, between two nodes of the graph, and no node's Python code."""
     caller = sys._getframe(2)
     while caller.f_code.co_name in TORCHS_WRAPPERS and caller.f_back is not None:
         caller = caller.f_back
@@ -225,7 +226,7 @@ def _called_by_autograd() -> bool:
 
 
 def _specs(arguments: Sequence[Any]) -> list[Any]:
-    """Return arguments as JSON would hold them."""
+    """Return arguments in terms of JSON."""
     return [
         {str(argument.dtype).removeprefix("torch."): list(argument.shape)}
         if isinstance(argument, Tensor)

@@ -12,7 +12,7 @@ from bench.memory.trace import Trace
 from bench.records import Probe
 
 CONVOLUTION = '["aten.convolution'
-"""How the calls of convolutions begin."""
+"""Prefix of the calls of convolutions."""
 
 
 def replay(
@@ -50,10 +50,10 @@ def course(
     Args:
         trace: two training steps.
         batch: images per step.
-        rules: what hidden requests take.
-        limit_bytes: most that the allocator may reserve, the context not counted.
+        rules: give the bytes of hidden requests.
+        limit_bytes: the most that the allocator may reserve, without the context.
         expandable: whether segments grow, as with expandable_segments:True.
-        slower: whether a convolution does without a workspace that cannot be had, as torch tries the next engine.
+        slower: whether a convolution does without a workspace that does not fit, as torch tries the next engine.
 
     Yields:
         The index of every event that happens, and the allocator after it.
@@ -85,12 +85,12 @@ def course(
 def fits(
     trace: Trace, batch: int, cap_bytes: int, rules: Rules, *, expandable: bool = False, slower: bool = False
 ) -> bool:
-    """Say whether a batch trains in a process that may take ``cap_bytes`` in all, ``slower`` as of ``course``."""
+    """Say whether a batch trains in a process that may take ``cap_bytes`` in all; ``slower`` as for ``course``."""
     return _within(trace, batch, cap_bytes - rules.context_bytes, rules, expandable, slower) is not None
 
 
 def judge(trace: Trace, batch: int, cap_bytes: int, rules: Rules, *, expandable: bool = False) -> Probe:
-    """Say what ``fits`` says, and what the batch takes; without the cap where it does not fit."""
+    """Return the verdict of ``fits`` and the batch's peak; where it does not fit, the peak without the cap."""
     fitting = _within(trace, batch, cap_bytes - rules.context_bytes, rules, expandable)
     figures = fitting or replay(trace, batch, rules, expandable=expandable)
     return Probe(
@@ -106,9 +106,9 @@ def judge(trace: Trace, batch: int, cap_bytes: int, rules: Rules, *, expandable:
 def _within(
     trace: Trace, batch: int, limit_bytes: int, rules: Rules, expandable: bool, slower: bool = False
 ) -> Statistics | None:
-    """Return the figures of a replay under a limit, None where it breaks it.
+    """Return the figures of a replay under a limit; None where it exceeds the limit.
 
-    Where segments grow, more may be mapped than was asked for: what is reserved decides, too.
+    Where segments grow, more may be mapped than requested: the reserved bytes must stay under the limit too.
     """
     with suppress(OutOfMemoryError):
         figures = replay(trace, batch, rules, limit_bytes, expandable=expandable, slower=slower)

@@ -10,16 +10,16 @@ Try = Callable[[int], Probe]
 
 
 class Candidates(NamedTuple):
-    """The batches that a search knows: 1 and every ``step``th."""
+    """The batches that a search considers: 1 and every multiple of ``step``."""
 
     step: int
 
     def at(self, index: int) -> int:
-        """Return the candidate of a number, from 0 on."""
+        """Return the candidate at an index, from 0."""
         return max(self.step * index, 1) if self.step > 1 else index + 1
 
     def place(self, batch: int) -> int:
-        """Return the number of the candidate that a batch is, or of the one below it."""
+        """Return the index of the largest candidate up to a batch."""
         return batch // self.step if self.step > 1 else max(batch - 1, 0)
 
 
@@ -33,10 +33,10 @@ def largest_batch(attempt: Try, guess: int = 2, candidates: Candidates = EVEN) -
     Args:
         attempt: tries one batch; assumed monotone, and both sides of the answer are always tried.
         guess: where to start; a good one makes two probes enough.
-        candidates: the batches among which the answer is, beside 0.
+        candidates: the possible answers, besides 0.
 
     Returns:
-        The batch, 0 where one image does not fit, and every probe, by batch.
+        The batch, 0 where one image does not fit, and every probe, in order of batch.
     """
     probes: dict[int, Probe] = {}
 
@@ -50,7 +50,7 @@ def largest_batch(attempt: Try, guess: int = 2, candidates: Candidates = EVEN) -
 
 
 def largest_fitting(fits: Callable[[int], bool], guess: int, candidates: Candidates = EVEN) -> int:
-    """Search like ``largest_batch`` where only the verdict on a batch is asked for, and return the batch alone."""
+    """Search like ``largest_batch`` with verdicts instead of probes, and return the batch alone."""
     index = largest_index(lambda index: fits(candidates.at(index)), candidates.place(guess))
     return 0 if index < 0 else candidates.at(index)
 
@@ -63,7 +63,7 @@ def largest_index(fits: Callable[[int], bool], guess: int) -> int:
         guess: where to start.
 
     Returns:
-        The index, or -1 where not even 0 fits. Both it and the next one were asked for.
+        The index, or -1 where not even 0 fits. Both it and the next one were tried.
     """
     low = high = max(guess, 0)
     step = 1

@@ -40,7 +40,7 @@ def trace_key(spec: FitSpec) -> AnyKey:
 
 
 def parameters_of(spec: FitSpec) -> tuple[int, int] | None:
-    """Return what ``count_parameters`` does, None for a user's own step, whose model is not known."""
+    """Return the result of ``count_parameters``; None for a user's own step, whose model is unknown."""
     return None if isinstance(spec, StepSpec) else count_parameters(spec.task, spec.model, spec.image_shape)
 
 
@@ -50,11 +50,11 @@ def simulated_batch(spec: FitSpec) -> int:
 
 
 def simulate(spec: FitSpec, parameters: tuple[int, int] | None) -> MemoryValues | StepValues:
-    """Search the largest batch of a simulation, and those of its lower and upper bound.
+    """Find the largest batch of a simulation, and those by its lower and upper bounds.
 
     Args:
         spec: the question.
-        parameters: as of ``parameters_of``.
+        parameters: as from ``parameters_of``.
 
     Raises:
         TraceError: if the step cannot be traced.
@@ -80,7 +80,7 @@ def _has_workspaces(key: AnyKey) -> bool:
 
 
 def candidates_of(spec: FitSpec) -> Candidates:
-    """Return the batches among which a question's answer is."""
+    """Return the batches that may be a question's answer."""
     return ANY if isinstance(spec, StepSpec) and spec.any_batch else EVEN
 
 
@@ -91,7 +91,7 @@ def fit_values(
     sure: int | None = None,
     possible: int | None = None,
 ) -> MemoryValues | StepValues:
-    """Return a search's outcome as it is stored."""
+    """Return a search's outcome in the form that is stored."""
     tried = {probe.batch: probe for probe in probes}
     best, following = tried.get(batch), min((probe for probe in probes if probe.batch > batch), key=lambda p: p.batch)
     growth = None
@@ -118,7 +118,7 @@ def _largest(spec: FitSpec, bound: Bound) -> int:
 
 
 def _attempt(answer: Callable[..., _Answer], spec: FitSpec, bound: Bound) -> Callable[[int], _Answer]:
-    """Return ``judge`` or ``fits`` for one question, to be asked of one batch after another."""
+    """Return ``judge`` or ``fits`` of one question as a function of the batch."""
     return partial(
         answer,
         trace_of(trace_key(spec)),
@@ -137,7 +137,7 @@ def _guess(spec: FitSpec, bound: Bound) -> int:
 
 @lru_cache(maxsize=1024)
 def _line(key: AnyKey, calibration: str | None, bound: Bound) -> tuple[int, float]:
-    """Return the bytes at the smaller batch, and how fast they grow: every cap asks for the same."""
+    """Return the bytes at the smaller batch and their growth per image; both serve every cap."""
     first, second = GUESS_BATCHES
     rules = _rules(calibration, bound)
     low, high = (replay(trace_of(key), batch, rules).peak_allocated for batch in GUESS_BATCHES)

@@ -10,6 +10,7 @@ import torch
 from pydantic import BaseModel, Field
 
 from bench.cli import MODEL, TASK
+from bench.cli.parameters import BATCH
 from bench.memory.allocator import CachingAllocator
 from bench.memory.cuda import claim_cuda
 from bench.memory.options import image_size_option
@@ -75,7 +76,7 @@ def replay_history(history: History) -> CachingAllocator:
 @click.option("--task", type=TASK, default="deblur", show_default=True)
 @click.option("--model", type=MODEL, default="luser-sw", show_default=True)
 @click.option("--policy", type=click.Choice(["paper", "recompute"]), default="paper", show_default=True)
-@click.option("--batch", type=click.IntRange(min=1), default=2, show_default=True)
+@click.option("--batch", type=BATCH, default=2, show_default=True)
 @image_size_option
 @click.option("--device", default="cuda", show_default=True, help="cuda, cuda:1, ...")
 @click.argument("path", type=click.Path(dir_okay=False, path_type=Path))

@@ -7,7 +7,7 @@ import torch
 from rich.table import Table
 
 from bench.memory.cells import fit_cell
-from bench.memory.questions import MemoryQuestion
+from bench.memory.options import MemoryQuestion
 from bench.memory.user_step import code_of_step
 from bench.records import GIB, MIB, Record, StepSpec, StepValues
 from bench.records.environment import provenance

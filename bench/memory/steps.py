@@ -1,7 +1,8 @@
 """Real training steps on a GPU in their own process: ``cuda.py`` sends a request and reads the answer.
 
-What the process holds beside its allocator is NVML's figure of it less what is reserved, once the steps have loaded
-every kernel. Where NVML cannot tell the process from others, it is what was measured alone and came with the request.
+A process's memory outside its allocator is NVML's figure less what is reserved, after the steps have loaded every
+kernel. Where NVML cannot tell the process from others, the figure was measured on an idle GPU and comes with the
+request.
 """
 
 import json
@@ -17,7 +18,7 @@ from bench.records import MIB, FitSpec, MemorySpec, StepSpec
 from bench.records.kernels import pin_kernels
 
 BARE_CONTEXT_BYTES = 300 * MIB
-"""What is gone before the first call of mem_get_info; NVIDIA's smallest."""
+"""What a context takes before the first call of mem_get_info: NVIDIA's smallest."""
 OUT_OF_MEMORY_EXIT, DISGUISED_EXIT = 3, 4
 DISGUISED = (
     "unable to find an engine",  # 'GET was ...' and 'FIND was ...' since torch 2.9
@@ -28,7 +29,7 @@ DISGUISED = (
     "cuda error: out of memory",
     "cuda driver error: out of memory",
 )
-"""Errors, in lower case, that libraries raise when a workspace cannot be had, and for other reasons too."""
+"""Errors, in lower case, that libraries raise when a workspace does not fit, and for other reasons too."""
 Figures = dict[str, Any]
 Answer = Figures | Literal["out of memory", "disguised"]
 """What the steps of one request measured, or how memory ran out."""
@@ -54,7 +55,7 @@ def cap_fraction(allowed_bytes: int, total_bytes: int) -> float:
     """Return the fraction of a device with which its allocator may reserve some bytes.
 
     The allocator cuts ``fraction * total`` to whole bytes. Without one byte more, rounding often leaves it one less
-    than is allowed, and it refuses a segment that fills the cap exactly; whether that byte was used, the peak tells.
+    than is allowed, and it refuses a segment that fills the cap exactly; the peak tells whether that byte was used.
     """
     return min((allowed_bytes + 1) / total_bytes, 1.0)
 
@@ -63,7 +64,7 @@ def answer(request: Figures) -> Answer:
     """Answer one request in this process, which has not used the GPU yet.
 
     Args:
-        request: of ``measure_context`` where ``context_bytes`` is None, else of ``train_under_cap``.
+        request: as for ``measure_context`` where ``context_bytes`` is None, else as for ``train_under_cap``.
 
     Raises:
         RuntimeError: if the steps fail for another reason than memory.
@@ -84,10 +85,10 @@ def _spec_of(request: Figures) -> FitSpec:
 
 
 def measure_context(request: Figures) -> Figures:
-    """Measure what a process holds beside its allocator after training steps of one image.
+    """Measure a process's memory outside its allocator after training steps of one image.
 
     Args:
-        request: ``spec``, ``device``, and ``used_bytes``: the device's memory in use, by anybody, before this process
+        request: ``spec``, ``device``, and ``used_bytes``: the device's memory in use by all processes before this one
             had a context; None where NVML cannot tell.
 
     Returns:
@@ -104,7 +105,7 @@ def measure_context(request: Figures) -> Figures:
         train(spec, 1, device, solver_steps=request.get("solver_steps"))
     except RuntimeError as error:
         if not memory_ran_out(error):
-            raise  # else no batch fits, and what was loaded until then is all there is to measure
+            raise  # else no batch fits, and what was loaded until then is measured
     held = process_bytes(device)
     if held is None:
         if len(found := listed_processes(device)) > 1:
@@ -127,7 +128,7 @@ def train_under_cap(request: Figures) -> Figures:
     """Run the training steps of one probe in this process.
 
     Args:
-        request: ``spec``, ``batch``, ``cap_bytes``, ``context_bytes`` (to take off the cap), ``device`` and, where
+        request: ``spec``, ``batch``, ``cap_bytes``, ``context_bytes`` (to subtract from the cap), ``device`` and, where
             they are not the usual ones, ``steps`` and ``solver_steps``.
 
     Returns:
@@ -168,7 +169,7 @@ def train_under_cap(request: Figures) -> Figures:
 @click.command(hidden=True)
 @click.argument("request")
 def main(request: str) -> int:
-    """Answer one request, which is JSON, by figures as JSON; without ``context_bytes`` that is what it asks for."""
+    """Answer a JSON request with figures as JSON; a request without ``context_bytes`` asks for these."""
     found = answer(json.loads(request))
     if isinstance(found, str):
         return OUT_OF_MEMORY_EXIT if found == "out of memory" else DISGUISED_EXIT

@@ -10,13 +10,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 
 class StorageRecorder(TorchDispatchMode):
-    """Notes every new storage that an operation returns, and its death when it is collected.
+    """Records the allocation of every storage that an operation returns, and its release.
 
-    What an operation allocates and frees inside its kernel is not seen. Used as a context.
+    It does not see what an operation allocates and releases inside its kernel. Use it as a context.
 
     Attributes:
-        sizes: bytes of every storage, in order of birth.
-        events: (number of the storage, whether it is born), in order.
+        sizes: bytes of every storage, in order of allocation.
+        events: (number of the storage, whether it is allocated; else it is released), in order.
         live_bytes: bytes of the storages that are alive now.
         peak_bytes: the largest ``live_bytes`` so far.
     """
@@ -37,7 +37,7 @@ class StorageRecorder(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Run an operation and note the storages of its results."""
+        """Run an operation and record the storages of its results."""
         result = self._run(func, args, kwargs or {})
         if not isinstance(result, Tensor | tuple | list):
             return result
@@ -64,7 +64,7 @@ class StorageRecorder(TorchDispatchMode):
         weakref.finalize(storage, self._died, key, number).atexit = False
 
     def stop(self) -> None:
-        """Note no more deaths: what dies after a step is no part of it."""
+        """Record no further release: what is released after a step is no part of it."""
         self._stopped = True
 
     def _died(self, key: int, number: int) -> None:
@@ -78,7 +78,8 @@ class StorageRecorder(TorchDispatchMode):
 def tensors_in(values: Iterable[Any]) -> Iterator[Tensor]:
     """Yield the tensors among an operation's arguments or results, in lists and tuples too.
 
-    An operation's schema knows no other containers; torch's ``tree_leaves``, which does, takes a tenth of a trace.
+    An operation's schema has no other containers. Torch's ``tree_leaves`` handles more, and takes a tenth of a trace's
+    time.
     """
     for value in values:
         if isinstance(value, Tensor):

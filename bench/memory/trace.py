@@ -22,7 +22,7 @@ from bench.records import Precision
 
 TRACED_BATCHES = (2, 4)
 STEPS = 2
-"""Adam's state is born in the first step and meets the activations in the second."""
+"""The first step allocates Adam's state; in the second it is alive together with the activations."""
 
 
 MakeStep = Callable[[int], Callable[[], object]]
@@ -30,7 +30,7 @@ MakeStep = Callable[[int], Callable[[], object]]
 
 
 class TraceError(RuntimeError):
-    """The step depends on values, its order on the batch, or a request is not affine in the batch."""
+    """The step depends on values, the order of its requests on the batch, or a request is not affine in the batch."""
 
 
 class Affine(NamedTuple):
@@ -49,13 +49,13 @@ class Request:
     """One piece of memory.
 
     Attributes:
-        size: bytes; the most where it is hidden.
-        low: the least bytes where it is hidden.
-        expected: the best guess where it is hidden.
+        size: bytes; of hidden memory, the upper bound.
+        low: the lower bound in bytes of hidden memory.
+        expected: the best guess in bytes of hidden memory.
         phase: of the step; see ``recorder.Note``.
-        layer: what it belongs to; see ``recorder.Note``.
-        call: "" for a tensor; for what a library takes beside its results, the call as JSON: its name, and its
-            arguments with tensors as {dtype: shape} and {"batch": [base, slope]} for what the batch moves.
+        layer: the layer that it belongs to; see ``recorder.Note``.
+        call: "" for a tensor; for hidden memory, the call as JSON: its name, and its arguments, with tensors as {dtype:
+            shape} and sizes that depend on the batch as {"batch": [base, slope]}.
     """
 
     size: Affine
@@ -71,8 +71,8 @@ class Trace:
     """Two training steps.
 
     Attributes:
-        requests: every piece of memory, in order of birth.
-        events: (index of the request, whether it is born; else it dies), in order.
+        requests: every piece of memory, in order of allocation.
+        events: (index of the request, whether it is allocated; else it is released), in order.
     """
 
     requests: tuple[Request, ...]
@@ -83,7 +83,7 @@ def trace_step(make_step: MakeStep, precision: Precision = "fp32", workspaces: W
     """Trace two training steps at two batch sizes.
 
     Args:
-        make_step: of what is traced; called under fake tensors.
+        make_step: makes the step to trace; called under fake tensors.
         precision: ``bf16`` for a step that runs under the CPU's autocast, in place of CUDA's.
         workspaces: tells what cuDNN takes inside a convolution.
 
@@ -95,12 +95,12 @@ def trace_step(make_step: MakeStep, precision: Precision = "fp32", workspaces: W
     try:
         return _merged(small, large)
     except TraceError:
-        # What a process's first step makes for good, such as torch's caches, is in no trace: it is there by now.
+        # What a process's first step keeps for good, such as torch's caches, exists by now and is in no trace.
         return _merged(record_step(make_step, TRACED_BATCHES[0], precision, workspaces), large)
 
 
 def _merged(small: StepRecorder, large: StepRecorder) -> Trace:
-    """Return the trace of recordings of both batches; errors as of ``trace_step``."""
+    """Return the trace from recordings of both batches; errors as for ``trace_step``."""
     events = small.finished_events()
     if events != large.finished_events():
         raise TraceError("the order of allocations depends on the batch size")
@@ -111,7 +111,7 @@ def _merged(small: StepRecorder, large: StepRecorder) -> Trace:
 def trace_batch(
     make_step: MakeStep, batch: int, precision: Precision = "fp32", workspaces: Workspaces = pinned
 ) -> Trace:
-    """Trace two training steps at one batch size alone; the trace knows no other. Errors as of ``trace_step``."""
+    """Trace two training steps at one batch size alone; the trace holds for no other. Errors as for ``trace_step``."""
     recorder = record_step(make_step, batch, precision, workspaces)
     requests = (
         Request(Affine(size, 0), Affine(low, 0), Affine(expected, 0), note.phase, note.layer, note.operation)
@@ -124,7 +124,7 @@ def trace_batch(
 def record_step(
     make_step: MakeStep, batch: int, precision: Precision = "fp32", workspaces: Workspaces = pinned
 ) -> StepRecorder:
-    """Record two training steps at one batch size; arguments and errors as of ``trace_step``."""
+    """Record two training steps at one batch size; arguments and errors as for ``trace_step``."""
     fakes = QuickFakeTensorMode()
     recorder = StepRecorder(fakes, workspaces)
     autocast = nullcontext() if precision == "fp32" else CudaAutocast()
@@ -176,7 +176,7 @@ def _affine_dimensions(small: Any, large: Any) -> Any:
 
 @contextmanager
 def _no_warning_of_pointers() -> Iterator[None]:
-    """Torch's own attention asks whether two tensors are the same by their addresses, and is warned of it."""
+    """Hide the warning that torch's own attention causes by comparing tensors' addresses."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Accessing the data pointer of FakeTensor")
         yield
@@ -184,7 +184,7 @@ def _no_warning_of_pointers() -> Iterator[None]:
 
 @contextmanager
 def _no_cycle_collection() -> Iterator[None]:
-    """Storages die by reference count alone, at the same event in every trace."""
+    """Release storages by reference count alone, at the same event in every trace."""
     gc.disable()
     try:
         yield

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from bench.cli import EXIT_CODES, results_option
+from bench.cli.tables import print_table
 from bench.memory.calibration import Calibration, calibrations, rule_set
 from bench.memory.replay import judge
 from bench.memory.simulate import simulated_batch, trace_key
@@ -60,7 +60,7 @@ def validate(results: Path) -> int:
         raise click.ClickException(
             f"{results} has no cell proved on a GPU: run python -m bench.memory --backend cuda on one first"
         )
-    Console().print(_table(found))
+    print_table(_table(found))
     if bounded := sum(pair.calibration is None for pair in found):
         click.echo(
             f"{bounded} of {len(found)} cells use documented bounds: no calibration for their GPU, versions and flags"

@@ -4,19 +4,19 @@ import json
 from collections.abc import Sequence
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, TASK, Bytes, models_option
+from bench.cli.tables import print_table
 from bench.memory.calibration import rule_set
-from bench.memory.options import image_size_option, step_options
-from bench.memory.questions import MemoryQuestion, memory_specs
+from bench.memory.options import MemoryQuestion, question_options
+from bench.memory.questions import memory_specs
 from bench.memory.replay import fits
 from bench.memory.search import largest_index
 from bench.memory.simulate import find_calibration, simulated_batch, trace_key
 from bench.memory.trace import TraceError
 from bench.memory.traces import trace_of
-from bench.records import GIB, MemorySpec, Precision
+from bench.records import GIB, MemorySpec
 from bench.runner.pool import in_processes
 from bench.runner.progress import Reporter
 from models import MODELS, POLICIES
@@ -41,37 +41,23 @@ Examples:
 @click.option("--gpu", "cap_bytes", type=Bytes(), required=True, help="Memory of the card, e.g. 8GB.")
 @click.option("--task", "tasks", type=TASK, multiple=True, default=("ct",), show_default=True, help="Task; repeatable.")
 @models_option
-@step_options
-@image_size_option
+@question_options
 @click.option("--format", "style", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def what_fits(
     cap_bytes: int,
     tasks: Sequence[str],
     models: Sequence[str],
-    precisions: Sequence[Precision],
-    expandable_segments: bool,
-    calibration: str | None,
-    tf32: bool,
-    channels_last: bool,
-    image_shape: tuple[int, int] | None,
+    question: MemoryQuestion,
     style: str,
 ) -> int:
     """Answer from the command line."""
-    find_calibration(calibration)
-    question = MemoryQuestion(
-        precisions=precisions,
-        image_shape=image_shape,
-        expandable_segments=expandable_segments,
-        calibration=calibration,
-        tf32=tf32,
-        channels_last=channels_last,
-    )
+    find_calibration(question.calibration)
     specs = memory_specs(tasks, models or tuple(MODELS), POLICIES, (cap_bytes,), "simulate", question)
     rows = _answers(specs)
     if style == "json":
         click.echo(json.dumps(rows, indent=1))
     else:
-        Console().print(_table(rows, cap_bytes))
+        print_table(_table(rows, cap_bytes))
     failed = [row for row in rows if "error" in row]
     for row in failed:
         click.echo("{task} {model} {policy} {precision} failed: {error}".format(**row), err=True)

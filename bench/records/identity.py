@@ -9,6 +9,7 @@ The default has to mean what happened before the field was there. Never imports 
 
 import hashlib
 import json
+from functools import cache
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -35,13 +36,20 @@ def digest(content: dict[str, Any]) -> str:
 
 def _unasked(question: BaseModel) -> dict[str, Any]:
     left_out: dict[str, Any] = {}
-    for name, field in type(question).model_fields.items():
+    defaults = _defaults_of_added(type(question))
+    for name in type(question).model_fields:
         value = getattr(question, name)
-        if _is_added(field) and value == field.get_default(call_default_factory=True):
+        if name in defaults and value == defaults[name]:
             left_out[name] = True
         elif inside := _inside(value):
             left_out[name] = inside
     return left_out
+
+
+@cache
+def _defaults_of_added(question: type[BaseModel]) -> dict[str, Any]:
+    fields = question.model_fields.items()
+    return {name: field.get_default(call_default_factory=True) for name, field in fields if _is_added(field)}
 
 
 def _inside(value: object) -> dict[Any, Any]:

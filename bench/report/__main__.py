@@ -16,7 +16,9 @@ Examples:
   python -m bench.report
   python -m bench.report --results results --output reports
 
-Exit codes: 0 rendered; 2 no records, a broken record or a folder that cannot be written.
+Broken records, images and credits are named on stderr and left out.
+
+Exit codes: 0 rendered; 2 no records, or a folder that cannot be written.
 """
 
 

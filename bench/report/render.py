@@ -9,7 +9,7 @@ from matplotlib import style
 from matplotlib.figure import Figure
 
 from bench.records.paper import Paper, load_paper
-from bench.records.store import ResultStore, StoreError
+from bench.records.store import ResultStore
 from bench.report.drawing.files import save_figure, save_text
 from bench.report.drawing.latex import latex
 from bench.report.drawing.layout import Table
@@ -34,7 +34,7 @@ from bench.report.tables.claims import claims_table
 from bench.report.tables.memory_check import check_table
 from bench.report.tables.memory_detail import disagreements, memory_detail_table
 from bench.report.tables.memory_flags import flags_table
-from bench.report.tables.operator_times import claims, shown_operators
+from bench.report.tables.operator_times import shown_operators, times_summary
 from bench.report.tables.operators import operators_csv, operators_table
 from bench.report.tables.proof import proof_table
 from bench.report.tables.solvers import methods_table, rules_table, shown_races
@@ -94,14 +94,13 @@ def render(results: Path, output: Path) -> list[Path]:
 
     Args:
         results: the results folder.
-        output: where the files go; it is made if it is absent. Nothing is written if a record is broken.
+        output: where the files go; it is made if it is absent.
 
     Returns:
         The written files.
 
     Raises:
-        click.ClickException: if there are no records, one is broken (the message names its file), or the
-            output cannot be written.
+        click.ClickException: if there are no records, or the output cannot be written.
     """
     store, paper = ResultStore(results), load_paper()
     try:
@@ -112,8 +111,6 @@ def render(results: Path, output: Path) -> list[Path]:
         with style.context(["default", STYLE]):
             report = _compose(records, store, paper)
             return _write(report, output)
-    except StoreError as error:
-        raise click.ClickException(str(error)) from error
     except OSError as error:
         raise click.ClickException(f"{error.filename or output}: {error.strerror or error}") from error
 
@@ -201,7 +198,7 @@ def _add_operators(report: _Report, records: Records) -> None:
     shown = shown_operators(records.operators)
     if shown:
         origin = origin_caption([times.entry for times in shown])
-        caption = (OPERATOR_CAPTION, *map(claims, shown), origin)
+        caption = (OPERATOR_CAPTION, *map(times_summary, shown), origin)
         report.add_figure("Operators", "operators", operator_figure(shown), caption)
         more = {"operators-table.csv": operators_csv(shown)}
         report.add_table("Operator times", operators_table(shown), [origin], more)

@@ -167,13 +167,14 @@ def _serve(connection: Connection, errands: tuple[Errand, ...], surroundings: Su
 
 
 def _prepare(surroundings: Surroundings) -> None:
-    import torch
+    if "torch" in sys.modules:  # whatever measures with torch has imported it by now
+        import torch
 
-    from bench.records.kernels import pin_kernels
+        from bench.records.kernels import pin_kernels
 
-    pin_kernels()
-    if surroundings.threads:
-        torch.set_num_threads(surroundings.threads)
+        pin_kernels()
+        if surroundings.threads:
+            torch.set_num_threads(surroundings.threads)
     if surroundings.memory_bytes is not None and sys.platform == "linux":
         import resource
 

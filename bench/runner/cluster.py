@@ -11,7 +11,7 @@ import click
 from rich.table import Table
 
 from bench.records import Record, Status
-from bench.records.store import ResultStore
+from bench.records.store import ResultStore, StoreError
 from bench.runner.apart import RETRIES
 from bench.runner.cell import StudyCell
 from bench.runner.executors import Executor, Place, SentJob, make_executor
@@ -193,8 +193,14 @@ class _Watch:
         content = json.loads(answers.read_text())
         if "refused" in content:
             raise click.ClickException(f"{errand.label}: {content['refused']}")
-        records = {int(place): self.store.read(self.store.root / file) for place, file in content["records"].items()}
-        self._close(errand, records)
+        files = {int(place): self.store.root / name for place, name in content["records"].items()}
+        self._close(errand, {place: self._record(place, path) for place, path in files.items()})
+
+    def _record(self, place: int, path: Path) -> Record:
+        try:
+            return self.store.read(path)
+        except (OSError, StoreError) as error:
+            return _failure(self.cells[place], str(error))
 
     def _close(self, errand: _Errand, records: dict[int, Record]) -> None:
         self.found |= records

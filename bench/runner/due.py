@@ -13,8 +13,8 @@ def stored(cell: StudyCell, store: ResultStore) -> Record | None:
     """Return the record of a cell in its environment, however it ended; None where there is none."""
     path = store.path_of(cell.spec, cell.provenance)
     try:
-        return store.read(path) if path.is_file() else None
-    except StoreError:
+        return store.read(path)
+    except (FileNotFoundError, StoreError):
         return None
 
 

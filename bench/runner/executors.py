@@ -128,7 +128,7 @@ class _Slurm:
         answer = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # no shell
         if answer.returncode:
             return None
-        lines = [line.split("|") for line in answer.stdout.splitlines()]
+        lines = [line.split("|", 2) for line in answer.stdout.splitlines()]
         return {name: "running" if state == "RUNNING" else reason.replace("None", "") for name, state, reason in lines}
 
     def cancel(self, jobs: Iterable[SentJob]) -> None:

@@ -15,9 +15,9 @@ class Profile(BaseModel):
     account: str | None = None
     qos: str | None = None
     constraint: str | None = None
-    gpus_per_job: int = Field(default=0, ge=0)
-    cpus_per_job: int | None = Field(default=None, ge=1)
-    memory_gb: float | None = Field(default=None, gt=0)
-    minutes: int = Field(default=DEFAULT_MINUTES, ge=1)
-    jobs: int | None = Field(default=None, ge=1, description="at once")
+    gpus_per_job: int = Field(default=0, ge=0, le=64)
+    cpus_per_job: int | None = Field(default=None, ge=1, le=4096)
+    memory_gb: float | None = Field(default=None, gt=0, le=2**20, allow_inf_nan=False)
+    minutes: int = Field(default=DEFAULT_MINUTES, ge=1, le=366 * 24 * 60)
+    jobs: int | None = Field(default=None, ge=1, le=1024, description="at once")
     setup: tuple[str, ...] = Field(default=(), description="shell lines before a job's Python")

@@ -79,7 +79,7 @@ class Reporter:
             yield self
             return
         console = Console(file=self.stream)
-        with Live(get_renderable=self.render, console=console, transient=True) as self._live:
+        with Live(get_renderable=lambda: self.render(console.width), console=console, transient=True) as self._live:
             yield self
         self._live = None
 
@@ -125,11 +125,15 @@ class Reporter:
         seconds = (time.monotonic() - self._started) / self.measured * left if self.measured else 0
         return f"about {_duration(seconds)} left" if seconds >= 1 else ""
 
-    def render(self) -> RenderableType:
-        """Lay out the live list: a line for every running cell, then the bar and the counts."""
+    def render(self, width: int) -> RenderableType:
+        """Lay out the live list: every running cell, then the bar and the counts.
+
+        Args:
+            width: of the terminal, in columns; where a cell's name and detail do not fit on one line, they take two.
+        """
         with self._lock:
             running = list(self.running)
-        lines = [_one_line(f"{cell.label}: {cell.text}" if cell.text else cell.label) for cell in running[:SHOWN]]
+        lines = [_one_line(line) for cell in running[:SHOWN] for line in _lines(cell, width)]
         if len(running) > SHOWN:
             lines.append(_one_line(f"and {len(running) - SHOWN} more"))
         counts = [f"{self.done}/{self.total} done", f"{len(running)} running"]
@@ -142,6 +146,11 @@ class Reporter:
 
     def _elapsed(self) -> float:
         return time.monotonic() - self._started
+
+
+def _lines(cell: RunningCell, width: int) -> tuple[str, ...]:
+    whole = f"{cell.label}: {cell.text}" if cell.text else cell.label
+    return (whole,) if len(whole) <= width or not cell.text else (cell.label, f"  {cell.text}")
 
 
 def _one_line(text: str) -> Text:

@@ -2,7 +2,6 @@
 
 import io
 import os
-import tempfile
 import threading
 import time
 from collections.abc import Hashable, Sequence
@@ -11,12 +10,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import partial
-from pathlib import Path
 
 import click
 
 from bench.records import Record
-from bench.records.store import ResultStore
+from bench.records.store import ResultStore, StoreError
 from bench.runner.apart import Errand, Surroundings, answers
 from bench.runner.attempt import attempt
 from bench.runner.cell import Outcome, StudyCell
@@ -42,7 +40,8 @@ def run_cells(cells: Sequence[StudyCell], store: ResultStore, running: Running |
         One record per cell, in order.
 
     Raises:
-        click.ClickException: if a record cannot be stored; the message names the file that it is kept in.
+        click.ClickException: if the store takes no records, before anything is measured, or a record cannot be stored;
+            the message then names the file in which it is kept.
     """
     return _Run(cells, store, running or Running()).run()
 
@@ -56,6 +55,8 @@ class _Run:
     def run(self) -> list[Record]:
         with self.reporter.live():
             places = [place for place, cell in enumerate(self.cells) if not self._stored(place, cell)]
+            if places and leads():
+                _check_writable(self.store)
             apart = [place for place in places if self._is_apart(self.cells[place])]
             for simulated in (True, False):
                 groups = self._groups([place for place in apart if self.cells[place].simulated is simulated])
@@ -175,15 +176,15 @@ def _visible(slot: int) -> dict[str, str]:
     return {"CUDA_VISIBLE_DEVICES": str(slot) if names is None else names[slot % len(names)]}
 
 
+def _check_writable(store: ResultStore) -> None:
+    try:
+        store.check_writable()
+    except StoreError as error:
+        raise click.ClickException(str(error)) from error
+
+
 def _add(store: ResultStore, record: Record) -> None:
-    """Store a record; where that cannot be done, keep it elsewhere, since it may have taken days."""
     try:
         store.add(record)
-    except OSError as error:
-        with tempfile.NamedTemporaryFile("w", suffix=".json", prefix="record-", delete=False) as file:
-            file.write(record.model_dump_json(indent=1) + "\n")
-        reason = error.strerror or str(error)
-        where = store.path_of(record.spec, record.provenance)
-        raise click.ClickException(
-            f"{where} cannot be written: {reason}; the record is kept in {Path(file.name)}"
-        ) from error
+    except StoreError as error:
+        raise click.ClickException(str(error)) from error

@@ -1,4 +1,4 @@
-"""The study's inverse problems. Adding one is a file beside this one and a line here."""
+"""The study's inverse problems. A new one is one file in this folder and one line here."""
 
 from bench.tasks.base import Task
 from bench.tasks.ct import CT

@@ -17,7 +17,7 @@ __all__ = ["LabelledImage", "MeasuredData", "Metric", "OpenSplit", "Split", "Tas
 
 
 class OpenSplit(Protocol):
-    """How a task's images are found."""
+    """A function that opens a task's images."""
 
     def __call__(
         self,
@@ -37,8 +37,8 @@ class OpenSplit(Protocol):
             image_shape: (H, W) in pixels.
             count: how many images to use; a folder with fewer gives all it has, so ask for the length.
             seed: of the generated images, or of the selection.
-            native: whether images keep their pixels: those of the training split are handed out whole, whatever their
-                size, and of the others the centre. What is smaller than ``image_shape`` is left out.
+            native: whether images keep their pixels: those of the training split are returned whole, whatever their
+                size, and of the others the centre. Images smaller than ``image_shape`` are left out.
 
         Raises:
             DataError: if the folder cannot be used.
@@ -47,7 +47,7 @@ class OpenSplit(Protocol):
 
 
 class OpenMeasured(Protocol):
-    """How images are found together with what was measured of them."""
+    """A function that opens images together with their measurements."""
 
     def __call__(self, source: Path, split: Split, *, count: int, seed: int) -> ImageSplit[Any]:
         """Open one split of ``MeasuredImage`` at the data set's own size; arguments and errors as in ``OpenSplit``."""
@@ -78,7 +78,7 @@ class Task:
 
     Attributes:
         name: key in ``TASKS``.
-        title: how tables call it.
+        title: its name in tables.
         channels: image channels C.
         image_shape: the paper's (H, W) in pixels.
         operator_at: (image_shape, device) -> A at any image size, with the geometry scaled to it.
@@ -86,14 +86,14 @@ class Task:
             graph; the generator is on the CPU, the measurements where the images are.
         data_set: folder of the paper's images under a data root.
         load_split: opens the generated default (``source=None``) or the real layout in a folder.
-        display: (C, H, W) image -> (1 or 3, H, W) in [0, 1], what is graded and shown (magnitude for MRI).
+        display: (C, H, W) image -> (1 or 3, H, W) in [0, 1], for grades and figures (magnitude for MRI).
         metrics: name -> grade; ``psnr_db`` and ``ssim`` by the data set's usual convention, and the same by others.
         measured: the data set's own measurements; None where it has images alone.
         native_shape: (folder, wanted) -> the (H, W), at most ``wanted``, of the folder's native images;
             None where smaller images are left out instead.
         starts: which starting images a model can be given, see ``models.base.starting_image``.
-        windows: (operator of whole images, window_shape) -> what training sees of them; None where a window can be
-            measured as an image of its own.
+        windows: (operator of whole images, window_shape) -> how training measures windows of them; None where a window
+            can be measured as an image of its own.
     """
 
     name: str
@@ -115,12 +115,12 @@ class Task:
         """Build A at the paper's image size.
 
         Args:
-            device: where its tables live.
+            device: of its tables.
         """
         return self.operator_at(self.image_shape, torch.device(device))
 
     def shape_of(self, source: Path | None, wanted: tuple[int, int], native: bool) -> tuple[int, int]:
-        """Return the (H, W) at which a source's images are used where ``wanted`` is asked for."""
+        """Return the (H, W) at which a source's images are used for a wanted shape."""
         if not native or source is None or self.native_shape is None:
             return wanted
         return self.native_shape(source, wanted)
@@ -137,9 +137,9 @@ class Task:
 
         Args:
             image_shape: (H, W) of a whole image.
-            window_shape: (h, w); whole images are measured as ever.
-            device: where the operator's tables live.
-            shrunk: whether whole images are brought to the window's size, instead of parts cut out of them.
+            window_shape: (h, w); whole images are measured as without windows.
+            device: of the operator's tables.
+            shrunk: whether whole images are shrunk to the window's size, instead of cropped.
         """
         if shrunk:
             return Shrunk(self.operator_at(window_shape, device), self.measure)
@@ -149,7 +149,7 @@ class Task:
 
 
 def standard_normal(like: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw white Gaussian noise of unit variance where the generator lives, then move it.
+    """Draw white Gaussian noise of unit variance on the generator's device, then move it.
 
     Args:
         like: real; shape, dtype and device of the noise.

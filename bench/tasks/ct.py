@@ -11,7 +11,7 @@ from bench.data.formats.lodopab import open_lodopab
 from bench.data.formats.observations import open_observations
 from bench.tasks.base import MeasuredData, Task
 from bench.tasks.ct_windows import ScanWindows
-from bench.tasks.images import GeneratedOr
+from bench.tasks.images import GeneratedOr, clipped
 from bench.tasks.metrics import psnr_db, ssim
 from operators.base import ForwardOperator, LinearOperator
 from operators.radon.transform import Radon
@@ -20,8 +20,8 @@ FIELD_OF_VIEW_M = 0.26
 FULL_SIZE, FULL_ANGLES, FULL_DETECTORS = 362, 200, 513
 MIN_ANGLES = 24
 ATTENUATION_PER_M = 81.35858  # of 3071 HU; images and sinograms are divided by it
-PHOTONS = 4096  # a detector bin, before the patient
-MIN_PHOTONS = 0.1  # stands for a bin that no photon reached
+PHOTONS = 4096  # per detector bin, before the patient
+MIN_PHOTONS = 0.1  # the count of a bin that no photon reached
 
 
 def operator_at(image_shape: tuple[int, int], device: torch.device) -> LinearOperator:
@@ -33,7 +33,7 @@ def operator_at(image_shape: tuple[int, int], device: torch.device) -> LinearOpe
 
     Args:
         image_shape: (H, W) in pixels; the longer side is 0.26 m.
-        device: where its tables live.
+        device: of its tables.
 
     Source: LUSER, Sec. 4.1; Leuschner et al. 2021 for the geometry.
     """
@@ -67,7 +67,7 @@ def measure(operator: ForwardOperator, images: Tensor, generator: torch.Generato
     """
     clean = operator(images)
     expected = PHOTONS * torch.exp(-ATTENUATION_PER_M * clean)
-    # The draw is the CPU's on every device, so that a seed means the same measurement everywhere.
+    # Draws are made on the CPU for every device, so that a seed means the same measurement everywhere.
     photons = torch.poisson(expected.to(generator.device), generator=generator).to(clean.device)
     return -torch.log(photons.clamp(min=MIN_PHOTONS) / PHOTONS) / ATTENUATION_PER_M
 
@@ -94,11 +94,6 @@ def _full_operator(device: torch.device) -> LinearOperator:
     return operator_at((FULL_SIZE, FULL_SIZE), device)
 
 
-def display(image: Tensor) -> Tensor:
-    """Clip (1, H, W) to [0, 1], the range of LoDoPaB-CT's ground truth."""
-    return image.clamp(0, 1)
-
-
 CT = Task(
     name="ct",
     title="CT",
@@ -108,7 +103,7 @@ CT = Task(
     measure=measure,
     data_set="lodopab",
     load_split=load_split,
-    display=display,
+    display=clipped,
     # Range 1 is the ground truth's published range; its own library (dival) divides by each image's own span.
     metrics={
         "psnr_db": psnr_db,

@@ -14,13 +14,13 @@ class ScanWindows(Windows):
     """Windows of a slice under the scan of the whole slice: its angles, detectors, noise and norm.
 
     A window is projected alone, by the rays of the scan that pass it. A ray's photons depend on all that it passes, so
-    the whole slice is measured too, and every ray takes the noise of the scan's nearest ray. A network that is trained
-    so meets the streaks, the noise and the step size that it will meet in whole slices.
+    the whole slice is measured too, and every ray takes the noise of the scan's nearest ray. A network trained in this
+    way sees the streaks, the noise and the step size of whole slices.
 
     Args:
         scan: A of whole slices.
         window_shape: (h, w) in pixels.
-        measure: as of a ``Task``, of whole slices.
+        measure: as in a ``Task``, of whole slices.
     """
 
     def __init__(self, scan: Radon, window_shape: tuple[int, int], measure: Measure) -> None:

@@ -10,7 +10,7 @@ from bench.data.base import ImageSplit, Split
 from bench.data.formats.celeba import is_celeba, open_celeba
 from bench.data.formats.folder import open_folder
 from bench.tasks.base import Task, standard_normal
-from bench.tasks.images import GeneratedOr
+from bench.tasks.images import GeneratedOr, clipped
 from bench.tasks.metrics import psnr_db, ssim
 from operators.base import ForwardOperator, LinearOperator
 from operators.blur import GaussianBlur
@@ -49,11 +49,6 @@ def open_photos(
     return read(source, split, image_shape=image_shape, count=count, seed=seed, native=native)
 
 
-def display(image: Tensor) -> Tensor:
-    """Clip (3, H, W) to [0, 1]."""
-    return image.clamp(0, 1)
-
-
 DEBLUR = Task(
     name="deblur",
     title="Deblurring",
@@ -63,6 +58,6 @@ DEBLUR = Task(
     measure=measure,
     data_set="celeba",
     load_split=GeneratedOr("leaves", open_photos),
-    display=display,
+    display=clipped,
     metrics={"psnr_db": psnr_db, "ssim": ssim},
 )

@@ -1,10 +1,11 @@
-"""Diffraction tomography: not the paper's, but an operator that costs more than the networks around it."""
+"""Diffraction tomography: not a task of the paper; its operator costs more than the networks around it."""
 
 import torch
 from torch import Tensor
 
 from bench.tasks.base import Task, standard_normal
-from bench.tasks.ct import display, load_split
+from bench.tasks.ct import load_split
+from bench.tasks.images import clipped
 from bench.tasks.metrics import psnr_db, ssim
 from operators.base import ForwardOperator
 from operators.diffraction import Diffraction
@@ -46,8 +47,8 @@ DIFFRACTION = Task(
     operator_at=operator_at,
     measure=measure,
     data_set="lodopab",
-    # CT's images, taken as maps of the refractive index: what differs from that task is the operator.
+    # CT's images, taken as maps of the refractive index: only the operator differs from that task.
     load_split=load_split,
-    display=display,
+    display=clipped,
     metrics={"psnr_db": psnr_db, "ssim": ssim},
 )

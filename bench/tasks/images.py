@@ -1,15 +1,17 @@
-"""Sources of a task's images: generated ones, or a folder."""
+"""Sources of a task's images: generated ones, or a folder; and how images in [0, 1] are displayed."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
+
+from torch import Tensor
 
 from bench.data.base import ImageSplit, Split
 from bench.data.synthetic.images import GeneratedSplit
 
 
 class OpenFolder(Protocol):
-    """How images are found in a published layout."""
+    """A function that opens images in a published layout."""
 
     def __call__(
         self, source: Path, split: Split, *, image_shape: tuple[int, int], count: int, seed: int, native: bool
@@ -20,7 +22,7 @@ class OpenFolder(Protocol):
 
 @dataclass(frozen=True)
 class GeneratedOr:
-    """An ``OpenSplit`` of generated images without a folder, of the folder's with one; it can be pickled.
+    """An ``OpenSplit`` of a folder's images, or without a folder of generated ones; it can be pickled.
 
     Attributes:
         kind: of generated image, key of ``bench.data.synthetic.images.KINDS``.
@@ -44,3 +46,8 @@ class GeneratedOr:
         if source is None:
             return GeneratedSplit(self.kind, split, image_shape=image_shape, count=count, seed=seed)
         return self.open_folder(source, split, image_shape=image_shape, count=count, seed=seed, native=native)
+
+
+def clipped(image: Tensor) -> Tensor:
+    """Clip (C, H, W) to [0, 1], the range of photographs and of LoDoPaB-CT's ground truth."""
+    return image.clamp(0, 1)

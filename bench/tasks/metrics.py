@@ -4,13 +4,14 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage import metrics  # whose functions load SciPy when they are first used, a quarter of a command's start
+from skimage import metrics  # its functions load SciPy when first used: a quarter of a command's start
 from torch import Tensor
 
 SSIM_WINDOW = 7  # pixels; scikit-image's default and fastMRI's
 
 DataRange = Literal["unit", "truth-maximum", "truth-span"]
-"""What PSNR and SSIM compare an error with: 1; the truth's maximum; the truth's maximum minus its minimum."""
+"""The range with which PSNR and SSIM compare an error: 1; the truth's maximum; the truth's maximum minus its
+minimum."""
 
 
 def psnr_db(image: Tensor, truth: Tensor, *, data_range: DataRange = "unit") -> float:

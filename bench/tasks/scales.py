@@ -16,12 +16,12 @@ class Scale:
 
     Attributes:
         name: key in ``SCALES``.
-        image_shapes: task -> (H, W) in pixels; a task that is absent has the paper's.
+        image_shapes: task -> (H, W) in pixels; an absent task has the paper's.
         train_images: images of the training split in use.
         test_images: held-out images that are graded.
         lower_precision: whether networks train in bfloat16 where the machine is fast at it.
         native: whether real images keep their pixels; else they are resized.
-        timed_shapes: task -> (H, W) for timings alone, which need large batches; absent ones are as for training.
+        timed_shapes: task -> (H, W) for timings alone, which need large batches; absent tasks have those of training.
     """
 
     name: str
@@ -60,14 +60,14 @@ SCALES = {
     )
 }
 """``quick`` ends within minutes on two cores, ``small`` within hours; ``full`` has the paper's image sizes and takes up
-to an hour of one core with AMX per cell, ``paper`` has its lengths of training too and wants a GPU.
+to an hour of one core with AMX per cell, ``paper`` has its lengths of training too and needs a GPU.
 
-How long and how fast each trains stands in ``recipes.toml``.
+``recipes.toml`` has each scale's lengths and rates of training.
 """
 
 
 def precision_of(scale: Scale, device: torch.device) -> Precision:
-    """Return the precision in which networks train at a scale, where nobody says otherwise.
+    """Return the default precision in which networks train at a scale.
 
     Without AMX a processor is no faster in bfloat16 than in float32.
     """

@@ -19,7 +19,7 @@ class Windows:
 
     Args:
         operator: A at the windows' size.
-        measure: as of a ``Task``.
+        measure: as in a ``Task``.
     """
 
     def __init__(self, operator: ForwardOperator, measure: Measure) -> None:
@@ -33,7 +33,7 @@ class Windows:
 
         Args:
             images: (C, H, W) each, at least as large as the windows; sizes may differ.
-            places: draws where the windows are, on the CPU.
+            places: draws the windows' places, on the CPU.
             noise: draws the noise, on the CPU.
 
         Returns:
@@ -50,7 +50,7 @@ class Windows:
 
 
 class Shrunk(Windows):
-    """Whole images at a lower resolution, measured by the scan that shows as much with fewer pixels.
+    """Whole images at a lower resolution, measured by a scan of the same field with fewer pixels.
 
     Where A sees the image as a whole, as a Radon transform does, a network learns from them what no part of an image
     shows, and for a fraction of the cost.
@@ -81,7 +81,7 @@ def cut(image: Tensor, shape: tuple[int, int], places: torch.Generator) -> Tenso
 
 
 def place(image: Tensor, shape: tuple[int, int], places: torch.Generator) -> tuple[int, int]:
-    """Draw the first row and column of a window; arguments and errors as of ``cut``."""
+    """Draw the first row and column of a window; arguments and errors as for ``cut``."""
     rooms = [side - wanted for side, wanted in zip(image.shape[-2:], shape, strict=True)]
     if min(rooms) < 0:
         raise ValueError(f"no window of {shape} in an image of {tuple(image.shape[-2:])}")

@@ -6,14 +6,14 @@ from torch.optim.swa_utils import AveragedModel
 
 
 def weight_average(model: nn.Module, decay: float) -> AveragedModel:
-    """Return an exponential moving average of a model's weights; buffers are taken over as they are.
+    """Return an exponential moving average of a model's weights; buffers are copied.
 
-    At first it forgets faster, so that short runs are not held back. ``update_parameters(model)`` takes in the
-    present weights; ``module`` is a model with the averaged ones.
+    The decay is lower at first, for the sake of short runs. ``update_parameters(model)`` adds the present weights;
+    ``module`` is a model with the averaged ones.
 
     Args:
         model: whose weights to average.
-        decay: share of the average that a step keeps in the end.
+        decay: share of the average that late steps keep.
 
     Source: Polyak and Juditsky 1992; the warm-up min(decay, (1 + t) / (10 + t)) is TensorFlow's.
     """

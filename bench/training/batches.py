@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from bench.data import ImageSplit, LabelledImage
+from bench.data.base import ImageSplit, LabelledImage
 from bench.records.recipe import Augmentation
 
 CROP_MARGIN = 1.25
-"""Images that are cropped are read so much larger than wanted."""
+"""Factor by which images are read larger than wanted if they are cropped."""
 
 
 Purpose = Literal["order", "views", "noise", "penalty"]
@@ -32,13 +32,13 @@ def random_numbers(seed: int, step: int, purpose: Purpose, rank: int = 0) -> tor
 
 
 class BatchOrder:
-    """Endless batches of positions: every image once an epoch, epochs reshuffled.
+    """Endless batches of positions: every image once per epoch, epochs reshuffled.
 
     Args:
         count: how many images there are.
         batch: positions per step, over all processes.
         seed: of the order.
-        first_step: where to begin.
+        first_step: step of the first batch.
         rank: which process this is; each takes its part of a batch.
         processes: how many there are.
 
@@ -91,7 +91,7 @@ def augment(image: Tensor, augmentation: Sequence[Augmentation], generator: torc
     Args:
         image: (C, H, W) at ``reading_shape``.
         augmentation: ``flip`` mirrors left and right every other time, ``quarter-turn`` turns square images by a
-            multiple of 90 degrees, others by one of 180; ``crop`` is done where windows are cut.
+            multiple of 90 degrees, others by one of 180; ``crop`` happens where windows are cut.
         generator: on the CPU.
 
     Returns:

@@ -10,7 +10,7 @@ from rich.table import Table
 from bench.cli.source_digest import code_of
 from bench.cli.sources import files_of
 from bench.cli.user_model import resolve_model
-from bench.data import Split, source_label
+from bench.data.base import Split, source_label
 from bench.evaluation.grading import Grades, NotFiniteError, QualityError, evaluate
 from bench.evaluation.weights import save_weights
 from bench.records import AccuracySpec, AccuracyValues, Loss, Policy, Provenance, Record, Spec, Status, mean_psnr_db

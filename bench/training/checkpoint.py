@@ -23,7 +23,7 @@ def write_checkpoint(path: Path, tensors: dict[str, Tensor], log: TrainingLog) -
 
     Args:
         path: replaced if it is there.
-        tensors: on any device; what shares memory is stored apart.
+        tensors: on any device; tensors that share memory are stored separately.
         log: of the run so far.
     """
     apart = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
@@ -52,7 +52,7 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Give an optimiser back the state that ``optimizer_tensors`` took."""
+    """Restore the state of an optimiser from ``optimizer_tensors``."""
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         index, _, name = key.partition(".")

@@ -17,7 +17,7 @@ LOST, LOST_STEPS = 1.0, 20
 
 
 def falls_due(times: int, before: float, after: float) -> bool:
-    """Whether something that is done ``times`` times, evenly spread, is due between two shares of a run."""
+    """Whether an event that happens ``times`` times, evenly spread, is due between two shares of a run."""
     return int(times * after + 1e-9) > int(times * before + 1e-9)
 
 
@@ -29,15 +29,15 @@ class TrainingLog(BaseModel):
         skipped: steps whose loss or gradient was not finite; the weights did not move.
         diverged: whether the run ended because more than a tenth of the planned steps were skipped, or because
             ``LOST_STEPS`` losses in a row were above ``LOST``.
-        solver_trace: how the fixed points were solved, at up to 100 steps, on the first process's images.
-        validation_trace: how good the weights were, as often as the recipe says.
-        chosen_step: after which step the best weights were; None where nothing chose.
+        solver_trace: solver statistics of up to 100 steps, on the first process's images.
+        validation_trace: quality of the weights, as often as the recipe says.
+        chosen_step: the step of the best weights; None without a choice.
         step_s: seconds of every step, waiting for images included.
         data_s: seconds of waiting for images.
         validation_s: seconds of validation.
     """
 
-    # A skipped step's loss is nan, which JSON has not.
+    # A skipped step's loss is nan, which JSON does not have.
     model_config = ConfigDict(extra="forbid", ser_json_inf_nan="strings")
 
     losses: list[float] = []
@@ -62,18 +62,18 @@ class TrainingLog(BaseModel):
 
     @property
     def median_step_s(self) -> float | None:
-        """The usual seconds of a step."""
+        """The median seconds of a step."""
         return median(self.step_s) if self.step_s else None
 
     @property
     def best_psnr_db(self) -> float:
-        """Of the validations so far; minus infinity before the first. A figure that is not finite is none."""
+        """The best finite figure of the validations so far; minus infinity before the first."""
         figures = (point.psnr_db for point in self.validation_trace)
         return max(filter(math.isfinite, figures), default=-math.inf)
 
     @property
     def lost(self) -> bool:
-        """Whether the loss has grown out of all bounds and stays there; skipped steps count as such."""
+        """Whether the loss stays above ``LOST``; skipped steps count as such."""
         last = self.losses[-LOST_STEPS:]
         return len(last) == LOST_STEPS and not any(loss <= LOST for loss in last)
 
@@ -85,10 +85,10 @@ class TrainingLog(BaseModel):
         return f"{self.skipped} of {self.step} steps were not finite; training ended there"
 
     def summary(self, done: float) -> str:
-        """Say on one line how it goes, for a progress display.
+        """Summarise the run on one line, for a progress display.
 
         Args:
-            done: share of the run that is behind us, above 0.
+            done: share of the run that is done, above 0.
         """
         parts = [f"step {self.step}/{round(self.step / done)}", f"loss {self.losses[-1]:.5f}"]
         if self.validation_trace:
@@ -108,7 +108,7 @@ class TrainingLog(BaseModel):
         self.data_s += waited_s
 
     def trace(self, report: StepReport, before: float, after: float) -> None:
-        """Keep how a step's fixed points were solved, if its turn has come, and see whether the run has diverged.
+        """Store a step's solver statistics if they are due, and check whether the run has diverged.
 
         Args:
             report: of the step that was noted last.

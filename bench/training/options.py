@@ -6,18 +6,17 @@ from typing import Any, TypeVar, get_args
 
 import click
 
-from bench.cli.parameters import Name
+from bench.cli.parameters import BATCH, MINUTES, SECONDS, SEED, STEPS, WEIGHT, WORKERS, Name
 
 CHECKPOINT_S = 30.0
 _F = TypeVar("_F", bound=Callable[..., Any])
 
-_COUNT, _NOT_NEGATIVE = click.IntRange(min=1), click.FloatRange(min=0)
 _RECIPE = (
-    ("--steps", _COUNT, "Optimiser steps."),
-    ("--batch", _COUNT, "Images per step, over all processes."),
-    ("--minutes", click.FloatRange(min=0, min_open=True), "Training time, in place of a number of steps."),
-    ("--pretrain-steps", click.IntRange(min=0), "Steps of denoiser pretraining, for models that support it."),
-    ("--jacobian-weight", _NOT_NEGATIVE, "Penalty on the maps' Jacobian, for models with fixed points."),
+    ("--steps", STEPS, "Optimiser steps."),
+    ("--batch", BATCH, "Images per step, over all processes."),
+    ("--minutes", MINUTES, "Training time, in place of a number of steps."),
+    ("--pretrain-steps", click.IntRange(0, 100_000_000), "Steps of denoiser pretraining, for models that support it."),
+    ("--jacobian-weight", WEIGHT, "Penalty on the maps' Jacobian, for models with fixed points."),
 )
 
 
@@ -55,59 +54,62 @@ def given(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
+_TRAINING = (
+    click.option(
+        "--tensorboard",
+        type=click.Path(path_type=Path),
+        help="Folder to log losses and scores to (pip install '.[tensorboard]').",
+    ),
+    click.option(
+        "--example",
+        "examples",
+        metavar="[TASK=]PATTERN",
+        multiple=True,
+        help="Name of the held-out image that Figure 2 shows, such as 'deblur=produce/*'; repeatable. Default: the "
+        "first image.",
+    ),
+    click.option(
+        "--keep-weights",
+        is_flag=True,
+        help="Store the trained weights in results/weights. A cell finished without them is trained again only "
+        "with --force; a line says so.",
+    ),
+    click.option(
+        "--checkpoint-seconds",
+        "checkpoint_s",
+        type=SECONDS,
+        default=CHECKPOINT_S,
+        show_default=True,
+        help="Seconds between checkpoints, from which an interrupted training resumes.",
+    ),
+    click.option(
+        "--workers",
+        type=WORKERS,
+        default=0,
+        show_default=True,
+        help="Processes that prefetch images.",
+    ),
+    click.option(
+        "--seed",
+        "seeds",
+        type=SEED,
+        multiple=True,
+        default=(0,),
+        show_default=True,
+        help="Seed of initial weights, image order, augmentation and noise; repeatable.",
+    ),
+    start_option,
+    click.option(
+        "--precision",
+        type=Name("precision", _precisions),
+        help="bf16 runs the networks under autocast; weights, operators and solvers stay in float32. Default: "
+        "bf16 at the scale full on GPUs and on processors with AMX, else fp32.",
+    ),
+)
+
+
 def training_options(function: _F) -> _F:
     """Add the options of a training's run and outputs."""
-    for option in (
-        click.option(
-            "--tensorboard",
-            type=click.Path(path_type=Path),
-            help="Folder to log losses and scores to (pip install '.[tensorboard]').",
-        ),
-        click.option(
-            "--example",
-            "examples",
-            metavar="[TASK=]PATTERN",
-            multiple=True,
-            help="Name of the held-out image that Figure 2 shows, such as 'deblur=produce/*'; repeatable. Default: the "
-            "first image.",
-        ),
-        click.option(
-            "--keep-weights",
-            is_flag=True,
-            help="Store the trained weights in results/weights. A cell finished without them is trained again only "
-            "with --force; a line says so.",
-        ),
-        click.option(
-            "--checkpoint-seconds",
-            "checkpoint_s",
-            type=_NOT_NEGATIVE,
-            default=CHECKPOINT_S,
-            show_default=True,
-            help="Seconds between checkpoints, from which an interrupted training resumes.",
-        ),
-        click.option(
-            "--workers",
-            type=click.IntRange(min=0),
-            default=0,
-            show_default=True,
-            help="Processes that prefetch images.",
-        ),
-        click.option(
-            "--seed",
-            "seeds",
-            type=click.IntRange(min=0),
-            multiple=True,
-            default=(0,),
-            show_default=True,
-            help="Seed of initial weights, image order, augmentation and noise; repeatable.",
-        ),
-        start_option,
-        click.option(
-            "--precision",
-            type=Name("precision", _precisions),
-            help="bf16 runs the networks under autocast; weights, operators and solvers stay in float32. Default: "
-            "bf16 at the scale full on GPUs and on processors with AMX, else fp32.",
-        ),
-    ):
+    for option in _TRAINING:
         function = option(function)
     return function

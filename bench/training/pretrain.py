@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from bench.data import ImageSplit
+from bench.data.base import ImageSplit
 from bench.records import Precision
 from bench.records.recipe import Recipe
 from bench.tasks.windows import cut
@@ -37,10 +37,11 @@ from bench.training.step import (
 from models import ReconstructionModel
 
 NOISE_LEVEL = 0.1
-"""Standard deviation on the [0, 1] scale. Gilton, Ongie and Willett's 0.01 teaches nothing in a few hundred steps."""
+"""Standard deviation on the [0, 1] scale. With Gilton, Ongie and Willett's 0.01, networks learn nothing in a few
+hundred steps."""
 
 LEARNING_RATE = 1e-3
-"""The highest; it rises and falls as in training."""
+"""The highest rate; it rises and falls as in training."""
 
 
 @runtime_checkable
@@ -53,18 +54,18 @@ class Denoiser(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Pretraining:
-    """What is trained as a denoiser, on what, and how.
+    """A denoiser's training: model, images and settings.
 
     Attributes:
         model: a ``Denoiser``; changed in place. The step size, which it does not use, stays as it is.
         images: the training split, at ``reading_shape``.
         image_shape: (H, W) in pixels of the images that are graded; the recipe says what a step sees of them.
-        recipe: its fields ``pretrain_*``, augmentation, course of the rate and largest gradient.
+        recipe: its fields ``pretrain_*``, augmentation, schedule of the rate and largest gradient.
         seed: of image order, views and noise.
         precision: ``fp32`` or ``bf16``.
-        checkpoint: file to resume from and to keep up to date, at most ``checkpoint_s`` seconds behind.
+        checkpoint: file to resume from and to update, at most ``checkpoint_s`` seconds old.
         checkpoint_s: see there.
-        writes: whether this process keeps it up to date; all processes of a parallel run train the same denoiser.
+        writes: whether this process updates it; all processes of a parallel run train the same denoiser.
     """
 
     model: ReconstructionModel
@@ -85,7 +86,7 @@ def pretrain(run: Pretraining, on_step: Callable[[TrainingLog], None] = lambda l
 
     Args:
         run: what to train.
-        on_step: told the log after every step.
+        on_step: receives the log after every step.
 
     Returns:
         Losses and seconds.

@@ -18,22 +18,22 @@ from torch import Tensor
 from bench.runner.team import world_size
 
 WAIT = timedelta(hours=12)
-"""How long processes wait for the first one, which grades thousands of images alone."""
+"""The time that processes wait for the first one, which grades thousands of images alone."""
 
 
 def make_fabric(device: torch.device, loggers: list[Logger] | None = None) -> Fabric:
-    """Return what places a model, alone or with the other processes that torchrun started.
+    """Return the Fabric of this process, alone or with the other processes that torchrun started.
 
     Several processes share every batch, and gradients are the mean of theirs. Statistics are not shared: BatchNorm
-    normalises each process's own images alone, and running statistics are the first process's, which every other takes
-    over at each forward pass. So a network with BatchNorm (LU-DnCNN, DEQ4IP) learns from another normalisation than a
-    single process gives it, and noise is drawn by each process: the number of processes is part of a cell's question.
+    normalises each process's own images alone, and running statistics are the first process's, which the others copy at
+    each forward pass. So several processes normalise differently from one in a network with BatchNorm (LU-DnCNN,
+    DEQ4IP), and each draws its own noise: the number of processes is part of a cell's question.
 
     Mixed precision is not Fabric's: autocast is part of the objective, as memory and timing measure it.
 
     Args:
         device: where a single process trains; under torchrun every process takes one of its kind.
-        loggers: where losses and scores go too.
+        loggers: receive losses and scores too.
     """
     processes = world_size()
     accelerator = "cuda" if device.type == "cuda" else "cpu"
@@ -57,17 +57,17 @@ def make_fabric(device: torch.device, loggers: list[Logger] | None = None) -> Fa
 
 
 def mean_over_processes(value: Tensor, fabric: Fabric) -> Tensor:
-    """Return the mean of what every process found on its part of a batch; all of them have to ask.
+    """Return the mean of a value over the processes; all of them must call this.
 
     Args:
-        value: without a graph; it is left as it is.
+        value: without a graph; not changed.
         fabric: the processes.
     """
     return cast(Tensor, fabric.all_reduce(value.clone(), reduce_op="mean"))
 
 
 def loggers(folder: Path | None) -> list[Logger]:
-    """Return what writes losses and scores for TensorBoard, nothing without a folder.
+    """Return the loggers of losses and scores for TensorBoard; none without a folder.
 
     Raises:
         click.ClickException: if TensorBoard is not installed.

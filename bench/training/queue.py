@@ -8,7 +8,7 @@ from typing import get_args
 
 from rich.table import Table
 
-from bench.data import Split
+from bench.data.base import Split
 from bench.records import AccuracySpec, AccuracyValues, Loss, Record, Start, mean_psnr_db
 from bench.records.store import ResultStore
 from bench.runner.cell import StudyCell
@@ -78,10 +78,7 @@ def work_off(
 
 def finished(cell: StudyCell, store: ResultStore) -> Record | None:
     """Return the finished record of a cell from any machine, if there is one: a queue may move between machines."""
-    here = store.path_of(cell.spec, cell.provenance)
-    question = here.stem.rpartition("-")[0]
-    found = (store.read(path) for path in sorted(here.parent.glob(f"{question}-*.json")))
-    return next((record for record in found if record.status.finished), None)
+    return store.finished(cell.spec, cell.provenance, anywhere=True)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What one training run is made of."""
+"""The parts of one training run."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 from lightning_fabric import Fabric
 
-from bench.data import ImageSplit
+from bench.data.base import ImageSplit
 from bench.records import Loss, Precision
 from bench.records.recipe import Recipe
 from bench.tasks.base import Task
@@ -17,19 +17,19 @@ from models import ReconstructionModel
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingRun:
-    """What is trained, on what, and how.
+    """One training run: model, images and settings.
 
     Attributes:
         model: changed in place; ends with the weights that were chosen.
         task: measures the images, with its noise.
         images: the training split, at ``reading_shape``.
         image_shape: (H, W) in pixels of the images that are graded; the recipe says what a step sees of them.
-        recipe: how long and how fast.
+        recipe: number of steps, rate and further settings.
         loss: ``final`` or ``aux``.
         seed: of image order, views and noise.
-        validation: what to choose the weights on; needed where the recipe validates.
+        validation: the data on which weights are chosen; needed where the recipe validates.
         precision: ``fp32`` or ``bf16``.
-        checkpoint: file to resume from and to keep up to date, at most ``checkpoint_s`` seconds behind.
+        checkpoint: file to resume from and to update, at most ``checkpoint_s`` seconds old.
         checkpoint_s: see there.
         workers: processes that read images ahead.
         fabric: where to train; the CPU where it is None.

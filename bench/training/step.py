@@ -72,7 +72,7 @@ def buffers_of(model: nn.Module) -> list[Tensor]:
 
 
 def restore_buffers(model: nn.Module, buffers: Sequence[Tensor]) -> None:
-    """Give a model the buffers back that ``buffers_of`` copied: a step that is skipped must leave no trace in them."""
+    """Restore the buffers that ``buffers_of`` copied: a skipped step must not change them."""
     for buffer, kept in zip(model.buffers(), buffers, strict=True):
         buffer.copy_(kept)
 
@@ -81,7 +81,7 @@ def use_solvers_of(recipe: Recipe, model: ReconstructionModel) -> Callable[[], N
     """Let a model with fixed points solve them as the recipe trains it.
 
     Returns:
-        What gives the model its own solvers back, with which it is graded.
+        A function that restores the model's own solvers, with which it is graded.
     """
     if not isinstance(model, EquilibriumModel):
         return lambda: None
@@ -102,7 +102,7 @@ def autocast(device: torch.device, precision: Precision) -> AbstractContextManag
 
 
 Penalty = Callable[[Reconstruction], Tensor]
-"""What is added to the loss of a reconstruction: a scalar with a graph."""
+"""A term added to the loss of a reconstruction: a scalar with a graph."""
 
 
 class Objective(nn.Module):
@@ -145,7 +145,7 @@ class Objective(nn.Module):
 
 @dataclass(frozen=True)
 class StepReport:
-    """What one step found, without a graph.
+    """The results of one step, without a graph.
 
     Attributes:
         loss: the reconstruction loss, a scalar.
@@ -159,7 +159,7 @@ class StepReport:
 
     @property
     def finite(self) -> bool:
-        """Whether loss and gradient are; looks at values on the host."""
+        """Whether loss and gradient are finite; reads values on the host."""
         return bool(torch.isfinite(self.loss + self.norm))
 
 
@@ -187,7 +187,7 @@ def compute_gradients(
 
 
 def clip_gradients(model: nn.Module, norm: float) -> Tensor:
-    """Scale the gradients down to a norm where it is larger; return what it was."""
+    """Scale the gradients down to a norm where it is larger; return the norm before."""
     return torch.nn.utils.clip_grad_norm_(model.parameters(), norm, foreach=True).detach()
 
 
@@ -200,7 +200,7 @@ def training_step(
     loss: Loss,
     precision: Precision = "fp32",
 ) -> None:
-    """Run one full step, as memory and time are measured: no value is looked at on the host."""
+    """Run one full step, as memory and time are measured: no value is read on the host."""
     compute_gradients(model, operator, y, truth, loss, precision)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)

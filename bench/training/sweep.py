@@ -10,7 +10,7 @@ import torch
 from lightning_fabric import Fabric
 
 from bench.cli.user_model import build_model, resolve_model
-from bench.data import ImageSplit, Split
+from bench.data.base import ImageSplit, Split
 from bench.records import AccuracySpec, Precision, Start
 from bench.records.recipe import Recipe, recipe_for
 from bench.records.store import ResultStore
@@ -29,7 +29,7 @@ from bench.training.validation import Validation, validate
 from models import ReconstructionModel
 
 ROUNDING_DB = 0.01
-"""By how much float16 weights may move the quality on validation images, to be stored as such."""
+"""The most by which float16 weights may change the quality on validation images, to be stored as such."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,12 +42,12 @@ class TrainingSetup:
         store: where checkpoints, weights and Figure 2's arrays go.
         device: where to train.
         precision: ``fp32`` or ``bf16``.
-        start: image that models start from where the operator has it; elsewhere it is the paper's.
+        start: image that models start from where the operator has it; else the paper's.
         changes: of the recipe.
         workers: processes that read images ahead.
         examples: task -> pattern of the name of the image that Figure 2 shows; elsewhere it is the first.
         keep_weights: whether the trained weights are stored.
-        checkpoint_s: how many seconds a checkpoint may be behind.
+        checkpoint_s: the most seconds between checkpoints.
         tensorboard: folder that losses and scores are logged to.
     """
 
@@ -90,11 +90,11 @@ def train_model(
     Args:
         spec: the cell.
         training: how its sweep trains.
-        checkpoint: of the training; that of the denoiser is beside it.
+        checkpoint: of the training; the denoiser's is in the same folder.
         reporter: receives the progress.
 
     Returns:
-        The model, and the courses of its training as a denoiser, which may be empty, and as a whole.
+        The model, and the logs of its training as a denoiser, which may be empty, and of the whole training.
     """
     task, recipe, device = TASKS[spec.task], spec.recipe, training.fabric.device
     torch.manual_seed(spec.seed)
@@ -122,7 +122,7 @@ def train_model(
 
 @torch.no_grad()
 def round_weights(spec: AccuracySpec, training: TrainingSetup, model: ReconstructionModel) -> bool:
-    """Round a model's weights to float16 in place, unless that moves its quality on validation images.
+    """Round a model's weights to float16 in place, unless that changes its quality on validation images.
 
     Returns:
         Whether they are rounded now; never without validation images.

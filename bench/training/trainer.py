@@ -41,7 +41,7 @@ from models import EquilibriumModel, Reconstruction, ReconstructionModel
 from operators import ForwardOperator
 
 Watch = Callable[[TrainingLog, float], None]
-"""Told the log and the share of the run that is done, after every step."""
+"""Receives the log and the share of the run that is done, after every step."""
 
 
 def fit(run: TrainingRun, watch: Watch = lambda log, done: None) -> TrainingLog:
@@ -55,7 +55,7 @@ def fit(run: TrainingRun, watch: Watch = lambda log, done: None) -> TrainingLog:
         watch: receives the progress.
 
     Returns:
-        The course of the training.
+        The log of the training.
 
     Raises:
         CheckpointError: if the checkpoint is broken or another model's.
@@ -101,7 +101,7 @@ class _Trainer:
         return self.log
 
     def _done(self) -> float:
-        """The share of the run that is behind us; all processes agree in it."""
+        """The share of the run that is done, the same in all processes."""
         if self.recipe.minutes is None:
             return min(1.0, self.log.step / self.recipe.steps)
         return min(1.0, self.fabric.broadcast(self.log.train_s) / (60 * self.recipe.minutes))
@@ -139,7 +139,7 @@ class _Trainer:
         return report
 
     def _windows_at(self, done: float) -> Windows:
-        """What a step sees at a share of the run; the operator is built anew where its size changes."""
+        """The windows of a step at a share of the run; the operator is built anew where its size changes."""
         window = self.recipe.window_at(done)
         if window != self.window:
             shape = self.recipe.view_shape(self.run.image_shape, done)
@@ -173,7 +173,7 @@ class _Trainer:
         return random_numbers(self.run.seed, self.log.step, purpose, self.fabric.global_rank)
 
     def _weights(self) -> ReconstructionModel:
-        """What is validated and handed out: the averaged weights, where there is an average."""
+        """The model that is validated and returned: with averaged weights, where there is an average."""
         if self.average is None:
             return self.run.model
         return cast(ReconstructionModel, self.average.module)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from bench.data import ImageSplit
+from bench.data.base import ImageSplit
 from bench.evaluation.grading import Shown, simulated
 from bench.records import Precision
 from bench.tasks.base import Task
@@ -15,12 +15,12 @@ from models import ReconstructionModel
 from operators import ForwardOperator
 
 NOISE_SEED = 1_000_003
-"""Validation measurements have the same noise at every step, and another than test measurements."""
+"""Validation measurements have the same noise at every step, different from that of test measurements."""
 
 
 @dataclass(frozen=True)
 class Validation:
-    """What weights are chosen on.
+    """The data on which weights are chosen.
 
     Attributes:
         images: the validation split.

@@ -8,15 +8,15 @@ from torch import Tensor
 from models.equilibrium.fixed_point import History, SampleWiseSolver
 
 CARRIED = 2
-"""Iterates that outlive a full history. A window that slides, forgetting one iterate a step, loses what was learnt
-of the slow directions: with a history of 5, at a spectral radius of 0.99, it takes more than twice the steps."""
+"""Iterates that outlive a full history. A sliding window, which drops one iterate per step, loses what was learnt about
+the slow directions: with a history of 5, at a spectral radius of 0.99, it takes more than twice the steps."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Anderson(SampleWiseSolver):
     """Takes the affine combination of the last map values whose combined residual is smallest (type II).
 
-    A full history is begun anew with the last two iterates of the old one.
+    A full history is replaced by its last two iterates.
 
     Attributes:
         history: greatest number of iterates that are combined, m.
@@ -71,7 +71,7 @@ class _AndersonHistory(History):
         newest = self.count
         filled = self.count = newest + 1
         self.values[:, newest] = value
-        # One row a step: the other products have not changed. A row times a matrix: the CPU's batched matrix
+        # One row per step: the other products have not changed. A row times a matrix: the CPU's batched matrix
         # times column is ten times slower.
         row = torch.bmm(difference[:, None, :], self.differences[:, :filled].transpose(1, 2)).squeeze(1)
         row *= self.ridged[newest, :filled]

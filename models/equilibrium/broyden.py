@@ -17,12 +17,12 @@ that no iterate exceeds the smallest |f(z) - z| by more than 10 (1 + 2 * 400), w
 
 @dataclass(frozen=True, kw_only=True)
 class Broyden(SampleWiseSolver):
-    """Broyden's first ("good") method on g(z) = f(z) - z, with a low-rank inverse Jacobian a sample.
+    """Broyden's first ("good") method on g(z) = f(z) - z, with a low-rank inverse Jacobian per sample.
 
-    The inverse starts as -I, so that the first step is a plain one, and learns one rank a step. Once it is full it
-    starts again with what the last step taught: a rank is the correction of those before it and means nothing
-    without them. A sample whose step went astray forgets its ranks and takes a plain step from where it was.
-    There is no line search: it would let a sample's step depend on its batch-mates' evaluations.
+    The inverse starts as -I, so that the first step is a plain one, and gains one rank per step. Once it is full it
+    restarts from the last step alone: a rank corrects those before it and has no meaning without them. A sample whose
+    step is taken back drops its ranks and takes a plain step from where it was. There is no line search: it would let a
+    sample's step depend on the evaluations of others.
 
     Attributes:
         history: greatest number of ranks, at least 1.

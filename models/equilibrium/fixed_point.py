@@ -1,7 +1,7 @@
 """Fixed points z = f(z): the loop that every solver shares, independent per sample of a batch.
 
-A method (``Picard``, ``Anderson``, ``Broyden``, a file each) only proposes the next iterates; when a
-sample is done, which of its iterates is returned and what is reported of it is decided here, once for all.
+A method (``Picard``, ``Anderson``, ``Broyden``, one file each) only proposes the next iterates; this module decides for
+all of them when a sample is done, which of its iterates is returned and what is reported.
 """
 
 from abc import ABC, abstractmethod
@@ -26,7 +26,7 @@ class SolveStats:
         steps: map evaluations until the sample converged, diverged or the bound was reached, (B,) int64.
         residual: relative residual |f(z) - z| / |f(z)| of the returned iterate, (B,).
         converged: whether the residual is below the tolerance, (B,) bool.
-        diverged: whether the sample met a value that is not finite, or its |f(z) - z| grew ``DIVERGENCE``-fold,
+        diverged: whether the sample had a value that is not finite, or its |f(z) - z| grew ``DIVERGENCE``-fold,
             (B,) bool. A sample that is neither ran out of steps.
     """
 
@@ -67,10 +67,10 @@ class FixedPointSolution:
 
 
 class History(ABC):
-    """What a method remembers of one solve; b samples are left, each of size N."""
+    """What a method stores of one solve; b samples are left, each of size N."""
 
     def difference(self, value: Tensor, z: Tensor) -> Tensor:
-        """Return f(z) - z, (b, N), where the method wants it to lie."""
+        """Return f(z) - z, (b, N), in the memory that the method chooses."""
         return value - z
 
     @abstractmethod
@@ -120,13 +120,13 @@ class SampleWiseSolver(FixedPointSolver):
     """A solver that treats each sample of a batch as if it were alone.
 
     A sample is done when its relative residual reaches the tolerance, when it diverges, or after ``max_steps``;
-    its result and its statistics are then final, whatever its batch-mates do. Once half of the samples are
-    done, the others go on without them. The iterate with the smallest residual is returned. A tolerance of
-    zero takes every step and never looks at a value, so that the solve can be traced without data.
+    its result and its statistics are then final, whatever the others do. Once half of the samples are done, the
+    others continue without them. The iterate with the smallest residual is returned. A tolerance of zero takes every
+    step and never looks at a value, so that the solve can be traced without data.
 
     Attributes:
-        check_every: steps between looks at which samples are done. Each look waits for the device, so that the
-            CPU, which has no queue, looks after every step; no result depends on it.
+        check_every: steps between checks of which samples are done. Each check waits for the device. The CPU has no
+            queue and checks after every step. No result depends on it.
 
     Raises:
         ValueError: if ``check_every`` is below 1.
@@ -177,7 +177,7 @@ class SampleWiseSolver(FixedPointSolver):
 
     @abstractmethod
     def _begin(self, z: Tensor) -> History:
-        """Return an empty memory for iterates like ``z``, (B, N), with all that it will ever need allocated."""
+        """Return an empty history for iterates like ``z``, (B, N), with all of its memory allocated."""
 
 
 @dataclass
@@ -207,11 +207,11 @@ class _Samples:
         )
 
     def observe(self, value: Tensor, difference: Tensor, tolerance: float, looks: bool) -> None:
-        """Take in f(z) and f(z) - z: whose iterate is better, and who is done."""
+        """Update the samples by f(z) and f(z) - z: whose iterate is better, and which are done."""
         distance, residual = residuals(value, difference)
         self.steps += self.active
         better = self.active & (residual < self.residual)
-        if looks and bool(better.all()):  # as it mostly is, and then nothing need be copied
+        if looks and bool(better.all()):  # the usual case, in which nothing need be copied
             self.best = self.z
         else:
             self.best = torch.where(better[:, None], self.z, self.best)

@@ -44,8 +44,8 @@ class Linearisation:
             problem: the map and what surrounds it.
             z: the fixed point.
             leaves: the inputs.
-            context: made from the leaves in the forward pass, and then the graph is the ordinary one, as the
-                paper's memory figures imply; None makes it, and a graph that is as small as can be.
+            context: made from the leaves in the forward pass; the graph is then the ordinary one, as the paper's memory
+                figures imply. None makes the context here, and the smallest graph possible.
         """
         with torch.enable_grad():
             step = problem.sparing_step if context is None else problem.step
@@ -84,10 +84,10 @@ class Implicit(GradientRule):
     """The implicit function theorem: w = g + J^T w is solved, then pulled back through one step.
 
     Exact up to the tolerances of the two solves. The backward solve runs on the whole batch until its last
-    sample is done: to leave samples out would take a second graph beside the first.
+    sample is done: leaving samples out would take a second graph besides the first.
 
     Attributes:
-        keeps_graph: as in the paper, one graph a stage; else one step is rebuilt in the backward pass.
+        keeps_graph: as in the paper, one graph per stage; else one step is rebuilt in the backward pass.
 
     Source: Bai et al. 2019, Theorem 1.
     """

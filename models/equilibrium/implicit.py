@@ -120,9 +120,9 @@ def _unrolled(
 
 @dataclass
 class _Call:
-    """One fixed point on its way through autograd; ``result`` is z* and how it was found.
+    """One fixed point as autograd sees it; ``result`` is z* and how it was found.
 
-    Remembers the forward pass's autocast state: autograd runs the backward pass without it.
+    It stores the forward pass's autocast state: autograd runs the backward pass without it.
     """
 
     problem: FixedPointProblem
@@ -144,7 +144,7 @@ class _Call:
     def solve(self, start: Tensor, context: Context) -> tuple[Tensor, Solve]:
         def on(some: Context) -> Map:
             def step(z: Tensor) -> Tensor:
-                with self.autocast():  # which the solver leaves
+                with self.autocast():  # which is off in the solver
                     return self.problem.step(z, some).to(z.dtype)
 
             return step
@@ -170,7 +170,8 @@ def _leaves(inputs: tuple[Tensor, ...], needs: tuple[bool, ...]) -> tuple[Tensor
 class _KeepGraph(torch.autograd.Function):
     """The linearisation lives from the forward pass to the first backward pass, which uses it up.
 
-    A retained graph builds it again for every other one. What is saved for that, the linearisation holds too.
+    With a retained graph, every later backward pass builds it again. The tensors saved for that are held by the
+    linearisation anyway.
     """
 
     @staticmethod

@@ -11,7 +11,7 @@ Backward = Callable[..., tuple[Tensor | None, ...]]
 
 
 def differentiable_once(reason: str) -> Callable[[Backward], Backward]:
-    """Decorate an autograd function's ``backward``: who differentiates its gradients again meets ``reason``.
+    """Decorate an autograd function's ``backward``: differentiating its gradients again raises ``reason``.
 
     PyTorch's ``once_differentiable`` refuses only where the cotangent has a graph. Of a sum it has none, and the
     second derivative would silently lack what comes through this function.

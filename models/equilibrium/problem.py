@@ -8,7 +8,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Context:
-    """What every application of a map uses beside z.
+    """What every application of a map uses besides z.
 
     Attributes:
         samples: tensors with one row per sample, (B, ...).

@@ -75,7 +75,10 @@ def to_deepinv(operator: ForwardOperator) -> Any:
 
     Raises:
         ImportError: where deepinv is not installed, or can't be imported.
+        ValueError: if it is no operator of this package.
     """
+    if not isinstance(operator, ForwardOperator):
+        raise ValueError(f"to_deepinv takes an operator of this package, got {type(operator).__name__}")
     physics = import_deepinv().physics
     is_complex = operator(torch.zeros(1, *operator.image_shape, device=operator.device)).is_complex()
 

@@ -58,15 +58,23 @@ def from_scipy(
         data_shape: of one measurement, M entries; PyLops' ``dimsd`` where it is None, else (M,).
 
     Raises:
-        ValueError: if a shape has another number of entries.
+        ValueError: if it is none of these or not of numbers, or a shape has another number of entries.
 
     Source: SciPy's ``scipy.sparse.linalg.LinearOperator``; PyLops 2.
     """
     from scipy.sparse.linalg import aslinearoperator
 
-    image_shape = image_shape or tuple(getattr(operator, "dims", (operator.shape[1],)))
-    data_shape = data_shape or tuple(getattr(operator, "dimsd", (operator.shape[0],)))
-    return _ScipyOperator(aslinearoperator(operator), image_shape, data_shape)
+    try:
+        matrix = aslinearoperator(operator)
+        rows, columns = matrix.shape
+        if not np.issubdtype(matrix.dtype, np.number):
+            raise TypeError(f"its entries are {matrix.dtype}")
+    except (TypeError, ValueError) as error:
+        wanted = "a SciPy or PyLops LinearOperator, a sparse matrix or a two-dimensional array of numbers"
+        raise ValueError(f"expected {wanted}, got {type(operator).__name__}: {error}") from error
+    image_shape = image_shape or tuple(getattr(operator, "dims", (columns,)))
+    data_shape = data_shape or tuple(getattr(operator, "dimsd", (rows,)))
+    return _ScipyOperator(matrix, image_shape, data_shape)
 
 
 def to_scipy(operator: ForwardOperator, dtype: type[np.floating[Any]] = np.float64) -> Any:
@@ -83,10 +91,12 @@ def to_scipy(operator: ForwardOperator, dtype: type[np.floating[Any]] = np.float
         A ``scipy.sparse.linalg.LinearOperator``; ``pylops.aslinearoperator`` makes one of PyLops' of it.
 
     Raises:
-        ValueError: if the operator is not linear.
+        ValueError: if it is no operator of this package, or not linear.
     """
     from scipy.sparse.linalg import LinearOperator as Matrix
 
+    if not isinstance(operator, ForwardOperator):
+        raise ValueError(f"to_scipy takes an operator of this package, got {type(operator).__name__}")
     if not operator.linear:
         raise ValueError("only a linear operator can be a matrix")
     empty = torch.zeros(1, *operator.image_shape, dtype=torch.from_numpy(np.zeros(0, dtype)).dtype)

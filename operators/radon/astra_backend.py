@@ -65,8 +65,8 @@ class AstraProjector(Projector):
         projector = astra.create_projector("linear", rays, volume)
         try:
             for pair in zip(images, sinograms, strict=True):
-                # Held until they are unlinked: a tensor that died in there would release the GIL under ASTRA's own
-                # lock, and two threads could wait for each other for ever.
+                # Held until they are unlinked: releasing a tensor in there would release the GIL under ASTRA's
+                # own lock, and two threads could wait for each other for ever.
                 image, sinogram = (tensor.numpy() for tensor in pair)
                 data = astra.data2d.link("-vol", volume, image), astra.data2d.link("-sino", rays, sinogram)
                 _run_algorithm(kind, data, astra.data2d, projector)

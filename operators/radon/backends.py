@@ -46,7 +46,7 @@ BACKENDS: dict[str, Callable[[ParallelBeam, NDArray[np.float64]], Projector]] = 
     "astra": _astra,
     "torch-radon": _torch_radon,
 }
-"""Name -> projector of a scan. What a backend needs is imported when it is asked for, never before."""
+"""Name -> projector of a scan. A backend's library is imported only when the backend is asked for."""
 
 
 def backend_for(device: torch.device) -> str:

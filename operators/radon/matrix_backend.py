@@ -104,7 +104,7 @@ class FoldedRays(nn.Module):
         np.put_along_axis(places, rank[table], entries, axis=0)
         for name, values in (("_table", table.ravel()), ("_places", places), ("_rank", rank)):
             self.register_buffer(name, torch.from_numpy(values), persistent=False)
-        # Built when first used: many a user wants shapes alone, and few want float64, which takes twice the memory.
+        # Built when first used: many users need shapes alone, and few need float64, which takes twice the memory.
         self._single: GatherMatrix | None = None
         self._double: GatherMatrix | None = None
 

@@ -66,7 +66,7 @@ def fold_angles(angles: NDArray[np.float64], square: bool) -> Folding:
     symmetries = SYMMETRIES if square else SYMMETRIES[:2]
     normals = np.stack([np.cos(angles), np.sin(angles)], axis=-1)
     images = np.einsum("kij,tj->tki", symmetries, normals)
-    taken = np.ones(images.shape[:2], dtype=np.bool_)  # an angle that represents none has nothing to give
+    taken = np.ones(images.shape[:2], dtype=np.bool_)  # an angle that represents none has no symmetry to give
     found = np.zeros((len(angles), 3), dtype=np.int64)
     for index, normal in enumerate(normals):
         before = images[:index]

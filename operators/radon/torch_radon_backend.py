@@ -76,14 +76,14 @@ def _scan(library: ModuleType, projector: Projector) -> Any:
 def _fork_scan(library: ModuleType, projector: Projector) -> Any:
     geometry = projector.geometry
     volume = library.Volume2D()
-    volume.set_size(*geometry.image_shape)  # or its backward would not know it before the first forward
+    volume.set_size(*geometry.image_shape)  # otherwise its backward lacks it before the first forward
     angles = projector.angles.astype(np.float32)
     return library.ParallelBeam(geometry.num_detectors, angles, geometry.detector_spacing, volume)
 
 
 @contextmanager
 def _default_stream(device: torch.device) -> Iterator[None]:
-    """Run a block in order with the caller's stream: torch-radon launches on the default one whatever is current."""
+    """Run a block in order with the caller's stream: torch-radon always launches on the default one."""
     if device.type != "cuda":
         yield
         return

@@ -28,10 +28,10 @@ class Radon(LinearOperator):
     of the sinogram is column t of ``skimage.transform.radon`` at ``numpy.degrees(t)`` (whose centre is pixel
     N // 2, half a pixel off for even N).
 
-    Angles need not be sorted, and one that is given twice is measured twice. A detector whose ray misses the
-    image reads zero, be it all of them. Values that are not finite pass through: they spoil the rays or pixels
-    whose weights touch them, never a batch-mate. They are not looked for, which would cost a pass over the data.
-    Matrices of 4 MiB and more are kept on disk: see ``operators.disk_cache.cached_arrays`` for where and how much.
+    Angles need not be sorted, and one that is given twice is measured twice. A detector whose ray misses the image
+    reads zero, even if all do. Values that are not finite pass through: they spoil the rays or pixels whose weights
+    touch them, never another sample. There is no check for them, which would cost a pass over the data. Matrices of 4
+    MiB and more are kept on disk: see ``operators.disk_cache.cached_arrays`` for where and how much.
 
     Args:
         image_shape: (H, W) in pixels.

@@ -15,7 +15,7 @@ from operators.radon.projector import Projector
 FIXED_POINT = 2.0**32  # positions on an image line are int64: pixel in the upper half, fraction in the lower
 MAX_REACH = 2.0**30  # pixels from the image's edge that these can express
 MAX_SHARED = 8  # images that share one computation of a ray's pixels and weights
-BLOCKS = (64, 128, 256)  # rays or pixels a program
+BLOCKS = (64, 128, 256)  # rays or pixels per program
 INTERPRETED = bool(triton.knobs.runtime.interpret)
 
 
@@ -127,7 +127,7 @@ def _adjoint_kernel(  # type: ignore[no-untyped-def]
 
 
 def _tuned(kernel: Any) -> Any:
-    """Let Triton find the fastest block for each geometry, once a machine: its own cache keeps the answer."""
+    """Let Triton find the fastest block for each geometry, once per machine: its own cache keeps the answer."""
     if INTERPRETED:
         return kernel
     configs = [triton.Config({"BLOCK": block}, num_warps=warps) for block in BLOCKS for warps in (2, 4, 8)]
@@ -144,8 +144,8 @@ class TritonProjector(Projector):
 
     A ray's crossing with an image line is a fixed-point number, so that both kernels find the very same
     weights, to 2^-32 of a pixel, whatever order they compute in. Each output is summed by one thread in a
-    fixed order, without atomics: results repeat bit by bit. Nothing is stored but four integers and a step
-    length an angle; the forward map keeps a transposed copy of the batch while it runs.
+    fixed order, without atomics: results repeat bit by bit. Nothing is stored but four integers and a step length per
+    angle; the forward map keeps a transposed copy of the batch while it runs.
 
     Args:
         geometry: image and detectors.
@@ -171,7 +171,7 @@ class TritonProjector(Projector):
         self.register_buffer("_length_bits", bits, persistent=False)
 
     def project(self, x: Tensor) -> Tensor:
-        """Launch one program an angle, block of detectors and group of images."""
+        """Launch one program per angle, block of detectors and group of images."""
         self._require_device(x)
         y = x.new_empty((len(x), *self.data_shape))
         both = torch.stack([x, x.transpose(-2, -1).reshape(x.shape)], dim=1)
@@ -185,7 +185,7 @@ class TritonProjector(Projector):
         return y
 
     def project_back(self, y: Tensor) -> Tensor:
-        """Launch one program a block of pixels and group of images."""
+        """Launch one program per block of pixels and group of images."""
         self._require_device(y)
         x = y.new_empty((len(y), *self.image_shape))
         rays, lengths, *sizes = self._arguments(y)

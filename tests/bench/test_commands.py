@@ -56,7 +56,7 @@ def test_bench_lists_every_command():
             ["bench.memory", "--cap", "10XB"],
             "cannot read memory size '10XB': write a number and one of B, KB, MB, GB, TB",
         ),
-        (["bench.memory", "--cap", "0GB"], "memory size '0GB' must be more than zero"),
+        (["bench.memory", "--cap", "0GB"], "memory size '0GB' must be 1B at least"),
         (["bench.memory", "--backend", "cuda"], "--backend cuda needs a CUDA device"),
         (["bench.memory", "--device", "banana"], "unknown device 'banana': write cpu, cuda or cuda:N"),
         (["bench.memory", "--device", "cuda", "--backend", "auto", "--task", "zz"], "unknown task 'zz'"),

@@ -1,5 +1,10 @@
 """Published weights: graded as after training, and refused in one line where they are not what they say."""
 
+import importlib
+import os
+import sys
+
+import click
 import pytest
 import torch
 from click.testing import CliRunner
@@ -8,11 +13,13 @@ from safetensors.torch import save_file
 from bench import accuracy
 from bench.evaluation.grading import evaluate
 from bench.evaluation.weights import WeightsError, save_weights
-from bench.grade import grade_weights, load_model, main
+from bench.grade import main
 from bench.records import AccuracySpec
 from bench.records.recipe import Recipe
 from bench.tasks import TASKS
+from bench.training.published import grade_weights, load_model
 from models import MODELS
+from tests.bench.brightness import Brightness
 
 SHAPE = (16, 16)
 SPEC = AccuracySpec(
@@ -115,6 +122,85 @@ def test_what_is_not_our_weights_is_refused_in_one_line(path, model, how, messag
     assert str(raised.value).startswith(f"{path}: ")
     assert "\n" not in str(raised.value)
     assert len(str(raised.value)) < 400
+
+
+CODE = """
+from pathlib import Path
+from tests.bench.brightness import Brightness
+Path(__file__).with_name("ran").touch()
+class Net(Brightness): pass
+"""
+
+
+@pytest.mark.parametrize(("command", "option"), [(main, ()), (accuracy.main, ("--weights",))])
+def test_a_file_runs_code_of_others_only_where_the_command_line_names_it(tmp_path, monkeypatch, command, option):
+    (tmp_path / "stranger.py").write_text(CODE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "stranger", raising=False)
+    importlib.invalidate_caches()
+    path = tmp_path / "w.safetensors"
+    save_weights(path, Brightness(3), SPEC.model_copy(update={"model": "stranger:Net", "task": "deblur"}))
+    arguments = [*option, str(path), "--device", "cpu"]
+    refused = CliRunner().invoke(command, arguments, standalone_mode=False)
+    assert isinstance(refused.exception, click.ClickException)
+    assert "runs only if you trust it and add --model stranger:Net" in str(refused.exception)
+    assert not (tmp_path / "ran").exists()
+    assert "stranger" not in sys.modules
+    answer = CliRunner().invoke(command, [*arguments, "--model", "stranger:Net"], env={"COLUMNS": "200"})
+    assert answer.exit_code == 0, answer.output
+    assert "stranger:Net" in answer.output
+    assert (tmp_path / "ran").exists()
+
+
+def test_a_model_of_others_that_cannot_do_the_task_is_told_in_one_line(path):
+    name = "tests.bench.brightness:Brightness"
+    save_weights(path, Brightness(1), SPEC.model_copy(update={"model": name}))
+    answer = CliRunner().invoke(main, [str(path), "--device", "cpu", "--model", name], standalone_mode=False)
+    assert isinstance(answer.exception, click.ClickException)
+    assert f"{name} cannot be graded: ValueError: " in str(answer.exception)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model": "luser-ws"}, "an unknown model 'luser-ws'; did you mean 'luser-sw'?"),
+        ({"model": "os.path:join; rm"}, "an unknown model 'os.path:join; rm'"),
+        ({"image_shape": (10**6, 16)}, r"images of \(1000000, 16\) pixels; each side must have 16 to 4096"),
+        ({"image_shape": (0, 16)}, "each side must have 16 to 4096"),
+        ({"test_images": 10**12}, "1000000000000 test images; write --test-images"),
+        ({"test_images": 0}, "0 test images"),
+        ({"task": "deblur", "start": "fbp"}, "start 'fbp' does not apply to deblur; known: adjoint"),
+        ({"data": "a\x1b[2J"}, r"data of the unprintable name 'a\\x1b\[2J'"),
+    ],
+)
+def test_what_a_file_says_of_itself_is_not_believed(path, model, changes, message):
+    save_weights(path, model, SPEC.model_copy(update=changes))
+    with pytest.raises(WeightsError, match=message) as raised:
+        load_model(path)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda tensor: torch.full_like(tensor, torch.nan), "holds values that are no numbers"),
+        (lambda tensor: tensor.to(torch.int64), "torch.int64 in place of .* weights"),
+        (lambda tensor: tensor.to(torch.complex64), "torch.complex64 in place of .* weights"),
+        (lambda tensor: tensor.to(torch.float8_e4m3fn), "holds torch.float8_e4m3fn"),
+    ],
+)
+def test_numbers_of_another_kind_are_refused(path, model, change, message):
+    tensors = model.state_dict()
+    name = next(iter(tensors))
+    save_file(tensors | {name: change(tensors[name])}, path, {"spec": SPEC.model_dump_json()})
+    with pytest.raises(WeightsError, match=message):
+        load_model(path)
+
+
+def test_a_pipe_is_no_file_and_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(WeightsError, match="No such file"):
+        load_model(tmp_path / "pipe")
 
 
 def graded(path, *options):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from bench.comparison.solver_peers import PEERS, peer_solvers
-from bench.comparison.solver_race import Race
+from bench.comparison.solver_race import SolverRace
 from bench.records import SolversSpec
 from bench.records.environment import installed
 from models import GRADIENTS, SOLVERS
@@ -29,7 +29,7 @@ def spec(size=16, tolerance=1e-4, batch=3):
 
 @pytest.fixture(scope="module")
 def values():
-    return Race(spec(), torch.device("cpu")).run()
+    return SolverRace(spec(), torch.device("cpu")).run()
 
 
 def test_every_method_is_measured_and_ours_reach_the_tolerance(values):
@@ -57,7 +57,7 @@ def test_the_rules_differ_in_what_they_keep_and_how_exact_they_are(values):
 
 
 def test_a_tighter_tolerance_gives_a_better_gradient(values):
-    tight = Race(spec(tolerance=1e-6), torch.device("cpu")).run()
+    tight = SolverRace(spec(tolerance=1e-6), torch.device("cpu")).run()
     for loose_row, tight_row in zip(values.methods, tight.methods, strict=True):
         assert tight_row.gradient_error < loose_row.gradient_error
 
@@ -78,7 +78,7 @@ def test_a_peer_finds_a_known_fixed_point(peer):
 @pytest.mark.parametrize("tolerance", [1e-2, 1e-3, 1e-4, 1e-5])
 def test_ours_needs_no_more_evaluations_than_torchdeqs_anderson(tolerance):
     pytest.importorskip("torchdeq")
-    race = Race(spec(size=24, tolerance=tolerance, batch=2), torch.device("cpu"))
+    race = SolverRace(spec(size=24, tolerance=tolerance, batch=2), torch.device("cpu"))
     scene, solvers = race.scene((24, 24), 2), race.solvers()
     evaluations = {}
     for library in ("ours", "torchdeq"):

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from bench.memory.storage import StorageRecorder
-from models import GRADIENTS, MODELS, SOLVERS, Anderson, Unrolled
+from models import GRADIENTS, MODELS, SOLVERS, Anderson, Picard, Unrolled
 from operators import GaussianBlur, SubsampledFourier
+from tests.models.kinds import EQUILIBRIUM, LUSERS, takes
 from tests.models.test_models import images, make
 
-EQUILIBRIUM = ("deq4ip", "luser-sw", "luser-dw")
 EXACT = Anderson(max_steps=200, tolerance=1e-13, ridge=1e-10)
 SHAPE = (12, 10)
 
@@ -46,7 +46,7 @@ def all_gradients(model, y, operator, truth):
     return torch.autograd.grad(loss, inputs), result.solves
 
 
-@pytest.mark.parametrize("name", ["luser-sw", "luser-dw"])
+@pytest.mark.parametrize("name", LUSERS)
 def test_the_recomputed_gradient_is_that_of_200_unrolled_steps(name, operator):
     truth = images(2).double()
     y = operator(truth)
@@ -116,7 +116,7 @@ def test_what_is_kept_does_not_grow_with_the_solver_steps(name, policy):
     assert kept_bytes(name, policy=policy, steps=5) == kept_bytes(name, policy=policy, steps=50)
 
 
-@pytest.mark.parametrize("name", ["luser-sw", "luser-dw"])
+@pytest.mark.parametrize("name", LUSERS)
 def test_recomputing_luser_keeps_a_twentieth_of_what_lu_dncnn_keeps(name):
     assert 20 * kept_bytes(name, policy="recompute") <= kept_bytes("lu-dncnn", policy="paper")
 
@@ -126,7 +126,7 @@ def test_unrolling_keeps_every_step(name):
     assert growth > 1.8
 
 
-@pytest.mark.parametrize("name", ["luser-sw", "luser-dw"])
+@pytest.mark.parametrize("name", LUSERS)
 def test_a_warm_start_changes_the_path_and_not_the_result(name, operator):
     cold, warm = contractive(name, solver=EXACT), contractive(name, solver=EXACT, warm_start=True)
     y = operator(images(2).double())
@@ -177,6 +177,7 @@ def test_the_jacobian_penalty_is_that_of_the_named_stage(stage, operator):
     assert [index for index, block in enumerate(model.blocks) if block.mix[0].weight.grad is not None] == [stage]
 
 
+@pytest.mark.parametrize("name", takes("spectral"))
 @pytest.mark.parametrize("kind", ["matrix", "convolution"])
 def test_both_spectral_norms_train(name, kind, operator):
     model = MODELS[name](channels=3, spectral=kind).train()
@@ -208,3 +209,22 @@ def test_a_denoiser_moves_its_statistics_in_training_only(operator):
     model.train().denoise(noisy).sum().backward()
     assert not torch.equal(model.network.norms[-1].running_mean, before)
     assert not model.network.training  # every solve sees running statistics
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"solver": "anderson"}, r"solver must be an object, got 'anderson'; write Anderson\(max_steps=50, "),
+        ({"solver": "broiden"}, r"got 'broiden'; write Broyden\("),
+        ({"solver": Picard}, r"got <class .*Picard'>; write Picard\("),
+        ({"solver": 3}, r"got 3; write .*Anderson\(.*, Broyden\("),
+        ({"solver": None}, "got None; write "),
+        ({"gradient": "recompute"}, r"gradient must be an object, got 'recompute'; write GRADIENTS\['recompute'\]"),
+        ({"gradient": "jacobian free"}, r"write GRADIENTS\['jacobian-free'\]"),
+        ({"gradient": Unrolled}, r"write GRADIENTS\['unrolled'\]"),
+    ],
+)
+def test_a_name_in_place_of_an_object_is_told_how_that_is_written(name, options, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        MODELS[name](channels=1, **options)
+    assert "\n" not in str(caught.value)

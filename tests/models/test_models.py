@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from models import MODELS, POLICIES, ReconstructionModel, parameter_counts
+from models import MODELS, POLICIES, EquilibriumModel, ReconstructionModel, parameter_counts
 from models.base import gradient_step, starting_image
 from operators import CallCounter, GaussianBlur, Radon, SubsampledFourier
+from tests.models.kinds import DENOISERS, STAGED
 
 # LUSER, Table 3.
 PAPER_COUNTS = {
@@ -15,6 +16,8 @@ PAPER_COUNTS = {
     ("ct", 1): {"lu-dncnn": 556_033, "deq4ip": 556_033, "luser-sw": 93_954, "luser-dw": 751_625},
     ("mri", 2): {"lu-dncnn": 557_185, "deq4ip": 557_185, "luser-sw": 95_107, "luser-dw": 760_849},
 }
+# LUSER, Sec. 4.1.
+PAPER_STAGES = {"lu-dncnn": 8, "deq4ip": 1, "luser-sw": 8, "luser-dw": 8}
 SHAPE = (12, 10)
 
 
@@ -41,6 +44,7 @@ def images(batch, seed=1, channels=3):
     return torch.rand(batch, channels, *SHAPE, generator=torch.Generator().manual_seed(seed))
 
 
+@pytest.mark.parametrize("name", PAPER_STAGES)
 @pytest.mark.parametrize(
     ("task", "counts"), PAPER_COUNTS.items(), ids=lambda value: value[0] if isinstance(value, tuple) else ""
 )
@@ -51,7 +55,7 @@ def test_parameter_counts_are_the_papers_to_the_digit(name, task, counts):
     assert parameter_counts(MODELS[name](channels=task[1]), operator)[0] == counts[name]
 
 
-@pytest.mark.parametrize("name", ["lu-dncnn", "luser-sw", "luser-dw"])
+@pytest.mark.parametrize("name", [name for name in DENOISERS if name in STAGED])
 @pytest.mark.parametrize("policy", POLICIES)
 def test_the_denoiser_is_a_stage_without_its_gradient_step(name, policy, operator):
     model = make(name, policy=policy).train()
@@ -60,10 +64,9 @@ def test_the_denoiser_is_a_stage_without_its_gradient_step(name, policy, operato
     alone.square().mean().backward()
     assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
     model.eval()
-    model.num_stages = 1
     with torch.no_grad():
         model.step_size.zero_()
-        assert torch.equal(model.denoise(noisy), model(noisy, operator).image)
+        assert torch.equal(model.denoise(noisy), model(noisy, operator).stages[0])
 
 
 def test_pre_training_leaves_every_stage_of_luser_alike():
@@ -81,8 +84,9 @@ def test_returns_an_image_and_every_stage(name, operator):
     result = model(operator(images(2)), operator)
     assert result.image.shape == (2, 3, *SHAPE)
     assert result.stages[-1] is result.image
-    assert len(result.stages) == (1 if name == "deq4ip" else 8)
-    assert len(result.solves) == (0 if name == "lu-dncnn" else len(result.stages))
+    assert (len(result.stages) > 1) == model.supports_auxiliary_loss
+    assert len(result.stages) == PAPER_STAGES.get(name, len(result.stages))
+    assert len(result.solves) == (len(result.stages) if isinstance(model, EquilibriumModel) else 0)
     assert all(solve.forward.steps.shape == (2,) for solve in result.solves)
 
 
@@ -113,8 +117,7 @@ def test_both_policies_give_the_same_image_gradient_and_buffers(name, operator):
         image = model(operator(truth.double()), operator).image
         (image - truth).square().mean().backward()
         gradient = torch.cat([p.grad.flatten() for p in model.parameters()])
-        buffers = torch.cat([b.double().flatten() for b in model.buffers()])
-        found.append((image.detach(), gradient, buffers))
+        found.append((image.detach(), gradient, *model.buffers()))
     for one, other in zip(*found, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-14)
 
@@ -163,19 +166,31 @@ def test_deq4ip_is_the_fixed_point_of_its_own_map(operator):
     assert (again - result.image).norm() / again.norm() < 2e-3
 
 
-@pytest.mark.parametrize("policy", POLICIES)
-def test_only_deq4ip_applies_the_operator_inside_its_solve(name, policy):
+def calls_of_a_step(name, policy):
     counter = CallCounter(GaussianBlur(image_shape=SHAPE, channels=3))
     model = make(name, policy=policy).train()
     truth = images(1)
     y = counter(truth)
     counter.reset()
     (model(y, counter).image - truth).square().mean().backward()
-    in_solve = counter.calls["forward", "solve"]
-    assert (in_solve > 0) == (name == "deq4ip")
+    return counter.calls
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_the_operator_is_applied_in_the_backward_pass_and_inside_solves_only_where_there_are_any(name, policy):
+    calls = calls_of_a_step(name, policy)
+    assert calls["forward", "reconstruct"] + calls["forward", "solve"] > 0
+    assert calls["adjoint", "backward"] > 0
+    assert calls["forward", "solve"] == 0 or isinstance(make(name), EquilibriumModel)
+
+
+@pytest.mark.parametrize("name", PAPER_STAGES)
+@pytest.mark.parametrize("policy", POLICIES)
+def test_of_the_papers_models_only_deq4ip_applies_the_operator_inside_its_solve(name, policy):
+    calls = calls_of_a_step(name, policy)
+    assert (calls["forward", "solve"] > 0) == (name == "deq4ip")
     if name != "deq4ip":
-        assert counter.calls["forward", "reconstruct"] == counter.calls["adjoint", "reconstruct"] == 8
-    assert counter.calls["adjoint", "backward"] > 0
+        assert calls["forward", "reconstruct"] == calls["adjoint", "reconstruct"] == PAPER_STAGES[name]
 
 
 def test_unknown_policy_is_refused(name):

@@ -6,9 +6,8 @@ import torch
 from bench.memory.storage import StorageRecorder
 from models import MODELS, POLICIES, Unrolled
 from operators import GaussianBlur
+from tests.models.kinds import EQUILIBRIUM
 from tests.models.test_models import SHAPE, images, make
-
-EQUILIBRIUM = ("deq4ip", "luser-sw", "luser-dw")
 
 
 @pytest.fixture(params=MODELS)

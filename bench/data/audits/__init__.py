@@ -31,7 +31,7 @@ def find_layout(source: Path, task: str | None = None) -> Layout:
     for layout in candidates:
         if layout.recognises(source):
             return layout
-    known = "; ".join(f"{layout.title}: {layout.looks_like}" for layout in candidates)
+    known = "; ".join(f"{layout.title}: {layout.looks_like}" for layout in candidates) or "none"
     other = next((layout for layout in LAYOUTS if layout.recognises(source)), None)
     hint = f" (it looks like {other.title}, for task {', '.join(other.tasks)})" if other else ""
     raise DataError.about(source, f"is in no layout that {task or 'any task'} reads{hint}; known: {known}")

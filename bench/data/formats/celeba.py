@@ -13,6 +13,8 @@ ARCHIVE = f"{IMAGES}.zip"
 PARTITION = "list_eval_partition.txt"
 CODES: dict[str, Split] = {"0": "train", "1": "validation", "2": "test"}
 IMAGE_SHAPE = (218, 178)
+_MOST_BYTES = 100 * 2**20
+"""Of the partition list, whose published version has four megabytes."""
 PUBLISHED_IMAGES: dict[Split, int] = {"train": 162_770, "validation": 19_867, "test": 19_962}
 
 
@@ -30,18 +32,18 @@ def open_celeba(
         source: folder with ``list_eval_partition.txt`` and either ``img_align_celeba/`` or the published
             ``img_align_celeba.zip``, which is read without being unpacked; the folder wins over the archive.
         split: which of the authors' three parts.
-        image_shape: (H, W) in pixels; (218, 178) hands out the original pixels.
+        image_shape: (H, W) in pixels; (218, 178) returns the original pixels.
         count: how many photographs to use, evenly spread over the list.
         seed: moves the selection.
         native: see ``OpenSplit``.
 
     Returns:
-        RGB images, (3, H, W) float32 in [0, 1]. Every photograph is its own group: who is on it is said in
-        another file of CelebA, and reconstruction does not use it.
+        RGB images, (3, H, W) float32 in [0, 1]. Every photograph is its own group: CelebA's list of identities is not
+        read.
 
     Raises:
-        DataError: if the list, the images or a selected image are missing, the list is not one, or the
-            archive is broken or a saved web page.
+        DataError: if the list, the images or a selected image are missing, the list has another format, or the archive
+            is broken or a saved web page.
 
     Source: Liu et al. 2015, "Deep learning face attributes in the wild"; 162,770 / 19,867 / 19,962 images.
     """
@@ -74,7 +76,7 @@ def find_photos(source: Path, names: list[str]) -> tuple[list[Photo], list[DataE
 
 
 def _members(source: Path) -> Mapping[str, Member | None]:
-    """Return the names of all images, with their places where they are in the archive."""
+    """Return the names of all images, and the places of those in the archive."""
     folder, archive = source / IMAGES, source / ARCHIVE
     if archive.exists() and not folder.exists():
         return {name.rpartition("/")[2]: member for name, member in list_members(archive).items()}
@@ -94,12 +96,14 @@ def read_partition(path: Path) -> dict[Split, list[str]]:
         Split -> file names in the order of the list; a split may have none.
 
     Raises:
-        DataError: if the file is missing, a saved web page or no such list.
+        DataError: if the file is missing, a saved web page or has another format.
     """
     try:
+        if not path.is_file() or path.stat().st_size > _MOST_BYTES:
+            raise OSError("no file, or none of that size")
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError.about(path, "CelebA's partition list is missing or no text") from error
+        raise DataError.about(path, f"CelebA's partition list is missing or no text ({error})") from error
     if lines and is_html(lines[0].encode()):
         raise DataError.about(path, "is an HTML page, not CelebA's partition list (a download quota notice?)")
     names: dict[Split, list[str]] = {split: [] for split in CODES.values()}

@@ -56,23 +56,22 @@ def open_fastmri(
     """Open one split of single-coil volumes in fastMRI's layout.
 
     The genuine set's test volumes are undersampled and have no reference. Where the test folder is missing
-    or holds such volumes, the patients of the validation folder are shared out instead: every second
-    one, in the order of their names, is tested on, the others validate.
+    or holds such volumes, the validation folder's patients are divided instead: every second one, in the order of their
+    names, is in the test split, the others are in the validation split.
 
     Args:
         source: folder with ``singlecoil_train/``, ``singlecoil_val/``, ``singlecoil_test/``, or ``train/``,
-            ``val/``, ``test/``; what is hidden or not ``.h5`` in them is skipped with a logged warning.
+            ``val/``, ``test/``; hidden files and files other than ``.h5`` are skipped with a logged warning.
         split: which of them to read.
-        image_shape: (H, W) in pixels; (320, 320) hands out fastMRI's own crop.
+        image_shape: (H, W) in pixels; (320, 320) returns fastMRI's own crop.
         count: how many slices to use, evenly spread over the volumes' slices; blank ones are left out, and a logged
             warning names them.
         seed: moves the selection.
-        native: whether images are cut, in every split, and not resized; ``native_shape`` leaves padding out.
+        native: whether images are cropped instead of resized, in every split; ``native_shape`` excludes padding.
 
     Returns:
-        Real and imaginary part, (2, H, W) float32, divided by the volume's maximum magnitude and turned to a
-        mean phase of zero. Groups are the
-        volumes' ``patient_id``, or their names where they have none.
+        Real and imaginary part, (2, H, W) float32, divided by the volume's maximum magnitude and rotated to a mean
+        phase of zero. Groups are the volumes' ``patient_id``, or their names where they have none.
 
     Raises:
         DataError: if a folder is missing or has no volume, a volume is broken or undersampled, or all slices are blank.
@@ -96,7 +95,7 @@ def select_slices(source: Path, split: Split, count: int, seed: int) -> list[tup
 
 
 def native_shape(source: Path, wanted: tuple[int, int]) -> tuple[int, int]:
-    """Return the (H, W), at most ``wanted``, that holds all of every volume of a folder; errors as of readers."""
+    """Return the (H, W), at most ``wanted``, that contains every volume of a folder; errors as for readers."""
     paths = {volume.path for split in get_args(Split) for volume in _volumes_of(source, split)}
     heights, widths = zip(*map(field_of_view, sorted(paths)), strict=True)
     if not max(heights):
@@ -135,7 +134,7 @@ def _volumes(folder: Path) -> list[Volume]:
 
 
 def volume_paths(folder: Path) -> list[Path]:
-    """List the ``.h5`` volumes of a folder in natural order; all else is skipped with a logged warning."""
+    """List the ``.h5`` volumes of a folder in natural order; other files are skipped with a logged warning."""
     paths = []
     for path in sorted(folder.iterdir(), key=natural_key):
         if path.suffix == ".h5" and path.is_file() and not path.name.startswith("."):

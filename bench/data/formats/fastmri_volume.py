@@ -12,22 +12,22 @@ from bench.data.hdf5 import open_hdf5, stack_in
 from bench.data.resample import crop_centre
 
 SIZE = 320
-"""Pixels of the side of fastMRI's crop."""
+"""Side of fastMRI's crop in pixels."""
 _TOLERANCE = 0.01  # by how much k-space may exceed the volume's published reconstruction
 
 
 @lru_cache(maxsize=4096)
 def field_of_view(path: Path) -> tuple[int, int]:
-    """Find how much of the 320 x 320 crop a volume fills; remembered by each process.
+    """Find how much of the 320 x 320 crop a volume fills; cached per process.
 
     A frame of exact zeros around every slice of ``reconstruction_esc`` is padding: images of 256 x 256 pixels are
-    padded in this layout. What a scanner measured has noise there. A volume without that stack fills all of it.
+    padded in this layout. Measured images have noise there. A volume without that stack fills the whole crop.
 
     Args:
         path: the volume.
 
     Returns:
-        (H, W) in pixels of the smallest centred box that holds all that is not zero.
+        (H, W) in pixels of the smallest centred box that contains every nonzero pixel.
 
     Raises:
         DataError: if the volume cannot be read.
@@ -38,7 +38,7 @@ def field_of_view(path: Path) -> tuple[int, int]:
         stack = stack_in(file, "reconstruction_esc", kind="f", path=path)
         filled = _filled(stack[stack.shape[0] // 2])
         for position in range(stack.shape[0]):
-            if filled == stack.shape[1:]:  # as of every genuine volume: one slice is read of it
+            if filled == stack.shape[1:]:  # true of every genuine volume: one slice is enough
                 break
             height, width = _filled(stack[position])
             filled = max(filled[0], height), max(filled[1], width)
@@ -46,7 +46,7 @@ def field_of_view(path: Path) -> tuple[int, int]:
 
 
 def _filled(image: NDArray[np.float32]) -> tuple[int, int]:
-    """Return the (H, W) of the smallest centred box around all that is not zero."""
+    """Return the (H, W) of the smallest centred box that contains every nonzero pixel."""
     sides = []
     for axis, size in ((1, image.shape[0]), (0, image.shape[1])):
         rows = np.flatnonzero(np.any(image, axis=axis))
@@ -57,11 +57,10 @@ def _filled(image: NDArray[np.float32]) -> tuple[int, int]:
 
 @lru_cache(maxsize=4096)
 def volume_peak(path: Path) -> float:
-    """Find the largest magnitude of a volume within the 320 x 320 crop; remembered by each process.
+    """Find the largest magnitude of a volume within the 320 x 320 crop; cached per process.
 
     Args:
-        path: the volume; read off its ``reconstruction_esc`` where it has one, else every slice is
-            reconstructed.
+        path: the volume; its ``reconstruction_esc`` gives the figure if present, else every slice is reconstructed.
 
     Raises:
         DataError: if the volume cannot be read, or is zero everywhere.
@@ -83,11 +82,11 @@ def require_scale(image: NDArray[np.complexfloating], path: Path, position: int)
 
     Args:
         image: (320, 320), divided by the volume's peak.
-        path: the volume, and
+        path: the volume, for the message.
         position: the slice, for the message.
 
     Raises:
-        DataError: if it is more than 1 by over 1 %: k-space and published reconstruction contradict each other.
+        DataError: if it exceeds 1 by more than 1 %: k-space and published reconstruction contradict each other.
     """
     magnitude = float(np.abs(image).max())
     if magnitude > 1 + _TOLERANCE:
@@ -100,7 +99,7 @@ def k_space_of(file: h5py.File, position: int, path: Path) -> NDArray[np.complex
     stack = stack_in(file, "kspace", kind="c", path=path)
     if min(stack.shape[1:]) < SIZE or position >= stack.shape[0]:
         raise DataError.about(path, f"no slice {position} of at least {SIZE}x{SIZE} in 'kspace' {tuple(stack.shape)}")
-    return np.asarray(stack[position])
+    return np.asarray(stack[position], dtype=np.complex64)
 
 
 def from_k_space(k_space: NDArray[np.complex64]) -> NDArray[np.complex64]:
@@ -115,6 +114,6 @@ def image_in(file: h5py.File, position: int, path: Path) -> NDArray[np.complex64
 
 
 def patient_of(file: h5py.File, path: Path) -> str:
-    """Return whose volume it is; one that does not say stands for itself."""
+    """Return the patient's id, or the file's name where the volume has none."""
     patient = file.attrs.get("patient_id", path.stem)
     return patient.decode() if isinstance(patient, bytes) else str(patient)

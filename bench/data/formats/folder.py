@@ -2,7 +2,9 @@
 
 import logging
 import re
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import BinaryIO
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from bench.data.archive import Member, is_html
 from bench.data.base import DataError, ImageSplit, LabelledImage, Split, fit_of, spread
@@ -24,17 +26,18 @@ FOLDERS: dict[Split, tuple[str, ...]] = {
     "test": ("test",),
 }
 _log = logging.getLogger(__name__)
-_PILLOW_ERRORS = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
+_FORMATS = ("JPEG", "PNG")
+"""What Pillow may take a file for, whatever it is called: each further decoder is one more that may have a hole."""
 
 
 @dataclass(frozen=True)
 class Photo:
-    """Where one photograph is, and what it is called within its split.
+    """The place of one photograph, and its name within its split.
 
     Attributes:
-        path: the file, or where it would be if the archive that holds it were unpacked.
+        path: the file, or its path if its archive were unpacked.
         name: unique within the split.
-        member: its place in that archive; None for a file of its own.
+        member: its place in the archive; None for a separate file.
     """
 
     path: Path
@@ -42,7 +45,7 @@ class Photo:
     member: Member | None = None
 
     def read(self) -> NDArray[np.float32]:
-        """Read it: (3, H, W) float32 in [0, 1]; raises ``DataError`` as ``read_rgb`` does."""
+        """Read the photograph: (3, H, W) float32 in [0, 1]; raises ``DataError`` as ``read_rgb`` does."""
         if self.member is None:
             return read_rgb(self.path)
         with self.member.open(self.name) as stream:
@@ -50,19 +53,16 @@ class Photo:
 
     def shape(self) -> tuple[int, int]:
         """Return its (H, W) in pixels, upright, from the file's header; raises ``DataError`` as ``read_rgb`` does."""
-        try:
-            opened = self.path.open("rb") if self.member is None else self.member.open(self.name)
-            with opened as stream, Image.open(stream) as photo:
-                turned = photo.getexif().get(ExifTags.Base.Orientation, 1) >= 5
-                return (photo.width, photo.height) if turned else (photo.height, photo.width)
-        except _PILLOW_ERRORS as error:
-            raise DataError.about(self.path, f"cannot be read as an image ({error})") from error
+        opened = _stream(self.path) if self.member is None else self.member.open(self.name)
+        with opened as stream, _photo_in(stream, self.path) as photo:
+            turned = photo.getexif().get(ExifTags.Base.Orientation, 1) in range(5, 9)
+            return (photo.width, photo.height) if turned else (photo.height, photo.width)
 
 
 class PhotoSplit(ImageSplit[Photo]):
-    """Photographs read one by one from disk; resized ones are first cut to the wanted aspect ratio.
+    """Photographs read one by one from disk; before resizing, one is cropped to the wanted aspect ratio.
 
-    Every photograph is its own group. One smaller than ``image_shape`` is enlarged linearly where sizes may change.
+    Every photograph is its own group. Where images are resized, one smaller than ``image_shape`` is enlarged linearly.
     """
 
     def _read(self, reference: Photo) -> LabelledImage:
@@ -85,7 +85,7 @@ def open_folder(
     Args:
         source: folder that holds ``train/``, ``val/`` or ``validation/``, and ``test/``.
         split: which of them to read.
-        image_shape: (H, W) in pixels of the images handed out.
+        image_shape: (H, W) in pixels of the returned images.
         count: how many photographs to use, evenly spread over the naturally sorted files.
         seed: moves the selection.
         native: see ``OpenSplit``.
@@ -101,7 +101,7 @@ def open_folder(
 
 
 def photo_split(photos: list[Photo], split: Split, image_shape: tuple[int, int], native: bool) -> PhotoSplit:
-    """Put photographs together; native ones that are too small are left out, and a logged warning names them.
+    """Make a split of photographs; native ones that are too small are left out, and a logged warning names them.
 
     Raises:
         DataError: if none is left.
@@ -121,7 +121,7 @@ def photo_split(photos: list[Photo], split: Split, image_shape: tuple[int, int],
     return PhotoSplit(large, image_shape, fit_of(split, native))
 
 
-@lru_cache(maxsize=4096)  # told once by each process, which opens a split for every cell
+@lru_cache(maxsize=4096)  # one warning per process, which opens a split for every cell
 def _tell_of_small(path: Path, name: str, image_shape: tuple[int, int]) -> None:
     _log.warning("%s: left out, smaller than %dx%d pixels", name, *image_shape)
 
@@ -169,14 +169,11 @@ def read_rgb(path: Path) -> NDArray[np.float32]:
         (3, H, W) float32 in [0, 1].
 
     Raises:
-        DataError: if the file is missing, truncated, or no image (a saved HTML page is called one), or if its pixels
-            are 32-bit numbers.
+        DataError: if the file is missing, truncated, no JPEG or PNG file whatever its name (a saved HTML page is called
+            one), or has too many pixels.
     """
-    try:
-        with path.open("rb") as stream:
-            return decode_rgb(stream, path)
-    except OSError as error:
-        raise DataError.about(path, f"cannot be read as an image ({error})") from error
+    with _stream(path) as stream:
+        return decode_rgb(stream, path)
 
 
 def decode_rgb(stream: BinaryIO, path: Path) -> NDArray[np.float32]:
@@ -184,24 +181,45 @@ def decode_rgb(stream: BinaryIO, path: Path) -> NDArray[np.float32]:
 
     Args:
         stream: open at the photograph's first byte.
-        path: what to call it in messages.
+        path: the photograph's name in messages.
+    """
+    with _photo_in(stream, path) as photo:
+        return _to_rgb(ImageOps.exif_transpose(photo))
+
+
+def _stream(path: Path) -> BinaryIO:
+    try:
+        if not path.is_file():  # a pipe would never end
+            raise FileNotFoundError("No such file")
+        return path.open("rb")
+    except OSError as error:
+        raise DataError.about(path, f"cannot be read as an image ({error})") from error
+
+
+@contextmanager
+def _photo_in(stream: BinaryIO, path: Path) -> Iterator[Image.Image]:
+    """Open a photograph for as long as the block runs; whatever is wrong with it becomes a ``DataError``.
+
+    One of more than ``PIL.Image.MAX_IMAGE_PIXELS`` pixels, 89 million, is refused before it is decoded.
     """
     if is_html(stream.read(256)):
         raise DataError.about(path, "is an HTML page, not an image (a download quota notice?)")
     stream.seek(0)
     try:
-        with Image.open(stream) as photo:
-            return _to_rgb(ImageOps.exif_transpose(photo), photo.format)
-    except _PILLOW_ERRORS as error:
-        raise DataError.about(path, f"cannot be read as an image ({error})") from error
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of damaged EXIF data and the like, which do not change the pixels
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(stream, formats=_FORMATS) as photo:
+                yield photo
+    except UnidentifiedImageError as error:
+        raise DataError.about(path, "cannot be read as an image (it is neither JPEG nor PNG)") from error
+    except Exception as error:  # of damaged bytes Pillow's decoders raise whatever they meet
+        raise DataError.about(path, f"cannot be read as an image ({str(error) or type(error).__name__})") from error
 
 
-def _to_rgb(photo: Image.Image, file_type: str | None) -> NDArray[np.float32]:
-    # PNG has 16 bits at most, which some versions of Pillow hand out in 32.
-    sixteen_bits = photo.mode.startswith("I;16") or (photo.mode == "I" and file_type == "PNG")
-    if photo.mode in ("I", "F") and not sixteen_bits:
-        raise ValueError(f"its pixels are 32-bit numbers, mode {photo.mode}, of which nothing says how bright white is")
-    if sixteen_bits:  # grey; Pillow's own conversion to RGB would clip it at 255
+def _to_rgb(photo: Image.Image) -> NDArray[np.float32]:
+    # A grey PNG of 16 bits, which some versions of Pillow hand out in 32; its own conversion to RGB would clip at 255.
+    if photo.mode.startswith("I"):
         grey = np.asarray(photo, dtype=np.float32) / np.float32(65535)
         return np.repeat(grey[None], 3, axis=0)
     pixels = np.asarray(photo.convert("RGB"), dtype=np.float32) / np.float32(255)

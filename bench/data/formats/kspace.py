@@ -1,4 +1,4 @@
-"""fastMRI's k-space at its full measured width, for a reconstruction that is cropped last."""
+"""fastMRI's k-space at its full measured width, for reconstructions that are cropped afterwards."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ class KSpaceSplit(ImageSplit[tuple[Volume, int]]):
         peak = volume_peak(volume.path)
         with open_hdf5(volume.path) as file:
             k_space = k_space_of(file, position, volume.path) / np.float32(peak)
-        # The constant phase is read off the centre of k-space, which every mask samples (see bench.data.phase).
+        # The constant phase comes from the centre of k-space, which every mask samples (see bench.data.phase).
         height, width = k_space.shape
         k_space *= np.exp(-1j * np.angle(k_space[height // 2, width // 2]))
         image = crop_centre(from_k_space(k_space), self.image_shape)

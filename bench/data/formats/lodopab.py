@@ -18,13 +18,15 @@ from bench.data.resample import fitted
 
 KEY = "data"
 SIZE = 362
+ROUNDING = 1e-3
+"""By how much a value may leave [0, 1] and be clipped, for sets that were resampled."""
 SLICES_PER_FILE = 128
 PUBLISHED_SLICES: dict[Split, int] = {"train": 35_820, "validation": 3_522, "test": 3_553}
 
 
 @dataclass(frozen=True)
 class CTSlice:
-    """Where one slice is, and whose it is."""
+    """The place of one slice, and its patient."""
 
     path: Path
     row: int
@@ -50,13 +52,13 @@ def open_lodopab(
 
     A folder with as many files as LoDoPaB-CT has in this split is taken for the genuine set, and no file is
     opened: slice n is row n % 128 of file n // 128, and the number of slices is the published one, because
-    the last file may be padded with zeros. In any other folder the rows of every file are counted, but for blank
-    ones, which a logged warning names.
+    the last file may be padded with zeros. In any other folder the rows of every file are counted except blank ones,
+    which a logged warning names.
 
     Args:
         source: folder with ``ground_truth_<split>_<number>.hdf5``.
         split: which of the three parts.
-        image_shape: (H, W) in pixels; (362, 362) hands out the original pixels.
+        image_shape: (H, W) in pixels; (362, 362) returns the original pixels.
         count: how many slices to use, evenly spread over those that are not blank.
         seed: moves the selection.
         native: see ``OpenSplit``.
@@ -64,7 +66,7 @@ def open_lodopab(
     Returns:
         Attenuation divided by 81.35858 per metre (that of 3071 HU), (1, H, W) float32 in [0, 1]. Groups are
         patients where ``index_<split>.csv`` (column ``patient``) or the genuine set's
-        ``patient_ids_rand_<split>.csv`` is beside the slices, else files.
+        ``patient_ids_rand_<split>.csv`` is in the same folder, else files.
 
     Raises:
         DataError: if there is no file of this split, one is broken or not in this layout, all slices are blank, or
@@ -79,7 +81,7 @@ def open_lodopab(
 def select_slices(source: Path, split: Split, count: int, seed: int) -> list[CTSlice]:
     """Choose slices evenly over a split's files; arguments and errors as in ``open_lodopab``."""
     slices = list_slices(source, split)
-    if not is_genuine(ground_truth_files(source, split), split):  # whose published count has no padding
+    if not is_genuine(ground_truth_files(source, split), split):  # the genuine count excludes padding
         slices = [one for one in slices if one.row not in blank_slices(one.path, KEY)]
     if not slices:
         raise DataError.about(source, f"every {split} slice is blank")
@@ -87,7 +89,7 @@ def select_slices(source: Path, split: Split, count: int, seed: int) -> list[CTS
 
 
 def list_slices(source: Path, split: Split) -> list[CTSlice]:
-    """List every slice of a split, blank ones of a set that is not the genuine one included."""
+    """List every slice of a split, including blank ones of a set other than the genuine one."""
     rows = _rows(ground_truth_files(source, split), split)
     patients = _patients(source, split, len(rows))
     return [CTSlice(*row, group=patients[n] if patients else row[0].stem) for n, row in enumerate(rows)]
@@ -112,7 +114,7 @@ def read_slice(reference: CTSlice) -> NDArray[np.float32]:
     """Read one slice at its full size: (362, 362) float32, clipped to [0, 1].
 
     Raises:
-        DataError: if the file is missing, broken or has no such slice.
+        DataError: if the file is missing, broken or has no such slice, or values beyond [0, 1] by more than rounding.
     """
     with open_hdf5(reference.path) as file:
         stack = stack_in(file, KEY, kind="f", path=reference.path)
@@ -120,7 +122,17 @@ def read_slice(reference: CTSlice) -> NDArray[np.float32]:
             raise DataError.about(
                 reference.path, f"no {SIZE}x{SIZE} slice {reference.row} in '{KEY}' {tuple(stack.shape)}"
             )
-        return np.clip(np.asarray(stack[reference.row], dtype=np.float32), 0, 1)
+        values = np.asarray(stack[reference.row], dtype=np.float32)
+    low, high = float(values.min()), float(values.max())
+    if not np.isfinite(low + high):
+        raise DataError.about(reference.path, f"slice {reference.row} holds values that are not finite numbers")
+    if low < -ROUNDING or high > 1 + ROUNDING:
+        raise DataError.about(
+            reference.path,
+            f"slice {reference.row} has values from {low:.3g} to {high:.3g}; in this format they lie in [0, 1]: "
+            "attenuation divided by 81.35858 per metre",
+        )
+    return np.clip(values, 0, 1)
 
 
 def _rows(files: list[Path], split: Split) -> list[tuple[Path, int]]:
@@ -138,7 +150,7 @@ def _rows(files: list[Path], split: Split) -> list[tuple[Path, int]]:
 
 
 def _patients(source: Path, split: Split, total: int) -> list[str] | None:
-    """Return each slice's patient, or None where no list is beside the slices."""
+    """Return each slice's patient, or None where the folder has no list."""
     for path, column in (
         (source / f"index_{split}.csv", "patient"),
         (source / f"patient_ids_rand_{split}.csv", None),

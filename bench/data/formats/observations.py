@@ -72,21 +72,21 @@ def open_observations(source: Path, split: Split, *, count: int, seed: int) -> O
 
 
 def observation_of(ground_truth: Path) -> Path:
-    """Return where the observations of a ground-truth file belong."""
+    """Return the path of the observations of a ground-truth file."""
     return ground_truth.with_name(ground_truth.name.replace("ground_truth", "observation", 1))
 
 
 def turned(observed: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Bring a sinogram from LoDoPaB-CT's convention to that of ``operators.Radon``.
+    """Convert a sinogram from LoDoPaB-CT's convention to that of ``operators.Radon``.
 
-    Row k of theirs, of angle t, integrates over r cos t + c sin t = s (r down the rows, c along the columns of the
-    image); ours over c cos t - r sin t = s. So their angle t is our t - pi / 2: the second half of their
-    rows comes first, and the first half follows with the detector reversed, a half turn further on.
+    Their row of angle t integrates over r cos t + c sin t = s (r down the rows, c along the columns of the image); ours
+    integrates over c cos t - r sin t = s. Their angle t is thus our t - pi / 2: the second half of their rows comes
+    first, and the first half follows with the detector reversed, a half turn further on.
 
     Args:
         observed: (T, 513), T even, angles increasing over [0, pi).
 
-    Source: the geometry of ODL, which LoDoPaB-CT was made with (``odl.tomo.parallel_beam_geometry``).
+    Source: the geometry of ODL, with which LoDoPaB-CT was made (``odl.tomo.parallel_beam_geometry``).
     """
     half = len(observed) // 2
     return np.concatenate([observed[half:], observed[:half, ::-1]])

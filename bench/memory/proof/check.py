@@ -9,11 +9,11 @@ from typing import Literal
 
 import click
 import torch
-from rich.console import Console
 from rich.table import Table
 
 from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, results_option, selection_options
 from bench.cli.source_digest import code_of
+from bench.cli.tables import print_table
 from bench.memory.cells import TABLE3_TASKS
 from bench.memory.options import image_size_option
 from bench.memory.proof.profiled import profile_steps
@@ -76,7 +76,7 @@ def check(
     if style == "json":
         click.echo(json.dumps([_row(record) for record in records], indent=1))
     else:
-        Console().print(_table(records))
+        print_table(_table(records))
     differ = any(isinstance(record.values, CheckValues) and not record.values.explained for record in records)
     return 0 if all_answered(records) and not differ else EXIT_FAILED_CELLS
 

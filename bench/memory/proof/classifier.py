@@ -15,7 +15,7 @@ from bench.records import MIB
 from operators.bridges.deepinv import import_torchvision
 
 CONTEXT_BYTES = (1449 + 294) * MIB
-"""What a process takes beside its allocator, on the same machine, and fitted to other runs.
+"""What a process takes outside its allocator, on the same machine, fitted to other runs.
 
 1,449 MiB is the perceptrons' constant; cuDNN's kernels take 294 MiB more, the median of seven light networks of the
 same source's timm_training.csv at batch 8 (MobileNet V2 and V3, EfficientNet-B0, MnasNet, LCNet, TinyNet).
@@ -30,7 +30,7 @@ class Classifier:
         name: of the network in its library; what follows a space explains it.
         library: ``torchvision`` or ``timm``.
         image: side of an image in pixels.
-        classes: how many.
+        classes: number of classes.
         batch: images per step.
     """
 
@@ -46,7 +46,7 @@ class Classifier:
         return 3, self.image, self.image
 
     def network(self) -> nn.Module:
-        """Build it.
+        """Build the network.
 
         Raises:
             ImportError: if its library is not installed.
@@ -73,7 +73,7 @@ class Classifier:
         optimizer = torch.optim.Adam(network.parameters(), foreach=True)
         held: dict[
             str, torch.Tensor
-        ] = {}  # as a loop's variables hold the last step's images until the next ones are there
+        ] = {}  # like a loop's variables, it keeps the last step's images until the next are loaded
 
         def step() -> None:
             held["images"] = torch.empty(batch, 3, self.image, self.image)

@@ -1,8 +1,8 @@
 """Other libraries' estimates of a training step's memory without a GPU (``memory-peers``).
 
 Both are asked as their documentation says, for a training step with Adam in float32. torch-kitsune runs the forward
-pass to learn its shapes and adds 15 % to its sum; vram-check knows the parameters alone and takes activations for twice
-their bytes a sample. Neither simulates an allocator.
+pass to learn its shapes and adds 15 % to its sum; vram-check knows the parameters alone and assumes activations of
+twice their bytes per sample. Neither simulates an allocator.
 """
 
 import warnings
@@ -34,7 +34,7 @@ def _vram_check(network: nn.Module, sample_shape: tuple[int, ...], batch: int) -
 
 
 ESTIMATORS: dict[str, Estimator] = {"torch-kitsune": _kitsune, "vram-check": _vram_check}
-"""By the name of the distribution."""
+"""Estimators by the name of their distribution."""
 
 
 def predicted_bytes(trainings: Sequence[PublishedTraining], estimators: Sequence[str]) -> list[tuple[int, ...]]:
@@ -45,7 +45,7 @@ def predicted_bytes(trainings: Sequence[PublishedTraining], estimators: Sequence
         estimators: keys of ``ESTIMATORS`` that are installed.
 
     Returns:
-        Bytes by every estimator, a tuple a run.
+        Bytes by every estimator, one tuple per run.
     """
     return [_of_run(training, estimators) for training in trainings]
 
@@ -53,6 +53,6 @@ def predicted_bytes(trainings: Sequence[PublishedTraining], estimators: Sequence
 def _of_run(training: PublishedTraining, estimators: Sequence[str]) -> tuple[int, ...]:
     # Estimates depend on shapes alone: on the meta device torch-kitsune's forward pass computes nothing.
     with torch.device("meta"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # theirs are no business of our users
+        warnings.simplefilter("ignore")  # warnings of the other libraries
         network = training.network()
         return tuple(ESTIMATORS[name](network, training.sample_shape, training.batch) for name in estimators)

@@ -38,9 +38,9 @@ class Perceptron:
 
     Attributes:
         inputs: features of a sample.
-        outputs: classes; one for a yes or no.
+        outputs: classes; 1 for a yes or no.
         depth: hidden layers, bottlenecks have one more.
-        shape: how wide they are.
+        shape: course of their widths.
         batch: samples per step.
         activation: key of ``ACTIVATIONS``.
         dropout: share of values dropped behind every hidden layer; None for no dropout.
@@ -58,7 +58,7 @@ class Perceptron:
 
     @classmethod
     def named(cls, name: str) -> "Perceptron":
-        """Read a run's name.
+        """Return the perceptron of a run's name.
 
         Raises:
             ValueError: if it is not the name of a perceptron, or one with an unknown activation.
@@ -88,7 +88,7 @@ class Perceptron:
         return tuple(max(self.inputs >> place, self.outputs) for place in range(1, count + 1))
 
     def network(self) -> nn.Sequential:
-        """Build it, with the softmax or sigmoid at its end."""
+        """Build the network, with the softmax or sigmoid at its end."""
         layers: list[nn.Module] = []
         before = self.inputs
         for width in self.widths:

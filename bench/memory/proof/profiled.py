@@ -41,7 +41,7 @@ class Profiled:
 def profile_steps(spec: CheckSpec) -> Profiled:
     """Train as a trace does, for as many steps with as many solver steps, on random images and their measurements.
 
-    The operator and its tables are made before, since no trace knows them; what applying it takes counts.
+    The operator and its tables are built before, since no trace contains them; memory for applying it counts.
 
     Args:
         spec: what trains.
@@ -54,7 +54,7 @@ def profile_steps(spec: CheckSpec) -> Profiled:
         measurements = operator(images)
         operator.adjoint(measurements)
     gc.collect()
-    gc.disable()  # storages die by reference count alone, as in a trace
+    gc.disable()  # storages are released by reference count alone, as in a trace
     try:
         with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
             model = resolve_model(spec.model)(channels=task.channels)
@@ -76,9 +76,9 @@ def profile_steps(spec: CheckSpec) -> Profiled:
 
 
 def peak_bytes(profiler: profile) -> int:
-    """Return the most bytes that were alive at once of those that were born under a profiler with ``profile_memory``.
+    """Return the most bytes alive at once, of those allocated under a profiler with ``profile_memory``.
 
-    The profiler's own totals go on from one profile of a process to the next: its events are summed here.
+    The profiler's own totals continue from one profile of a process to the next: its events are summed here.
     """
     with TemporaryDirectory() as folder:
         path = Path(folder) / "trace.json"
@@ -86,7 +86,7 @@ def peak_bytes(profiler: profile) -> int:
         events = json.loads(path.read_text())["traceEvents"]
     sizes = sorted((event["ts"], event["args"]["Bytes"]) for event in events if event.get("name") == "[memory]")
     live = peak = 0
-    for _, size in sizes:  # below zero where memory is given back
+    for _, size in sizes:  # negative where memory is released
         live += size
         peak = max(peak, live)
     return peak

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from bench.cli import EXIT_CODES, EXIT_FAILED_CELLS, results_option
+from bench.cli.tables import print_table
 from bench.memory.calibration import Rules
 from bench.memory.convolutions import of_version_8
 from bench.memory.proof.peer_estimators import ESTIMATORS, predicted_bytes
@@ -68,7 +68,7 @@ def prove(folder: Path, style: Literal["table", "json"], force: bool, results: P
     if style == "json":
         click.echo(json.dumps(_json(records, names), indent=1))
     else:
-        Console().print(_table(records))
+        print_table(_table(records))
     replayed = all(row.replayed for record in records for row in _values(record).histories)
     return 0 if all_answered(records) and replayed else EXIT_FAILED_CELLS
 
@@ -169,7 +169,7 @@ def _of_all(
 
 
 def fitted_bytes(runs: Runs, predicted: Sequence[int]) -> int:
-    """Return the memory of a process beside a prediction: the median over the first runs, unless it is known.
+    """Return a process's memory besides a prediction: the median over the first runs, unless it is known.
 
     Args:
         runs: what was measured.

@@ -1,6 +1,7 @@
 """Published histories of real GPUs' allocators, and their replay, address by address."""
 
 import gzip
+import zlib
 from bisect import bisect_right
 from pathlib import Path
 
@@ -9,12 +10,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from bench.memory.allocator import MIN_BLOCK, SMALL_LIMIT, Block, CachingAllocator
 from bench.memory.recorded import ReplayError, follow, recorded_segments
 
+MOST_BYTES = 256 * 2**20
+"""Of a history's text; the largest published one has under one megabyte."""
+
 Extent = tuple[int, int]
 """Address and bytes."""
 
 
 class PublishedHistory(BaseModel):
-    """What an allocator did from some point of a run on; gzipped JSON, of one stream."""
+    """The events of an allocator from some point of a run; gzipped JSON, of one stream."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -26,19 +30,23 @@ class PublishedHistory(BaseModel):
 
     @classmethod
     def load(cls, path: Path) -> "PublishedHistory":
-        """Read one.
+        """Read a history.
 
         Raises:
-            ValueError: if the file is none; the message is one line that names it.
+            ValueError: if the file holds no history; the message is one line that names it.
         """
         try:
-            return cls.model_validate_json(gzip.decompress(path.read_bytes()))
-        except (OSError, EOFError, ValidationError) as error:
+            with gzip.open(path) as file:
+                text = file.read(MOST_BYTES + 1)
+            if len(text) > MOST_BYTES:
+                raise OSError(f"it inflates to more than {MOST_BYTES:,} bytes")
+            return cls.model_validate_json(text)
+        except (OSError, EOFError, ValidationError, zlib.error) as error:
             raise ValueError(f"{path}: not a history: {' '.join(str(error).split())[:200]}") from error
 
 
 def replay_published(history: PublishedHistory) -> CachingAllocator:
-    """Make the recorded requests again, from the recorded start on.
+    """Repeat the recorded requests, from the recorded start.
 
     Returns:
         The allocator at the end, every block of which lies where the recorded one lay.
@@ -57,12 +65,12 @@ def replay_published(history: PublishedHistory) -> CachingAllocator:
 
 
 class StartedAllocator(CachingAllocator):
-    """An allocator that is put into the state in which a recording begins."""
+    """An allocator that begins in the state in which a recording begins."""
 
     def start(self, history: PublishedHistory) -> None:
         """Lay out the segments and the blocks that are in use.
 
-        An unsplit block keeps what is left over of it: its size is the request in steps of 512 bytes, and, in the
+        An unsplit block keeps its remainder: its size is the request in steps of 512 bytes, and, in the
         large pool, a gap of up to 1 MiB behind it.
         """
         live = sorted(history.start_live)

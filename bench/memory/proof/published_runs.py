@@ -34,14 +34,14 @@ class PublishedTraining(Protocol):
 
 @dataclass(frozen=True)
 class Runs:
-    """What a file holds.
+    """The contents of a file of runs.
 
     Attributes:
         source: kind of network.
         names: the first column, of every run.
         measured_bytes: peak of the whole device, of every run.
         trainings: of every run.
-        constant_bytes: what a process takes beside its allocator, known from other runs; None: to be fitted.
+        constant_bytes: what a process takes outside its allocator, known from other runs; None: to be fitted.
     """
 
     source: Literal["perceptrons", "classifiers"]

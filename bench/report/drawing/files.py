@@ -8,6 +8,8 @@ from matplotlib.figure import Figure
 from bench.records.files import write_atomically
 
 DPI = 200
+COMPRESSION = 3
+"""Of a PNG: for these images, twice as fast as the default and no larger."""
 
 
 def save_text(path: Path, text: str) -> None:
@@ -18,5 +20,6 @@ def save_text(path: Path, text: str) -> None:
 def save_figure(path: Path, figure: Figure) -> None:
     """Write a PNG without the metadata that differs between machines and versions."""
     content = BytesIO()
-    figure.savefig(content, format="png", dpi=DPI, metadata={"Software": None})
+    options = {"compress_level": COMPRESSION}
+    figure.savefig(content, format="png", dpi=DPI, metadata={"Software": None}, pil_kwargs=options)
     write_atomically(path, content.getvalue())

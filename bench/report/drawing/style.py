@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from typing import Literal
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#7F7F7F", "#9A8500")
@@ -41,6 +43,8 @@ STYLE = {
 }
 """Settings of every figure, on top of matplotlib's defaults: a user's own would change the files."""
 
+LEGEND_ROW = 0.17
+"""Height of a legend's row in inches."""
 WIDE_RATIO = 100
 MOST_TICKS = 5
 
@@ -52,6 +56,22 @@ def colors(models: Sequence[str]) -> dict[str, str]:
         models: the paper's models in the paper's order, then the user's own.
     """
     return {model: PALETTE[place % len(PALETTE)] for place, model in enumerate(models)}
+
+
+def legend_below(figure: Figure, handles: Sequence[Artist]) -> None:
+    """Put a legend below the panels, in as many rows as the figure's width takes; the figure grows by them.
+
+    Args:
+        figure: of constrained layout.
+        handles: labelled artists.
+    """
+    for columns in range(len(handles), 0, -1):
+        legend = figure.legend(handles=list(handles), loc="outside lower center", ncols=columns)
+        if columns == 1 or legend.get_window_extent().width < figure.bbox.width:
+            break
+        legend.remove()
+    rows = -(-len(handles) // columns)
+    figure.set_figheight(figure.get_figheight() + LEGEND_ROW * (rows - 1))
 
 
 def quiet_axis(axis: Axes, *, grid: str) -> None:

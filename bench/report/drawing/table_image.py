@@ -1,12 +1,12 @@
 """Tables drawn as images: measured text, three rules and no grid."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
+from matplotlib.font_manager import FontProperties, findfont
 from matplotlib.lines import Line2D
 
 from bench.report.drawing.files import DPI
@@ -22,11 +22,15 @@ GAP = 14.0
 MARGIN = 16.0
 RULE_SPACE = 5.0
 INK, SOFT = "#1a1a1a", "#555555"
+SURE = 0.1
+"""Share of a line by which the sum of its words' widths is certainly not wrong."""
+MOST_ROWS = 60
+"""A longer image could neither be read nor printed."""
 HEAVY, THIN = 1.1, 0.5
 
 
 @dataclass(frozen=True)
-class _Canvas:
+class _Sheet:
     """A figure addressed in points from its upper left corner."""
 
     figure: Figure
@@ -61,6 +65,7 @@ def draw_table(table: Table) -> Figure:
     Args:
         table: what to draw; the same object makes the LaTeX table.
     """
+    table = _shortened(table)
     widths = _column_widths(table)
     edges = [MARGIN]
     for width in widths:
@@ -72,41 +77,49 @@ def draw_table(table: Table) -> Figure:
     height = 2 * MARGIN + LINE * (len(title) + len(table.header) + len(table.body))
     height += NOTE_LINE * len(notes) + RULE_SPACE * (1.5 * rules + 3.5)
     width = right + MARGIN
-    canvas = _Canvas(Figure(figsize=(width / 72, height / 72), facecolor="white"), width, height)
+    sheet = _Sheet(Figure(figsize=(width / 72, height / 72), facecolor="white"), width, height)
     y = MARGIN
     for line in title:
         y += LINE
-        canvas.text(MARGIN, y - 4, line, SIZE, "l", bold=True)
-    y = _draw_rows(canvas, table, edges, y)
+        sheet.text(MARGIN, y - 4, line, SIZE, "l", bold=True)
+    y = _draw_rows(sheet, table, edges, y)
     for line in notes:
         y += NOTE_LINE
-        canvas.text(MARGIN, y, line, NOTE_SIZE, "l", color=SOFT)
-    return canvas.figure
+        sheet.text(MARGIN, y, line, NOTE_SIZE, "l", color=SOFT)
+    return sheet.figure
 
 
-def _draw_rows(canvas: _Canvas, table: Table, edges: Sequence[float], y: float) -> float:
+def _shortened(table: Table) -> Table:
+    """Return the rows that a page has room for, and say where the others are."""
+    if len(table.body) <= MOST_ROWS:
+        return table
+    note = f"The first {MOST_ROWS} of {len(table.body)} rows; {table.name}.tex has all of them."
+    return replace(table, body=table.body[:MOST_ROWS], notes=(*table.notes, note))
+
+
+def _draw_rows(sheet: _Sheet, table: Table, edges: Sequence[float], y: float) -> float:
     left, right = edges[0], edges[-1] - GAP
     y += RULE_SPACE
-    canvas.rule(left, right, y, HEAVY)
+    sheet.rule(left, right, y, HEAVY)
     y += RULE_SPACE / 2
     for row in table.header:
         y += LINE
-        _draw_row(canvas, table, row, edges, y - 4)
+        _draw_row(sheet, table, row, edges, y - 4)
         for first, last in underlined(row):
-            canvas.rule(edges[first - 1], edges[last] - GAP, y + 0.5, THIN)
+            sheet.rule(edges[first - 1], edges[last] - GAP, y + 0.5, THIN)
     for index, row in enumerate(table.body):
         if row.rule or index == 0:
             y += RULE_SPACE
-            canvas.rule(left, right, y, THIN)
+            sheet.rule(left, right, y, THIN)
             y += RULE_SPACE / 2
         y += LINE
-        _draw_row(canvas, table, row, edges, y - 4)
+        _draw_row(sheet, table, row, edges, y - 4)
     y += RULE_SPACE
-    canvas.rule(left, right, y, HEAVY)
+    sheet.rule(left, right, y, HEAVY)
     return y + RULE_SPACE
 
 
-def _draw_row(canvas: _Canvas, table: Table, row: Row, edges: Sequence[float], y: float) -> None:
+def _draw_row(sheet: _Sheet, table: Table, row: Row, edges: Sequence[float], y: float) -> None:
     column = 0
     for cell in row.cells:
         left, right = edges[column], edges[column + cell.span] - GAP
@@ -118,11 +131,11 @@ def _draw_row(canvas: _Canvas, table: Table, row: Row, edges: Sequence[float], y
         # Leading spaces indent; they are no ink, so a drawn string would lose them.
         x += 4.0 * (len(cell.text) - len(cell.text.lstrip(" ")))
         text = cell.text.strip()
-        canvas.text(x, y, text, SIZE, align, bold=cell.bold)
+        sheet.text(x, y, text, SIZE, align, bold=cell.bold)
         if cell.mark:
             width = _width(text, SIZE, cell.bold)
             end = x + {"l": width, "c": width / 2, "r": 0.0}[align]
-            canvas.text(end + 0.8, y - 3, cell.mark, MARK_SIZE, "l")
+            sheet.text(end + 0.8, y - 3, cell.mark, MARK_SIZE, "l")
 
 
 def _column_widths(table: Table) -> list[float]:
@@ -169,14 +182,21 @@ def _ruler() -> RendererAgg:
 
 def _wrap(text: str, width: float, size: float, *, bold: bool = False) -> list[str]:
     lines: list[str] = []
+    space, about = _width("n n", size, bold) - _width("nn", size, bold), 0.0
     for word in text.split():
         longer = f"{lines[-1]} {word}" if lines else word
-        if lines and _width(longer, size, bold) <= width:
+        about += space + _width(word, size, bold)
+        # Words' widths nearly add up to the line's, which takes long to measure and is only where it matters.
+        close = abs(about - width) < SURE * width
+        if lines and (_width(longer, size, bold) <= width if close else about < width):
             lines[-1] = longer
         else:
             lines.append(word)
+            about = _width(word, size, bold)
     return lines
 
 
+@cache
 def _font(size: float, bold: bool) -> FontProperties:
-    return FontProperties(family=FONT, size=size, weight="bold" if bold else "normal")
+    # By its file: matplotlib would look a family up again for every text that it draws.
+    return FontProperties(fname=findfont(FontProperties(family=FONT, weight="bold" if bold else "normal")), size=size)

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from bench.records.paper import Paper
-from bench.report.drawing.style import colors, logarithmic, quiet_axis
+from bench.report.drawing.style import colors, legend_below, logarithmic, quiet_axis
 from bench.report.selection.accuracy import Study
 from bench.report.selection.records import AccuracyEntry
 
@@ -111,7 +111,7 @@ def convergence_figure(study: Study, paper: Paper) -> Figure | None:
             axis.set_ylabel("")
     shown = [model for model in models if any(course.model == model for found in rows.values() for course in found)]
     handles = [Line2D([], [], color=shades[model], lw=2, label=paper.model_title(model)) for model in shown]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+    legend_below(figure, handles)
     return figure
 
 

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from skimage.metrics import structural_similarity
 
+from bench.records.examples import EXAMPLE_KEYS
 from bench.records.paper import Paper
-from bench.records.store import EXAMPLE_KEYS, ResultStore, StoreError
+from bench.records.store import ResultStore, StoreError
 from bench.report.drawing.style import EMPHASIS, INK, SOFT
 from bench.report.selection.accuracy import Study
 
@@ -35,6 +36,9 @@ CREDIT_SIZE, CREDIT_LINE = 6.0, 0.115
 
 ZOOM = 0.42
 """Share of an image's side that the enlarged box takes, less where it would cover the box."""
+
+LONGEST_SIDE = 8
+"""Sides of an image may differ by this factor; a longer strip has no place on a page."""
 
 Image = NDArray[np.float32]
 
@@ -106,10 +110,7 @@ def examples(study: Study, paper: Paper, store: ResultStore) -> list[Example]:
     Args:
         study: the accuracy of one group of records.
         paper: order of the tasks.
-        store: the results folder.
-
-    Raises:
-        StoreError: if a file of images cannot be read; the message names it.
+        store: the results folder; files of images that are missing or broken are told and skipped.
     """
     rows = []
     for task in study.tasks(paper):
@@ -214,7 +215,10 @@ def _example(study: Study, store: ResultStore, task: str, model: str) -> dict[st
     for loss in ("final", "aux"):
         for entry in study.cells.get((task, model, loss), ()):
             if entry.values is not None and entry.values.example is not None:
-                return _read(store, entry.values.example)
+                try:
+                    return _read(store, entry.values.example)
+                except StoreError as error:
+                    store.skips.skip(error)
     return None
 
 
@@ -222,6 +226,8 @@ def _read(store: ResultStore, relative: str) -> dict[str, Image]:
     images = store.example(relative)
     shapes = {images[key].shape for key in EXAMPLE_KEYS}
     shape = next(iter(shapes))
-    if len(shapes) != 1 or len(shape) != 3 or shape[0] not in (1, 3):
+    if len(shapes) != 1 or shape[0] not in (1, 3):
         raise StoreError(f"{store.root / relative}: example images need one shape, (1 or 3, H, W)")
+    if max(shape[1:]) > LONGEST_SIDE * min(shape[1:]):
+        raise StoreError(f"{store.root / relative}: example images of {shape[1:]} pixels are too long to draw")
     return images

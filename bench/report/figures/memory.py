@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from bench.report.drawing.layout import shape_text
 from bench.report.drawing.style import BAND, SOFT, colors, quiet_axis
-from bench.report.selection.records import MemoryEntry, newest
+from bench.report.selection.records import MemoryEntry, grouped, newest
 from bench.report.tables.table3 import MemoryStudy
 
 NOTHING_FITS = -1.0
@@ -50,13 +50,13 @@ def _memory_panel(axis: Axes, study: MemoryStudy, task: str, shape: tuple[int, i
     """Draw one task and return the highest place that is taken."""
     shades, entries = colors(study.models), study.of_block(task, shape)
     caps, highest = study.caps(task, entries), 0.0
+    by_mark = grouped(entries, lambda entry: (entry.spec.cap_bytes, entry.spec.model))
     for place, (cap, _) in enumerate(caps):
         if place % 2 == 0:
             axis.axvspan(place - 0.5, place + 0.5, color=BAND, lw=0, zorder=0)
         for rank, model in enumerate(study.models):
             x = place + SPREAD * ((rank + 0.5) / len(study.models) - 0.5)
-            mine = [entry for entry in entries if (entry.spec.cap_bytes, entry.spec.model) == (cap, model)]
-            marks = [*_our_marks(mine, shades[model])]
+            marks = [*_our_marks(by_mark.get((cap, model), []), shades[model])]
             paper = study.paper.largest_batch(task, model, cap)
             if paper is not None:
                 marks.append(

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench.records.paper import Paper
-from bench.report.drawing.style import SOFT, colors, quiet_axis
+from bench.report.drawing.style import SOFT, colors, legend_below, quiet_axis
 from bench.report.selection.accuracy import Study
 from bench.report.selection.records import AccuracyEntry
 
@@ -40,7 +40,7 @@ def solver_figure(study: Study, paper: Paper) -> Figure | None:
     handles = [Line2D([], [], color=shades[model], lw=2, label=paper.model_title(model)) for model in staged]
     handles.append(Line2D([], [], color=SOFT, marker="o", ms=4, label="started at zero"))
     handles.append(Line2D([], [], color=SOFT, marker="o", ms=4, mfc="white", ls="--", label="warm start"))
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+    legend_below(figure, handles)
     return figure
 
 

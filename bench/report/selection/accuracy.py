@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from bench.evaluation.bootstrap import Estimate, StartMetric, estimate
+from bench.evaluation.bootstrap import Estimate, StartMetric, estimate, mean
 from bench.records import AccuracySpec, ImageScore, Start
 from bench.records.paper import Metric, Paper
-from bench.report.selection.records import AccuracyEntry, ReferenceEntry, dominant, newest
+from bench.report.selection.records import AccuracyEntry, ReferenceEntry, dominant, grouped, newest
 
 SCALES = ("quick", "small", "full", "paper")
 """From the least to the most demanding; a scale of the user's own ranks below all."""
@@ -78,8 +78,8 @@ class Study:
 
     def spread(self, key: CellKey, metric: Metric) -> float | None:
         """Return half the range of a cell's per-seed means; None where fewer than two seeds have values."""
-        means = [estimate(scores_of([entry]), metric) for entry in self.cells.get(key, ())]
-        known = [value.mean for value in means if value is not None]
+        means = [mean(scores_of([entry]), metric) for entry in self.cells.get(key, ())]
+        known = [value for value in means if value is not None]
         return (max(known) - min(known)) / 2 if len(known) > 1 else None
 
     def is_astray(self, key: CellKey) -> bool:
@@ -112,13 +112,11 @@ def studies(entries: Iterable[AccuracyEntry], references: Iterable[ReferenceEntr
     """Group accuracy entries into studies, the headline study first.
 
     Args:
-        entries: one environment a cell.
+        entries: one environment per cell.
         references: methods without training; each study takes those that were graded on its tasks' images.
     """
     without_training = list(references)
-    groups: dict[Group, list[AccuracyEntry]] = {}
-    for entry in entries:
-        groups.setdefault(Group(entry.spec.scale, entry.spec.data != "generated"), []).append(entry)
+    groups = grouped(entries, lambda entry: Group(entry.spec.scale, entry.spec.data != "generated"))
     ordered = sorted(groups, key=lambda group: group.rank, reverse=True)
     return [_study_of_starts(group, groups[group], without_training) for group in ordered]
 
@@ -130,13 +128,12 @@ def scores_of(entries: Iterable[AccuracyEntry]) -> list[ImageScore]:
 
 def _study_of_starts(group: Group, entries: list[AccuracyEntry], references: list[ReferenceEntry]) -> Study:
     """Compare what starts alike; of a task's starts, the one of most cells is the study's, or the paper's."""
-    by_task: dict[str, list[AccuracyEntry]] = {}
-    for entry in entries:
-        by_task.setdefault(entry.spec.task, []).append(entry)
+    by_task = grouped(entries, lambda entry: entry.spec.task)
     usual = [entry for members in by_task.values() for entry in dominant(members, _start, _column, _is_papers)]
     others: dict[Start, list[AccuracyEntry]] = {}
+    chosen = set(map(id, usual))
     for entry in entries:
-        if entry not in usual:
+        if id(entry) not in chosen:
             others.setdefault(_start(entry), []).append(entry)
     apart = {start: _with_references(_study(group, members), references) for start, members in sorted(others.items())}
     study = _with_references(_study(group, usual), references)
@@ -146,16 +143,16 @@ def _study_of_starts(group: Group, entries: list[AccuracyEntry], references: lis
 def _study(group: Group, entries: list[AccuracyEntry]) -> Study:
     cells: dict[CellKey, tuple[AccuracyEntry, ...]] = {}
     twins: dict[CellKey, tuple[AccuracyEntry, ...]] = {}
-    for task in sorted({entry.spec.task for entry in entries}):
-        candidates = [entry for entry in entries if entry.spec.task == task]
+    for task, candidates in sorted(grouped(entries, lambda entry: entry.spec.task).items()):
         graded_alike = dominant(candidates, _grading, _column)
         in_one_precision = dominant(graded_alike, lambda entry: entry.spec.precision, _column)
-        for column in sorted(set(map(_column, in_one_precision))):
-            same = [entry for entry in in_one_precision if _column(entry) == column]
+        in_column = grouped(graded_alike, _column)
+        for column, same in sorted(grouped(in_one_precision, _column).items()):
             trained_alike = dominant(same, _training, lambda entry: entry.spec.seed)
             cells[(task, *column)] = tuple(sorted(trained_alike, key=lambda entry: entry.spec.seed))
-            shown = [_but_for_precision(entry.spec) for entry in trained_alike]
-            others = (entry for entry in graded_alike if entry not in trained_alike)
+            chosen = set(map(id, trained_alike))
+            shown = {_but_for_precision(entry.spec) for entry in trained_alike}
+            others = (entry for entry in in_column[column] if id(entry) not in chosen)
             twins[(task, *column)] = tuple(entry for entry in others if _but_for_precision(entry.spec) in shown)
     known = sum(map(len, (*cells.values(), *twins.values())))
     return Study(group, cells, len(entries) - known, twins={key: found for key, found in twins.items() if found})

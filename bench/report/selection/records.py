@@ -29,7 +29,7 @@ from bench.records import (
     TimingSpec,
     TimingValues,
 )
-from bench.records.store import ResultStore, StoreError
+from bench.records.store import ResultStore
 
 S = TypeVar("S", bound=BaseModel)
 V = TypeVar("V", bound=BaseModel)
@@ -62,6 +62,7 @@ CheckEntry = Entry[CheckSpec, CheckValues]
 ModelEntry = AccuracyEntry | MemoryEntry | TimingEntry | CallsEntry | SolversEntry | CheckEntry
 AnyEntry = ModelEntry | OperatorsEntry | ReferenceEntry | ProofEntry
 E = TypeVar("E", bound=AnyEntry)
+K = TypeVar("K", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -108,16 +109,9 @@ def load_records(store: ResultStore) -> Records:
     """Read a results folder and choose one environment per cell: clean before dirty, then the newest.
 
     Args:
-        store: the results folder.
-
-    Raises:
-        StoreError: if a file is not a valid record, or answers another kind of question than it asks.
+        store: the results folder; files that are no valid record are told and skipped.
     """
     every = list(store.records())
-    for record in every:
-        if record.values is not None and record.values.kind != record.spec.kind:
-            path = store.path_of(record.spec, record.provenance)
-            raise StoreError(f"{path}: not a valid record: {record.values.kind} values, {record.spec.kind} spec")
     current = [record for record in every if record.current]
     best = _one_environment(current)
     memory = _entries(best, MemorySpec, MemoryValues)
@@ -163,9 +157,7 @@ def dominant(
         cell: what should be covered, e.g. its model.
         prefer: decides between settings that cover equally many, the higher wins; after it, the newest.
     """
-    candidates: dict[Hashable, list[E]] = {}
-    for entry in entries:
-        candidates.setdefault(key(entry), []).append(entry)
+    candidates = grouped(entries, key)
 
     def rank(members: Sequence[E]) -> tuple[int, int, int, float]:
         answered = {cell(entry) for entry in members if entry.values is not None}
@@ -173,6 +165,14 @@ def dominant(
         return len(answered), len(covered), max(map(prefer, members)), max(entry.created for entry in members)
 
     return max(candidates.values(), key=rank, default=[])
+
+
+def grouped(entries: Iterable[E], key: Callable[[E], K]) -> dict[K, list[E]]:
+    """Return the entries by a key, in the order of its first entries."""
+    groups: dict[K, list[E]] = {}
+    for entry in entries:
+        groups.setdefault(key(entry), []).append(entry)
+    return groups
 
 
 def newest(entries: Iterable[E]) -> E | None:
@@ -190,16 +190,22 @@ def _one_environment(records: Iterable[Record]) -> list[Record]:
         on_gpu = isinstance(record.spec, MemorySpec) and record.spec.backend == "cuda"
         by_device = on_gpu or isinstance(record.spec, TimingSpec | SolversSpec | OperatorsSpec)
         key = record.cell_id, record.provenance.device if by_device else ""
-        if key not in best or _preference(record) > _preference(best[key]):
+        if key not in best or _is_better(record, best[key]):
             best[key] = record
     return list(best.values())
 
 
-def _preference(record: Record) -> tuple[bool, bool, bool, float, str]:
+def _is_better(record: Record, held: Record) -> bool:
+    mine, other = _preference(record), _preference(held)
+    # Identities take a while to compute and seldom decide.
+    return mine > other or (mine == other and record.provenance.env_id > held.provenance.env_id)
+
+
+def _preference(record: Record) -> tuple[bool, bool, bool, float]:
     """A crash or time-out is no answer: it loses even to a dirty record."""
     origin = record.provenance
     answered = record.values is not None
-    return record.status.finished, not origin.dirty, answered, origin.created.timestamp(), origin.env_id
+    return record.status.finished, not origin.dirty, answered, origin.created.timestamp()
 
 
 def _entries(records: Iterable[Record], spec_type: type[S], values_type: type[V]) -> tuple[Entry[S, V], ...]:

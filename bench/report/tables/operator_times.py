@@ -111,7 +111,7 @@ def library_title(library: LibraryRow) -> str:
     return f"{name}, {library.method}" if library.method else name
 
 
-def claims(times: OperatorTimes) -> str:
+def times_summary(times: OperatorTimes) -> str:
     """Summarise a record in sentences: speedup over every library, cost of doubling, storage.
 
     Args:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from bench.records.paper import Paper
 from bench.report.drawing.layout import Cell, Row, Table, answer, bytes_text, listing, shape_text
@@ -18,7 +19,7 @@ class MemoryStudy:
     entries: tuple[MemoryEntry, ...]
     paper: Paper
 
-    @property
+    @cached_property
     def models(self) -> list[str]:
         """The paper's models, then the user's own."""
         known = [model.key for model in self.paper.models]

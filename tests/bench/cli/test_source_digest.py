@@ -94,3 +94,12 @@ def test_a_file_beside_a_model_without_a_package_counts(tmp_path):
     before = digest(write(tmp_path, files), "mine:Steps")
     (tmp_path / "layers.py").write_text("import json\nWIDTH = 3")
     assert digest(tmp_path, "mine:Steps") != before
+
+
+def test_a_file_beside_a_model_that_python_cannot_read_counts_too(tmp_path):
+    imports = "try:\n    import layers\nexcept SyntaxError:\n    pass"
+    before = digest(
+        write(tmp_path, {"mine.py": MODEL.format(imports=imports, count=1), "layers.py": "def f(:"}), "mine:Steps"
+    )
+    (tmp_path / "layers.py").write_text("def g(:")
+    assert digest(tmp_path, "mine:Steps") != before

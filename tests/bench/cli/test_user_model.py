@@ -7,7 +7,10 @@ import click
 import pytest
 import torch
 from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from bench.cli import MODEL
 from bench.cli.model_check import check_model
 
 COMMANDS = {
@@ -86,6 +89,8 @@ def test_every_command_says_so_before_it_stores_anything(command, mine, tmp_path
         ("import sys; sys.exit(3)", "cannot import model 'broken:Model': SystemExit: 3"),
         ("import no_such_thing", "cannot import model 'broken:Model': ModuleNotFoundError: No module named"),
         ("def", "cannot import model 'broken:Model': SyntaxError: invalid syntax"),
+        ("\0", "cannot import model 'broken:Model': SyntaxError: source code"),
+        ("class Model: pass\n" + 50 * " " + "x", "cannot import model 'broken:Model': IndentationError: "),
     ],
 )
 def test_a_module_that_cannot_be_imported_names_its_exception(text, message, tmp_path, monkeypatch):
@@ -103,7 +108,16 @@ def test_a_module_that_cannot_be_imported_names_its_exception(text, message, tmp
         ("builtins:print", "'builtins:print' has no source file"),
         ("tests.bench.brightnes:Brightness", "; did you mean 'brightness'?"),
         ("tests.bench.brightness:Brigtness", "tests.bench.brightness has no 'Brigtness'; did you mean 'Brightness'?"),
-        (":Model", "cannot import model ':Model': ValueError: Empty module name"),
+        (":Model", "':Model' names no model: write package.module:Name"),
+        ("os:path", "'os:path' is no models.ReconstructionModel: module"),
+        ("mod:", "'mod:' names no model: write package.module:Name, such as mod:Name"),
+        ("../x:Y", "'../x:Y' names no model: write package.module:Name, such as x:Y"),
+        ("a/b.py:C", "write package.module:Name, such as a.b:C"),
+        (".x:Y", "'.x:Y' names no model"),
+        ("x:Y:Z", "'x:Y:Z' names no model"),
+        ("os;rm -rf:x", "'os;rm -rf:x' names no model"),
+        ("a\n:\x1b[2J", r"'a\n:\x1b[2J' names no model"),
+        ("models:MODELS", "'models:MODELS' is no models.ReconstructionModel: dict; models there: DEQ4IP, "),
     ],
 )
 def test_names_of_others_modules(name, message):
@@ -121,3 +135,12 @@ def test_a_model_for_some_channels_alone_is_one_and_draws_no_numbers(tmp_path, m
     before = torch.get_rng_state()
     check_model("three:Three")
     assert torch.equal(before, torch.get_rng_state())
+
+
+@settings(derandomize=True, deadline=None, max_examples=200)
+@given(st.text(max_size=12), st.sampled_from(["", ":", "/", ".", "os", "\\"]), st.text(max_size=12))
+def test_any_name_is_refused_in_one_line(start, middle, end):
+    for name in (f"{start}{middle}:{end}", f":{start}{middle}{end}"):
+        with pytest.raises(click.ClickException) as caught:
+            MODEL.convert(name, None, None)
+        assert caught.value.message.isprintable()

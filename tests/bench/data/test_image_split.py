@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.data import DataError, ImageSplit, LabelledImage, source_label, spread
+from bench.data.base import DataError, ImageSplit, LabelledImage, source_label, spread
 
 
 class Levels(ImageSplit):

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from bench.cli.sources import check_sources, open_split
-from bench.data import DataError
+from bench.data.base import DataError
 from bench.data.formats.fastmri import native_shape, open_fastmri
 from bench.data.formats.fastmri_volume import field_of_view
 from bench.data.formats.folder import open_folder
@@ -93,10 +93,10 @@ def test_a_photograph_taken_sideways_has_the_size_of_the_upright_one(tmp_path, o
     assert tuple(items[0].image.shape[1:]) == ((24, 18) if fits else (30, 30))
 
 
-@pytest.mark.parametrize("name", ["page.jpg", "empty.png"])
-def test_a_file_that_is_no_photograph_is_named_when_its_size_is_asked(tmp_path, photos, name):
+@pytest.mark.parametrize(("name", "problem"), [("page.jpg", "is an HTML page"), ("empty.png", "cannot be read as an")])
+def test_a_file_that_is_no_photograph_is_named_when_its_size_is_asked(tmp_path, photos, name, problem):
     (tmp_path / "train" / name).write_text("<html>" if name == "page.jpg" else "")
-    with pytest.raises(DataError, match=rf"^{tmp_path / 'train' / name}: cannot be read as an image"):
+    with pytest.raises(DataError, match=rf"^{tmp_path / 'train' / name}: {problem}"):
         opened("deblur", tmp_path)
 
 

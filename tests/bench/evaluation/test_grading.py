@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench.data import ImageSplit, LabelledImage
+from bench.data.base import ImageSplit, LabelledImage
 from bench.evaluation.grading import evaluate, find_example
 from bench.tasks import TASKS
 from bench.tasks.metrics import psnr_db

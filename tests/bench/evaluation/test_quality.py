@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from bench import accuracy, grade
 from bench.baselines.cells import reference_cells
 from bench.baselines.methods import REFERENCES
-from bench.data import LabelledImage
+from bench.data.base import LabelledImage
 from bench.evaluation.grading import NotFiniteError, QualityError, Shown, evaluate
 from bench.evaluation.weights import save_weights
 from bench.records import Status, ValidationPoint

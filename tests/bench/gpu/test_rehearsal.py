@@ -17,7 +17,7 @@ from bench.records.store import ResultStore
 
 ROOT = Path(__file__).parents[3]
 COMMIT = "0123456789" * 4
-MISSING = ("pandas", "matplotlib", "seaborn", "lightning_fabric", "jinja2")
+MISSING = ("pandas", "matplotlib", "lightning_fabric", "jinja2")
 PLENTY_S = 1500  # for machines that are busy; alone it takes less than a minute
 
 

@@ -8,7 +8,8 @@ from torch import nn
 
 from bench.memory.calibration import DOCUMENTED
 from bench.memory.convolutions import ConvolutionPart, pinned, with_tf32
-from bench.memory.questions import MemoryQuestion, memory_specs
+from bench.memory.options import MemoryQuestion
+from bench.memory.questions import memory_specs
 from bench.memory.replay import fits, replay
 from bench.memory.simulate import simulate
 from bench.memory.trace import trace_step

@@ -13,7 +13,7 @@ from bench.memory.__main__ import main
 from bench.memory.calibration import DOCUMENTED
 from bench.memory.cells import memory_cells
 from bench.memory.explain import timeline
-from bench.memory.questions import MemoryQuestion
+from bench.memory.options import MemoryQuestion
 from bench.memory.replay import fits, replay
 from bench.memory.simulate import trace_key
 from bench.memory.traces import CODE, trace_of

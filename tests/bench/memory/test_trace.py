@@ -16,6 +16,7 @@ from bench.memory.replay import replay
 from bench.memory.trace import TraceError
 from bench.training.step import Objective
 from models import MODELS, POLICIES, Reconstruction, ReconstructionModel
+from tests.models.kinds import takes
 
 ROOT = Path(__file__).parents[3]
 SHAPE = (3, 24, 20)
@@ -25,7 +26,7 @@ OPERATOR = ShapeOperator(SHAPE, SHAPE, torch.float32)
 
 def two_stages(name):
     """A short version of a model: the same rules, an eighth of the events."""
-    return MODELS[name] if name == "deq4ip" else partial(MODELS[name], num_stages=2)
+    return partial(MODELS[name], num_stages=2) if name in takes("num_stages") else MODELS[name]
 
 
 def requested(trace, batch):

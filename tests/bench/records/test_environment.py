@@ -71,9 +71,9 @@ def test_a_cuda_device_has_a_number(monkeypatch, name, index):
 @pytest.mark.parametrize(
     ("command", "options", "cells"),
     [
-        (accuracy, ("--all",), "accuracy_cells"),
-        (queue, ("--list",), "queued_cells"),
-        (whole_study, (), "accuracy_cells"),
+        (accuracy, ("--all",), "bench.training.cells.accuracy_cells"),
+        (queue, ("--list",), "bench.training.queue.queued_cells"),
+        (whole_study, (), "bench.training.cells.accuracy_cells"),
     ],
 )
 def test_every_command_that_trains_asks_for_it(monkeypatch, tmp_path, command, options, cells):
@@ -84,10 +84,9 @@ def test_every_command_that_trains_asks_for_it(monkeypatch, tmp_path, command, o
         raise RuntimeError("asked")
 
     monkeypatch.setattr("bench.tasks.scales.bf16_on_amx", lambda device: True)
-    monkeypatch.setattr(command, "keep_freed_memory", lambda: None)  # which would last as long as the tests
-    monkeypatch.setattr(command, cells, noted)
-    for other in ("memory_cells", "call_cells", "timing_cells", "reference_cells"):
-        monkeypatch.setattr(command, other, lambda *arguments, **options: [], raising=False)
+    monkeypatch.setattr(cells, noted)
+    for other in ("memory.cells.memory", "costs.calls.call", "costs.timing.timing", "baselines.cells.reference"):
+        monkeypatch.setattr(f"bench.{other}_cells", lambda *arguments, **options: [])
     arguments = [*options, "--scale", "full", "--results", str(tmp_path), "--device", "cpu"]
     answer = CliRunner().invoke(command.main, arguments, standalone_mode=False)
     assert str(answer.exception) == "asked"

@@ -1,4 +1,4 @@
-"""The operators' figure, table and claims: which records, which ratios."""
+"""The operators' figure, table and captions: which records, which ratios."""
 
 import csv
 import io
@@ -8,7 +8,7 @@ import pytest
 from bench.report.figures.operators import operator_figure
 from bench.report.render import render
 from bench.report.selection.records import load_records
-from bench.report.tables.operator_times import Spread, claims, shown_operators
+from bench.report.tables.operator_times import Spread, shown_operators, times_summary
 from bench.report.tables.operators import operators_csv, operators_table
 
 DASH, CROSS = "\N{EN DASH}", "\N{MULTIPLICATION SIGN}"
@@ -59,7 +59,7 @@ def test_the_table_prints_what_was_called_and_a_dash_for_the_rest(samples):
 
 def test_claims_say_speed_linear_cost_and_storage(samples):
     samples.operators()
-    text = claims(*shown(samples))
+    text = times_summary(*shown(samples))
     ratio = f"10{CROSS} (5{DASH}20{CROSS})"
     assert f"{ratio} forward and {ratio} adjoint at batch 1, {ratio} forward at batch 8." in text
     assert f"Doubling the input costs 1.50{DASH}2.00{CROSS} (batch), 1.60{DASH}1.60{CROSS} (angles)." in text
@@ -68,7 +68,7 @@ def test_claims_say_speed_linear_cost_and_storage(samples):
 
 def test_without_peers_there_is_nothing_to_compare(samples):
     samples.operators(peers=())
-    assert "Speedup" not in claims(*shown(samples))
+    assert "Speedup" not in times_summary(*shown(samples))
     assert any("none installed" in note for note in operators_table(shown(samples)).notes)
 
 

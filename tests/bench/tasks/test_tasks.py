@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.utils.data import ConcatDataset, DataLoader
 
-from bench.data import DataError
+from bench.data.base import DataError
 from bench.records.paper import load_paper
 from bench.tasks import PAPER_TASKS, TASKS
 from operators import CallCounter

@@ -8,7 +8,10 @@ from bench import accuracy
 from bench.records import cell_id
 from bench.records.environment import bf16_on_amx, number_flags
 from bench.records.store import ResultStore
+from bench.runner.run import run_cells
+from bench.runner.running import Running
 from bench.tasks.scales import Scale
+from bench.training import cells
 from bench.training.cells import accuracy_cells
 from bench.training.sweep import TrainingSetup
 
@@ -40,6 +43,19 @@ def test_so_are_the_files_of_the_splits_in_use(tmp_path, write_photo):
     assert spec.files.test
     assert spec.files.validation is None
     assert asked(tmp_path / "r", sources={"deblur": tmp_path}, validations=1, validation_images=1).files.validation
+
+
+@pytest.mark.parametrize(("limit", "status"), [(0.0, "nonconverged"), (float("inf"), "ok")])
+def test_missed_fixed_points_are_a_status_and_keep_their_scores(tmp_path, monkeypatch, limit, status):
+    monkeypatch.setattr(cells, "NONCONVERGED_RESIDUAL", limit)
+    store = ResultStore(tmp_path)
+    changes = {"steps": 1, "batch": 1, "validations": 0}
+    training = TrainingSetup(scale=SCALE, sources={}, store=store, device=CPU, changes=changes)
+    asked = accuracy_cells(training, ["deblur"], ["luser-sw"], ["final"])
+    (record,) = run_cells(asked, store, Running(apart=False))
+    assert record.status.value == status, record.message
+    assert len(record.values.items) == 2
+    assert ("fixed points of the held-out images are missed" in record.message) is (status == "nonconverged")
 
 
 def train(folder, *options):

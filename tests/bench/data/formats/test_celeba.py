@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from torch.utils.data import ConcatDataset, DataLoader
 
-from bench.data import DataError
+from bench.data.base import DataError
 from bench.data.formats.celeba import is_celeba, open_celeba
 
 SPLITS = {"000001.jpg": 0, "000002.jpg": 0, "000003.jpg": 1, "000004.jpg": 2, "000005.jpg": 0}

@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 import pytest
 
-from bench.data import DataError
+from bench.data.base import DataError
 from bench.data.formats.fastmri import open_fastmri
 from bench.data.formats.fastmri_volume import volume_peak
 from bench.data.resample import crop_centre, resize

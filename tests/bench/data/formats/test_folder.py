@@ -1,14 +1,18 @@
+import os
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from bench.data import DataError
+from bench.data.base import DataError
 from bench.data.formats.folder import natural_key, open_folder, read_rgb
 from bench.data.resample import resize
 
 
-def opened(source, split="train", image_shape=(40, 30), count=100, seed=0):
-    return open_folder(source, split, image_shape=image_shape, count=count, seed=seed)
+def opened(source, split="train", image_shape=(40, 30), count=100, seed=0, native=False):
+    return open_folder(source, split, image_shape=image_shape, count=count, seed=seed, native=native)
 
 
 def test_photographs_come_in_natural_order_with_their_own_pixels(tmp_path, write_photo):
@@ -65,12 +69,49 @@ def test_every_kind_of_pixel_becomes_rgb_in_the_unit_range(tmp_path, mode, value
     np.testing.assert_allclose(read_rgb(tmp_path / "a.png"), np.full((3, 4, 5), expected), atol=1e-6)
 
 
-@pytest.mark.parametrize(("mode", "value"), [("I", 70_000), ("F", 0.5)])
-def test_pixels_of_32_bits_are_refused_by_name(tmp_path, mode, value):
-    path = tmp_path / "a.png"
-    Image.new(mode, (5, 4), value).save(path, format="tiff")
-    with pytest.raises(DataError, match=rf"^{path}: .*32-bit numbers, mode {mode}"):
+@pytest.mark.parametrize("file_type", ["gif", "bmp", "webp", "tiff", "ppm", "ico"])
+def test_another_file_type_under_a_photographs_name_is_refused(tmp_path, file_type):
+    path = tmp_path / "train" / "a.png"
+    path.parent.mkdir()
+    Image.new("RGB", (16, 16), (1, 2, 3)).save(path, format=file_type)
+    with pytest.raises(DataError, match=rf"^{path}: cannot be read as an image \(it is neither JPEG nor PNG\)$"):
         read_rgb(path)
+    with pytest.raises(DataError, match="neither JPEG nor PNG"):
+        opened(tmp_path, native=True)
+
+
+@pytest.mark.parametrize("value", [0.5, np.nan])
+def test_pixels_of_32_bits_are_refused(tmp_path, value):
+    Image.fromarray(np.full((16, 16), value, np.float32)).save(tmp_path / "a.png", format="tiff")
+    with pytest.raises(DataError, match="neither JPEG nor PNG"):
+        read_rgb(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("side", [10_000, 14_000, 60_000])
+def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_path, side):
+    path = tmp_path / "a.png"
+    Image.new("1", (16, 16)).save(path)
+    content = bytearray(path.read_bytes())
+    content[16:24] = struct.pack(">II", side, side)
+    content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"Image size .* exceeds limit") as caught:
+        read_rgb(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(DataError, match="No such file"):
+        read_rgb(tmp_path / "a.png")
+
+
+def test_what_would_steer_a_terminal_is_written_out(tmp_path):
+    path = tmp_path / "a\x1b[2J\nb.png"
+    with pytest.raises(DataError) as caught:
+        read_rgb(path)
+    assert str(caught.value).isprintable()
+    assert "a\\x1b[2J\\nb.png" in str(caught.value)
 
 
 def test_a_photograph_taken_sideways_is_turned_upright(tmp_path):

@@ -2,7 +2,7 @@ import h5py
 import numpy as np
 import pytest
 
-from bench.data import DataError
+from bench.data.base import DataError
 from bench.data.formats.lodopab import PUBLISHED_SLICES, open_lodopab
 
 
@@ -22,12 +22,24 @@ def test_slices_are_counted_over_the_files_of_the_split(tmp_path, write_slices):
     assert len(opened(tmp_path, "test")) == 1
 
 
-def test_small_shapes_are_averaged_and_values_clipped(tmp_path):
-    data = np.random.default_rng(0).normal(0.5, 0.6, (1, 362, 362)).astype(np.float32)
+def test_small_shapes_are_averaged_and_rounding_is_clipped(tmp_path):
+    data = np.random.default_rng(0).uniform(-5e-4, 1 + 5e-4, (1, 362, 362)).astype(np.float32)
     with h5py.File(tmp_path / "ground_truth_test_000.hdf5", "w") as file:
         file["data"] = data
     expected = data.clip(0, 1).reshape(1, 181, 2, 181, 2).mean(axis=(2, 4))
     np.testing.assert_allclose(opened(tmp_path, "test", (181, 181))[0].image, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(("low", "high"), [(-1000, 2000), (0, 1.01), (-0.01, 0.5)])
+def test_values_in_other_units_are_refused(tmp_path, low, high):
+    data = np.full((2, 362, 362), 0.25, np.float32)
+    data[0, 0, 0], data[1, 0, :2] = 0.5, (low, high)
+    with h5py.File(tmp_path / "ground_truth_test_000.hdf5", "w") as file:
+        file["data"] = data
+    split = opened(tmp_path, "test")
+    assert split[0].image.max() == 0.5
+    with pytest.raises(DataError, match=r"slice 1 has values from .* they lie in \[0, 1\]"):
+        split[1]
 
 
 def test_the_genuine_set_is_known_by_its_number_of_files_and_its_padding_left_out(tmp_path, write_slices):

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench.data import DataError
+from bench.data.base import DataError
 from bench.data.formats.observations import open_observations
 from bench.tasks import TASKS
 

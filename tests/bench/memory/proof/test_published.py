@@ -75,9 +75,12 @@ def test_another_address_another_segment_and_another_end_are_refused():
         replay_published(history.model_copy(update={"final_blocks": history.final_blocks[1:]}))
 
 
-def test_a_file_that_is_no_history_is_named(tmp_path):
+def test_a_file_that_is_no_history_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr("bench.memory.proof.published.MOST_BYTES", 10_000)
     path = tmp_path / "x.json.gz"
-    for content in (b"", b"not gzip", gzip.compress(b"{}"), gzip.compress(json.dumps([1]).encode())):
+    sound = gzip.compress(b"{}" * 1000)
+    damaged = (sound[:-9], sound[:12] + b"\xff" + sound[13:], gzip.compress(bytes(10_001)))
+    for content in (b"", b"not gzip", gzip.compress(b"{}"), gzip.compress(json.dumps([1]).encode()), *damaged):
         path.write_bytes(content)
         with pytest.raises(ValueError, match=r"x\.json\.gz: not a history: [^\n]*$"):
             PublishedHistory.load(path)
