@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bench.cli import EXIT_CODES, Study, data_options, output_option, run, scale_option, study_options
+from bench.cli import EXIT_CODES, Study, data_options, output_option, run, scale_option, study_options_here
 
 if TYPE_CHECKING:
     from bench.records import Record
@@ -29,7 +29,7 @@ Examples:
 @scale_option
 @data_options
 @output_option
-@study_options
+@study_options_here
 def main(scale: str, data: Sequence[str], data_root: Path | None, output: Path, study: Study) -> int:
     """Run the whole study from the command line."""
     from bench.cli.sources import check_sources, data_sources

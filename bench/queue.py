@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bench.cli import EXIT_CODES, Name, Study, data_options, run, scale_option, selection_options, study_options
+from bench.cli import EXIT_CODES, Name, Study, data_options, run, scale_option, selection_options, study_options_here
 from bench.cli.parameters import CELLS
 from bench.training.options import starts
 
@@ -46,7 +46,7 @@ Examples:
 )
 @click.option("--list", "only_list", is_flag=True, help="Print the progress of every cell; train nothing.")
 @click.option("--cells", "limit", type=CELLS, help="Cells to train before stopping. Default: all.")
-@study_options
+@study_options_here
 def main(
     tasks: Sequence[str],
     models: Sequence[str],

@@ -13,7 +13,7 @@ from bench.cli.options import (
     selection_options,
 )
 from bench.cli.parameters import Bytes, ImageSize, Name, unknown
-from bench.cli.study import Study, study_options
+from bench.cli.study import Study, study_options, study_options_here
 
 __all__ = [
     "EXIT_BAD_INPUT",
@@ -36,5 +36,6 @@ __all__ = [
     "scale_option",
     "selection_options",
     "study_options",
+    "study_options_here",
     "unknown",
 ]

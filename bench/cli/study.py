@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from bench.cli.cluster import CLUSTER_OPTIONS, pop_cluster
 from bench.cli.command import EXIT_FAILED_CELLS
 from bench.cli.options import results_option
 from bench.cli.parameters import JOBS, MINUTES, Bytes
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from bench.records import Record
     from bench.records.store import ResultStore
     from bench.runner.cell import StudyCell
+    from bench.runner.cluster import Cluster
+    from bench.runner.part import Part
     from bench.runner.running import Running
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -38,6 +41,8 @@ class Study:
         jobs: cells at once.
         time_limit_s: of one attempt at a cell.
         memory_limit_bytes: of a cell's process.
+        cluster: where the cells' jobs run; None where this command measures them.
+        part: the cells that this command answers as a job; None for all.
     """
 
     results: Path
@@ -48,6 +53,8 @@ class Study:
     jobs: int
     time_limit_s: float | None
     memory_limit_bytes: int | None
+    cluster: "Cluster | None" = None
+    part: "Part | None" = None
 
     @cached_property
     def store(self) -> "ResultStore":
@@ -58,13 +65,15 @@ class Study:
 
     @cached_property
     def place(self) -> "torch.device":
-        """The device, shared by the jobs.
+        """The device, shared by the jobs; where a cluster's jobs choose theirs, a stand-in.
 
         Raises:
             click.ClickException: if it is unknown or absent, or there are more jobs than GPUs.
         """
         from bench.records.environment import pick_device, share_device
 
+        if self.cluster is not None:
+            return pick_device("cpu")
         device = pick_device(self.device)
         share_device(device, self.jobs)
         return device
@@ -82,12 +91,24 @@ class Study:
         from bench.runner.due import due_table, failed_before
         from bench.runner.run import run_cells
 
+        if self.part is not None:
+            return self.part.answer(cells, self.store, self.running, only_failed=self.only_failed)
+        if self.cluster is not None:
+            return self._on_cluster(cells, self.cluster)
         if self.only_failed:
             cells = [cell for cell in cells if failed_before(cell, self.store)]
         if self.dry_run:
             self.show(due_table(cells, self.store, force=self.force))
             return []
         return run_cells(cells, self.store, self.running)
+
+    def _on_cluster(self, cells: "Sequence[StudyCell]", cluster: "Cluster") -> "list[Record]":
+        from bench.runner.cluster import jobs_table, run_on_cluster
+
+        if self.dry_run:
+            self.show(jobs_table(cells))
+            return []
+        return run_on_cluster(cells, self.store, cluster)
 
     def answer(
         self, cells: "Sequence[StudyCell]", tables: "Callable[[Sequence[Record]], Table | Sequence[Table]]"
@@ -118,15 +139,28 @@ class Study:
 
 def study_options(function: _F) -> _F:
     """Add the options of a measuring command, which the function receives as ``study``."""
+    return _with_options(function, (*_OPTIONS, *CLUSTER_OPTIONS))
 
+
+def study_options_here(function: _F) -> _F:
+    """Add the same without a cluster: for commands whose cells follow from one another."""
+    return _with_options(function, _OPTIONS)
+
+
+def _with_options(function: _F, chosen: Sequence[Callable[[Any], Any]]) -> _F:
     @functools.wraps(function)
     def with_study(*arguments: Any, **options: Any) -> Any:
-        names = Study.__dataclass_fields__
-        study = Study(**{name: options.pop(name) for name in names})
+        from bench.runner.part import Part
+
+        cluster, part = pop_cluster(options), click.get_current_context().find_object(Part)
+        if part is not None:  # the command as it was given, in one of its jobs
+            cluster, options["results"] = None, part.results
+        names = Study.__dataclass_fields__.keys() - {"cluster", "part"}
+        study = Study(**{name: options.pop(name) for name in names}, cluster=cluster, part=part)
         return function(*arguments, study=study, **options)
 
     decorated: Any = with_study
-    for option in reversed(_OPTIONS):
+    for option in reversed(chosen):
         decorated = option(decorated)
     result: _F = decorated
     return result

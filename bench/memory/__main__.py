@@ -124,7 +124,7 @@ def main(
 
     place, caps = _place(backend, study), caps or TABLE3_CAPS_BYTES
     cells = _cells(step, tasks, models, policies, caps, place, question, any_batch=any_batch)
-    if study.force:
+    if study.force and study.part is None:  # a job's traces may be another job's
         forget(cells)
     with nullcontext() if place is None else shared_gpu(place, max(caps), wait_s):
         records = study.records(cells)
@@ -178,7 +178,7 @@ def _place(backend: str, study: Study) -> "torch.device | None":
     import torch
 
     chosen = study.place  # tells a wrong name, even where nothing runs on it
-    if backend == "simulate":
+    if backend == "simulate" or study.cluster is not None:
         return None
     if backend == "cuda" and not torch.cuda.is_available():
         raise click.ClickException("--backend cuda needs a CUDA device; --backend simulate works without one")

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -65,3 +66,18 @@ def test_losses_and_scores_go_to_tensorboard(tmp_path):
 
 def test_without_a_folder_nothing_is_logged():
     assert loggers(None) == []
+
+
+@pytest.mark.parametrize("variables", [{}, {"SLURM_NTASKS": "1", "SLURM_JOB_NAME": "bench", "SLURM_PROCID": "0"}])
+def test_an_installed_slurm_is_neither_used_nor_warned_of(monkeypatch, tmp_path, variables):
+    srun = tmp_path / "srun"
+    srun.write_text("#!/bin/sh\n")
+    srun.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fabric = make_fabric(torch.device("cpu"))
+    assert fabric.world_size == 1
+    assert fabric.is_global_zero
