@@ -7,8 +7,6 @@ import math
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from scipy.stats import mannwhitneyu, wilcoxon
-
 from bench.regression.stopwatch import Stopwatch
 
 WORKLOADS = (
@@ -17,7 +15,7 @@ WORKLOADS = (
     *(f"solver {solver}" for solver in ("anderson", "broyden", "picard")),
 )
 CALIBRATION = "plain torch"
-ROUNDS = 12
+ROUNDS = 16
 LEAST_STORED, LEAST_BETWEEN = 1.15, 1.1
 """A workload that is slower by a smaller factor, than in the baseline or than in another checkout, is no regression: so
 much do clean runs on a loaded machine differ."""
@@ -116,6 +114,8 @@ def _seconds(watch: Stopwatch, workload: str) -> float:
 
 def _chance(now: Sequence[float], was: Sequence[float] | None) -> float:
     """How likely such ratios, or larger ones, are where the workload is slower by just the least effect."""
+    from scipy.stats import mannwhitneyu, wilcoxon  # a second, which --help need not wait
+
     if was is None:
         return float(wilcoxon([math.log(ratio / LEAST_BETWEEN) for ratio in now], alternative="greater").pvalue)
     return float(mannwhitneyu(now, [LEAST_STORED * ratio for ratio in was], alternative="greater").pvalue)

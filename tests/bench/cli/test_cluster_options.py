@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+from importlib.machinery import ModuleSpec
 
 import click
 import pytest
@@ -79,6 +80,8 @@ def test_a_study_whose_cells_follow_from_one_another_has_no_executor(said):
 
 
 def test_without_submitit_or_slurm_one_line(said, monkeypatch, tmp_path):
+    started = ModuleSpec("command", None)  # by python -m; parallel tests are not
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", started)
     monkeypatch.setattr(sys.modules["__main__"], "sends", sends, raising=False)
     arguments = ["--results", tmp_path / "results", "--executor", "slurm"]
     monkeypatch.setitem(sys.modules, "submitit", None)
