@@ -48,9 +48,8 @@ def _start(folder, *arguments, environment=os.environ):
     places = ["--progress", str(folder / "progress"), "--results", str(folder / "results")]
     command = [sys.executable, "-m", "tests.bench.runner.cluster_command", *places, *arguments]
     variables = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    previous = signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # ignored in a shell's background, and inherited
+    # A shell's background jobs ignore the signal, and so would their children.
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         return subprocess.Popen(command, cwd=ROOT, env=environment | variables, stderr=subprocess.PIPE, text=True)
     finally:
