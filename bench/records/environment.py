@@ -58,13 +58,15 @@ def pick_device(name: str) -> torch.device:
 
 
 def share_device(device: torch.device, jobs: int) -> None:
-    """Let jobs at once share a processor's cores: each has its part of the threads. GPUs are not shared.
+    """Let jobs at once share a processor's cores: each has its part of the threads. Each has a GPU of its own.
 
     Raises:
-        click.ClickException: if there are more jobs than GPUs.
+        click.ClickException: if there are more jobs than GPUs, or one GPU is named for all.
     """
     if device.type == "cuda" and jobs > torch.cuda.device_count():
         raise click.ClickException(f"--jobs {jobs}: there are {torch.cuda.device_count()} GPUs, one per job")
+    if device.type == "cuda" and jobs > 1 and device.index:
+        raise click.ClickException(f"--jobs {jobs} takes the first {jobs} GPUs: write --device cuda, not {device}")
     if device.type == "cpu" and jobs > 1:
         torch.set_num_threads(max(torch.get_num_threads() // jobs, 1))
 

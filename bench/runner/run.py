@@ -80,7 +80,7 @@ class _Run:
         return True
 
     def _groups(self, places: Sequence[int]) -> list[list[int]]:
-        """Cells that share a process; the last group first: small models are listed first, long work should not end."""
+        """Cells that share a process. Simulated ones: the last group first, for registries list small models first."""
         groups: dict[Hashable, list[int]] = {}
         for place in places:
             group = self.cells[place].group

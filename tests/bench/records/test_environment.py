@@ -2,17 +2,19 @@
 
 import ctypes
 import platform
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 import torch
 from click.testing import CliRunner
 
 from bench import accuracy, queue
 from bench import all as whole_study
-from bench.records.environment import keep_freed_memory, pick_device, provenance
+from bench.records.environment import keep_freed_memory, pick_device, provenance, share_device
 from bench.tasks.scales import SCALES, precision_of
 
 ROOT = Path(__file__).parents[3]
@@ -66,6 +68,33 @@ def test_a_cuda_device_has_a_number(monkeypatch, name, index):
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     assert pick_device(name) == torch.device("cuda", index)
+
+
+@pytest.mark.parametrize(
+    ("device", "jobs", "message"),
+    [
+        ("cuda:0", 3, "--jobs 3: there are 2 GPUs, one per job"),
+        ("cuda:1", 2, "--jobs 2 takes the first 2 GPUs: write --device cuda, not cuda:1"),
+        ("cuda:0", 2, None),
+        ("cuda:1", 1, None),
+    ],
+)
+def test_each_job_has_a_gpu_of_its_own(monkeypatch, device, jobs, message):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    if message is None:
+        share_device(torch.device(device), jobs)
+    else:
+        with pytest.raises(click.ClickException, match=re.escape(message)):
+            share_device(torch.device(device), jobs)
+
+
+def test_jobs_share_the_threads_of_a_processor(monkeypatch):
+    asked = []
+    monkeypatch.setattr("torch.get_num_threads", lambda: 8)
+    monkeypatch.setattr("torch.set_num_threads", asked.append)
+    for jobs in (1, 3, 20):
+        share_device(torch.device("cpu"), jobs)
+    assert asked == [2, 1]
 
 
 @pytest.mark.parametrize(
