@@ -11,10 +11,10 @@ import torch
 
 from bench.comparison import operator_race
 from bench.comparison.operator_cases import FULL_SHAPES, PAPER, SCANS, build, build_radon, phantom
+from bench.comparison.operator_cells import operator_cells
 from bench.comparison.operator_peers import is_installed, peers
 from bench.comparison.operator_race import DIRECTIONS, OperatorRace
 from bench.comparison.peer_operator import Peer, ours
-from bench.operators import operator_cells
 from bench.records import OperatorsSpec
 from bench.records.store import ResultStore
 

@@ -161,11 +161,13 @@ def test_a_cell_that_is_finished_on_another_machine_is_skipped(tmp_path, status,
 
 
 DRIVER = """
-from functools import partial
+from dataclasses import replace
 from bench import queue
+from bench.training import queue as cells
 
 changes = {"steps": 6, "pretrain_steps": 6, "validations": 2, "validation_images": 2}
-queue.TrainingSetup = partial(queue.TrainingSetup, checkpoint_s=0.0, changes=changes)
+whole = cells.queued_cells
+cells.queued_cells = lambda training, *chosen: whole(replace(training, checkpoint_s=0.0, changes=changes), *chosen)
 queue.run(queue.main)
 """
 

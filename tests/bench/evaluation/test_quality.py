@@ -17,6 +17,7 @@ from bench.records import Status, ValidationPoint
 from bench.records.store import ResultStore
 from bench.runner.cell import all_answered
 from bench.runner.run import run_cells
+from bench.runner.running import Running
 from bench.tasks.scales import SCALES
 from bench.training.log import TrainingLog
 from bench.training.validation import Validation
@@ -76,7 +77,7 @@ def test_a_method_without_a_quality_has_failed(tmp_path, monkeypatch):
     spoilt = replace(REFERENCES["tv"], reconstruct=lambda y, operator, setting: operator.adjoint(y) * math.nan)
     monkeypatch.setitem(REFERENCES, "tv", spoilt)
     cells = [c for c in reference_cells(["deblur"], SCALES["quick"], {}, device=CPU) if c.spec.method == "tv"]
-    (record,) = records = run_cells(cells, ResultStore(tmp_path))
+    (record,) = records = run_cells(cells, ResultStore(tmp_path), Running(apart=False))
     assert record.status is Status.FAILED
     assert record.message.startswith("NotFiniteError: image ")
     assert not all_answered(records)
@@ -84,12 +85,12 @@ def test_a_method_without_a_quality_has_failed(tmp_path, monkeypatch):
 
 def test_published_weights_without_a_quality_are_refused_in_one_line(tmp_path):
     model = MODELS["luser-sw"](channels=1)
-    torch.nn.init.constant_(model.step_size, math.nan)
-    save_weights(tmp_path / "nan.safetensors", model, SPEC)
-    answer = CliRunner().invoke(grade.main, [str(tmp_path / "nan.safetensors"), "--device", "cpu"])
+    torch.nn.init.constant_(model.step_size, 1e30)
+    save_weights(tmp_path / "huge.safetensors", model, SPEC)
+    answer = CliRunner().invoke(grade.main, [str(tmp_path / "huge.safetensors"), "--device", "cpu"])
     assert answer.exit_code != 0
     (line,) = answer.output.splitlines()
-    assert f"{tmp_path / 'nan.safetensors'}: image " in line
+    assert f"{tmp_path / 'huge.safetensors'}: image " in line
     assert "not finite" in line
 
 

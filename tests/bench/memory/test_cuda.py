@@ -109,7 +109,7 @@ def test_a_cell_passes_the_context_on_to_its_probes(monkeypatch, asked):
     monkeypatch.setattr(cells, "simulated_batch", lambda spec: 2)
     monkeypatch.setattr(cells, "provenance", lambda device: make_provenance())
     (cell,) = cells.memory_cells(["deblur"], ["luser-sw"], ["paper"], [CAP], CUDA)
-    assert cell.measure(Reporter(1)).values.max_batch == 2
+    assert cell.measure(Reporter(1).begin(cell.label)).values.max_batch == 2
     assert [request["context_bytes"] for request in asked] == [None, CONTEXT, CONTEXT]
     where = cell.provenance
     assert {"cuda": where.cuda, "cudnn": where.cudnn, "flags": where.flags} == libraries()
