@@ -70,12 +70,13 @@ def main(
     from bench.comparison.operator_cells import operator_cells, operator_tables
     from bench.comparison.operator_peers import DISTRIBUTIONS, is_installed
 
+    place = study.place  # tells a wrong name first
     missing = [library for library in DISTRIBUTIONS if not is_installed(library)]
     if missing:
         click.echo(
             f"not installed, so not compared: {', '.join(missing)}; pip install .[astra,peers] adds them", err=True
         )
-    cells = operator_cells(operators, scans, device=study.place, size=size, repeats=repeats)
+    cells = operator_cells(operators, scans, device=place, size=size, repeats=repeats)
     return study.answer(cells, operator_tables)
 
 

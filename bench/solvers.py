@@ -65,13 +65,14 @@ def main(
     from bench.comparison.solver_peers import PEERS
     from bench.records.environment import installed
 
+    place = study.place  # tells a wrong name first
     missing = [name for name in PEERS if not any(peer.startswith(name) for peer in installed(PEERS))]
     if missing:
         click.echo(f"not installed, so not compared: {', '.join(missing)}; pip install .[peers] adds them", err=True)
     cells = solver_cells(
         sizes,
         tolerances,
-        device=study.place,
+        device=place,
         batch=batch,
         max_steps=max_steps,
         history=history,

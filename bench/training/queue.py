@@ -72,6 +72,7 @@ def work_off(
         with _claimed(checkpoint_of(cell.spec, cell.provenance, store).with_suffix(".lock")) as ours:
             if ours and finished(cell, store) is None:
                 records += run_cells([cell], store, running)
+            if ours:  # a command that was killed may have left those of a finished cell
                 discard_checkpoints([cell], store)
     return records
 
