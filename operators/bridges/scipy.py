@@ -1,15 +1,17 @@
 """Bridges to SciPy's ``LinearOperator``, which PyLops' operators are too."""
 
 import math
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 from torch import Tensor
 
 from operators.base import ForwardOperator, LinearOperator
-from operators.validation import REAL_DTYPES, require_dtype
+from operators.validation import COMPLEX_DTYPES, REAL_DTYPES, require_dtype
 
 
 class _ScipyOperator(LinearOperator):
@@ -25,14 +27,45 @@ class _ScipyOperator(LinearOperator):
 
     def _forward(self, x: Tensor) -> Tensor:
         require_dtype(x, REAL_DTYPES, "image")
-        return _on_columns(
-            self.matrix.matmat, x, self.data_shape, x.dtype.to_complex() if self._complex_data else x.dtype
-        )
+        return _on_columns(self._times, x, self.data_shape, x.dtype.to_complex() if self._complex_data else x.dtype)
 
     def _adjoint(self, y: Tensor) -> Tensor:
         if y.is_complex() != self._complex_data:
             raise ValueError(f"expected a {'complex' if self._complex_data else 'real'} measurement, got {y.dtype}")
-        return _on_columns(self.matrix.rmatmat, y, self.image_shape, y.dtype.to_real())
+        require_dtype(y, COMPLEX_DTYPES if self._complex_data else REAL_DTYPES, "measurement")
+        return _on_columns(self._transposed_times, y, self.image_shape, y.dtype.to_real())
+
+    def _times(self, columns: NDArray[Any]) -> NDArray[Any]:
+        return self.matrix.matmat(columns) if hasattr(self.matrix, "matmat") else self.matrix @ columns
+
+    def _transposed_times(self, columns: NDArray[Any]) -> NDArray[Any]:
+        if hasattr(self.matrix, "rmatmat"):
+            return self.matrix.rmatmat(columns)
+        # SciPy keeps a copy of the adjoint, which would not follow a change of the matrix.
+        return (self.matrix.T @ columns.conj()).conj() if self._complex_data else self.matrix.T @ columns
+
+    def _watched(self) -> Iterator[Any]:
+        return _arrays(self.matrix, set())
+
+
+def _arrays(value: Any, seen: set[int]) -> Iterator[Any]:
+    """Arrays, tensors and numbers that an object consists of, as far as its attributes tell."""
+    if isinstance(value, np.ndarray) and value.dtype.hasobject:
+        return
+    if isinstance(value, (np.ndarray, np.generic, Tensor, int, float, complex, str)):
+        yield value
+    elif id(value) not in seen:
+        seen.add(id(value))
+        for part in _parts(value):
+            yield from _arrays(part, seen)
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    if isinstance(value, (tuple, list)):
+        return value
+    if issparse(value) and value.format in ("dok", "lil"):  # whose entries are no arrays
+        return list(vars(value.tocoo()).values())
+    return list(vars(value).values()) if issparse(value) or hasattr(value, "rmatvec") else ()
 
 
 def _on_columns(apply: Any, batch: Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
@@ -50,7 +83,9 @@ def from_scipy(
     """Make an operator of a SciPy or PyLops ``LinearOperator``, a sparse matrix or an array.
 
     Batches go through NumPy on the CPU, one column an image. Images are real: of A^H y the real part is the
-    adjoint under the real inner product.
+    adjoint under the real inner product. Arrays are not copied: what is computed follows a change of theirs. So does
+    the norm, as far as they are attributes of what is given; functions that hold arrays hide them, and
+    ``forget_norm`` then says that they have changed.
 
     Args:
         operator: (M, N) with ``matvec`` and ``rmatvec``, or what ``scipy.sparse.linalg.aslinearoperator`` takes.
@@ -74,6 +109,8 @@ def from_scipy(
         raise ValueError(f"expected {wanted}, got {type(operator).__name__}: {error}") from error
     image_shape = image_shape or tuple(getattr(operator, "dims", (columns,)))
     data_shape = data_shape or tuple(getattr(operator, "dimsd", (rows,)))
+    if issparse(operator) or isinstance(operator, np.ndarray):
+        matrix = operator if issparse(operator) else np.atleast_2d(np.asarray(operator))
     return _ScipyOperator(matrix, image_shape, data_shape)
 
 
