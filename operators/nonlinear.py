@@ -49,7 +49,9 @@ class NonlinearOperator(ForwardOperator):
             # New tensors, since v may depend on x: these are the partial derivatives.
             x, v = (t.view_as(t) if t.requires_grad and differentiable else t.detach().requires_grad_() for t in (x, v))
             (pulled,) = torch.autograd.grad(self._forward(x), x, v, create_graph=True)
-            by_x, by_v = torch.autograd.grad(pulled, (x, v), direction, create_graph=differentiable)
+            by_x, by_v = torch.autograd.grad(
+                pulled, (x, v), direction, create_graph=differentiable, allow_unused=True, materialize_grads=True
+            )
         return by_x, by_v
 
     def _pulled(self, x: Tensor, v: Tensor) -> Tensor:

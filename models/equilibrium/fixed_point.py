@@ -4,6 +4,7 @@ A method (``Picard``, ``Anderson``, ``Broyden``, one file each) only proposes th
 all of them when a sample is done, which of its iterates is returned and what is reported.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
@@ -195,7 +196,7 @@ class _Samples:
     @classmethod
     def at(cls, start: Tensor) -> "_Samples":
         batch, device = len(start), start.device
-        z = start.reshape(batch, -1)
+        z = start.reshape(batch, math.prod(start.shape[1:]))
         return cls(
             place=torch.arange(batch, device=device),
             z=z,

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator
+from types import FunctionType, MethodType
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,10 @@ from torch import Tensor
 
 from operators.base import ForwardOperator, LinearOperator
 from operators.validation import COMPLEX_DTYPES, REAL_DTYPES, require_dtype
+
+_SEEN = (np.ndarray, np.generic, Tensor, int, float, complex, str)
+_COPY = "_MatrixLinearOperator__adj"
+"""Where SciPy's matrices keep a copy of their adjoint, which would not follow a change of the matrix."""
 
 
 class _ScipyOperator(LinearOperator):
@@ -24,6 +29,7 @@ class _ScipyOperator(LinearOperator):
         super().__init__(image_shape, data_shape)
         self.matrix = matrix
         self._complex_data = np.issubdtype(matrix.dtype, np.complexfloating)
+        self._matrices = [part for part in _contents(matrix, set()) if hasattr(part, _COPY)]
 
     def _forward(self, x: Tensor) -> Tensor:
         require_dtype(x, REAL_DTYPES, "image")
@@ -40,29 +46,37 @@ class _ScipyOperator(LinearOperator):
 
     def _transposed_times(self, columns: NDArray[Any]) -> NDArray[Any]:
         if hasattr(self.matrix, "rmatmat"):
+            for part in self._matrices:
+                setattr(part, _COPY, None)
             return self.matrix.rmatmat(columns)
-        # SciPy keeps a copy of the adjoint, which would not follow a change of the matrix.
         return (self.matrix.T @ columns.conj()).conj() if self._complex_data else self.matrix.T @ columns
 
     def _watched(self) -> Iterator[Any]:
-        return _arrays(self.matrix, set())
+        for value in _contents(self.matrix, set()):
+            if isinstance(value, _SEEN) and not (isinstance(value, np.ndarray) and value.dtype.hasobject):
+                yield value
 
 
-def _arrays(value: Any, seen: set[int]) -> Iterator[Any]:
-    """Arrays, tensors and numbers that an object consists of, as far as its attributes tell."""
-    if isinstance(value, np.ndarray) and value.dtype.hasobject:
-        return
-    if isinstance(value, (np.ndarray, np.generic, Tensor, int, float, complex, str)):
+def _contents(value: Any, seen: set[int]) -> Iterator[Any]:
+    """Matrices that an object consists of, arrays, tensors and numbers, as far as attributes and closures tell."""
+    if isinstance(value, _SEEN):
         yield value
+    elif isinstance(value, ForwardOperator):
+        yield from value._watched()
     elif id(value) not in seen:
         seen.add(id(value))
+        yield value
         for part in _parts(value):
-            yield from _arrays(part, seen)
+            yield from _contents(part, seen)
 
 
 def _parts(value: Any) -> Iterable[Any]:
     if isinstance(value, (tuple, list)):
         return value
+    if isinstance(value, MethodType):
+        return (value.__self__,)
+    if isinstance(value, FunctionType):
+        return [cell.cell_contents for cell in value.__closure__ or ()]
     if issparse(value) and value.format in ("dok", "lil"):  # whose entries are no arrays
         return list(vars(value.tocoo()).values())
     return list(vars(value).values()) if issparse(value) or hasattr(value, "rmatvec") else ()
@@ -84,8 +98,8 @@ def from_scipy(
 
     Batches go through NumPy on the CPU, one column an image. Images are real: of A^H y the real part is the
     adjoint under the real inner product. Arrays are not copied: what is computed follows a change of theirs. So does
-    the norm, as far as they are attributes of what is given; functions that hold arrays hide them, and
-    ``forget_norm`` then says that they have changed.
+    the norm, where arrays are attributes of what is given or in closures of its functions; of others ``forget_norm``
+    says that they have changed.
 
     Args:
         operator: (M, N) with ``matvec`` and ``rmatvec``, or what ``scipy.sparse.linalg.aslinearoperator`` takes.
