@@ -1,5 +1,6 @@
 """Operators as autograd functions: derivatives are applications, and no intermediate is saved."""
 
+from collections.abc import Callable
 from typing import Any, cast
 
 import torch
@@ -8,6 +9,8 @@ from torch import Tensor
 from operators import compiled
 from operators.map import Map, fold, physics
 from operators.phases import phase
+
+_is_vectorised: Callable[[Tensor], bool] = getattr(torch._C._functorch, "is_legacy_batchedtensor", lambda tensor: False)
 
 
 class _Application(torch.autograd.Function):
@@ -136,4 +139,4 @@ def _opaque(tensor: Tensor) -> bool:
     So it is in a graph that is compiled, and under ``torch.autograd``'s own vectorisation, which knows no rules of
     autograd functions but takes an opaque step apart, row by row.
     """
-    return torch.compiler.is_compiling() or torch._C._functorch.is_legacy_batchedtensor(tensor)
+    return torch.compiler.is_compiling() or _is_vectorised(tensor)

@@ -12,10 +12,9 @@ from scipy.sparse.linalg import LinearOperator as Matrix
 from scipy.sparse.linalg import aslinearoperator
 from torch import nn
 
-from models import MODELS, POLICIES
 from operators import CallCounter, LinearOperator, Slowed, from_scipy, to_scipy
 from operators.nonlinear import NonlinearOperator
-from tests.operators.cases import LINEAR, VARIANTS, build, inner, random_data, random_image
+from tests.operators.cases import VARIANTS, build, inner, random_data, random_image
 
 
 class Scaling(LinearOperator):
@@ -188,22 +187,3 @@ def test_empty_batches_pass_through_every_map_and_its_derivatives(name, wrap):
         assert len(result) == 0
         found = torch.autograd.grad(result, inputs, torch.zeros_like(result), create_graph=True, allow_unused=True)
         assert all(part is None or part.shape == given.shape for part, given in zip(found, inputs, strict=True))
-
-
-@pytest.mark.parametrize("policy", POLICIES)
-@pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("operator", LINEAR[:3], ids=str)
-def test_models_take_empty_batches(name, policy, operator):
-    operator = build(operator, (8, 8))
-    channels = operator.image_shape[0]
-    model = MODELS[name](channels=channels, policy=policy)
-    for mode in (True, False):
-        model.train(mode)
-        before = {key: value.clone() for key, value in model.named_buffers() if "running" in key}
-        y = random_data(operator, 0, torch.float32)
-        result = model(y, operator)
-        assert result.image.shape == (0, *operator.image_shape)
-        if mode:
-            result.image.sum().backward()
-            assert all(p.grad is None or not p.grad.any() for p in model.parameters())
-        assert all(torch.equal(value, dict(model.named_buffers())[key]) for key, value in before.items())
