@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from models.equilibrium.implicit import Solve
 from operators import ForwardOperator, Radon
 from operators.radon.filtered_backprojection import filtered_backprojection
+from operators.validation import require_count
 
 NUM_STAGES = 8
 """Unrolled stages K of the paper (Sec. 4.1)."""
@@ -54,7 +55,7 @@ class ReconstructionModel(nn.Module, ABC):
             kernel (243 values of the 9x9 blur on three channels; Table 3's deblurring row).
 
     Raises:
-        ValueError: if the policy is unknown.
+        ValueError: if the policy is unknown, or there is no channel.
     """
 
     supports_auxiliary_loss = True
@@ -64,7 +65,7 @@ class ReconstructionModel(nn.Module, ABC):
         super().__init__()
         if policy not in POLICIES:
             raise ValueError(f"unknown policy {policy!r}; known: {', '.join(POLICIES)}")
-        self.channels = channels
+        self.channels = require_count("channels", channels)
         self.policy = policy
         self.start: Start = "adjoint"
         # One step size shared by all stages: the '+1' in each of Table 3's parameter counts.

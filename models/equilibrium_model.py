@@ -104,8 +104,13 @@ class EquilibriumModel(ReconstructionModel):
         Returns:
             A scalar with a graph.
 
+        Raises:
+            ValueError: if there is no such stage.
+
         Source: Bai, Koltun and Kolter 2021.
         """
+        if not 0 <= stage < len(result.stages):
+            raise ValueError(f"stage must be at least 0 and at most {len(result.stages) - 1}, got {stage}")
         first = Reconstruction(result.image[:1], tuple(image[:1] for image in result.stages))
         problem, inputs = self._finished_stage(stage, y[:1], operator, first)
         return jacobian_penalty(problem, inputs, first.stages[stage].detach(), generator)

@@ -15,6 +15,7 @@ from models.base import (
 )
 from models.networks import DnCNN
 from operators import ForwardOperator, phase
+from operators.validation import require_count
 
 
 class LuDnCNN(ReconstructionModel):
@@ -22,7 +23,7 @@ class LuDnCNN(ReconstructionModel):
 
     Args:
         channels: image channels C.
-        num_stages: K.
+        num_stages: K, at least 1.
         policy: ``paper`` keeps every activation; ``recompute`` checkpoints each stage.
 
     Source: LUSER, Sec. 4.1.
@@ -30,7 +31,7 @@ class LuDnCNN(ReconstructionModel):
 
     def __init__(self, channels: int, *, num_stages: int = NUM_STAGES, policy: Policy = "recompute") -> None:
         super().__init__(channels, policy)
-        self.num_stages = num_stages
+        self.num_stages = require_count("num_stages", num_stages)
         # A near-identity start, as LUSER and DEQ4IP have by theirs, for a fair comparison.
         self.network = DnCNN(channels, last_scale=0.01, stages=num_stages)
 

@@ -17,6 +17,7 @@ from models.equilibrium_model import EquilibriumModel, Stage
 from models.networks import EquilibriumBlock
 from models.spectral import SpectralKind, SpectralNorm
 from operators import ForwardOperator
+from operators.validation import require_count
 
 SOLVER = Anderson(max_steps=12, tolerance=1e-3)
 
@@ -67,7 +68,7 @@ class Luser(EquilibriumModel):
 
     Args:
         channels: image channels C.
-        num_stages: K.
+        num_stages: K, at least 1.
         policy: see ``ReconstructionModel``.
         solver: for the forward and the backward fixed points.
         gradient: see ``EquilibriumModel``.
@@ -92,7 +93,7 @@ class Luser(EquilibriumModel):
         warm_start: bool = False,
     ) -> None:
         super().__init__(channels, policy=policy, solver=solver, gradient=gradient)
-        self.num_stages = num_stages
+        self.num_stages = require_count("num_stages", num_stages)
         self.warm_start = warm_start
         num_blocks = 1 if self.shared_weights else num_stages
         self.blocks = nn.ModuleList(EquilibriumBlock(channels) for _ in range(num_blocks))

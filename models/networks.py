@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.normalised_convolution import normalised_convolution
+from operators.validation import require_count, require_number
 
 DNCNN_LAYERS = 17
 DNCNN_FEATURES = 64
@@ -40,6 +41,8 @@ class StageBatchNorm(nn.Module):
 
     def __init__(self, features: int, stages: int) -> None:
         super().__init__()
+        require_count("features", features)
+        require_count("stages", stages)
         self.weight = nn.Parameter(torch.ones(features))
         self.bias = nn.Parameter(torch.zeros(features))
         self.register_buffer("running_mean", torch.zeros(stages, features))
@@ -69,6 +72,8 @@ class DnCNN(nn.Sequential):
     """
 
     def __init__(self, channels: int, last_scale: float = 1.0, stages: int = 1) -> None:
+        require_count("channels", channels)
+        require_number("last_scale", last_scale)
         layers: list[nn.Module] = [_conv(channels, DNCNN_FEATURES, bias=False), nn.ReLU(inplace=True)]
         for _ in range(DNCNN_LAYERS - 2):
             layers += [
@@ -109,6 +114,7 @@ class EquilibriumBlock(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
+        require_count("channels", channels)
         width = LUSER_FEATURES
         self.inject = nn.Sequential(
             _conv(channels, width, bias=True), _activation(), _conv(width, width, bias=True), _activation()

@@ -161,7 +161,7 @@ def _affine(mean: Tensor, deviation: Tensor, scale: Tensor, shift: Tensor) -> tu
     batch, groups = mean.shape
     factor = deviation.view(batch, groups, 1) * scale.view(groups, -1)
     offset = shift.view(groups, -1) - mean.view(batch, groups, 1) * factor
-    return factor.view(batch, -1, 1, 1), offset.view(batch, -1, 1, 1)
+    return factor.view(batch, len(scale), 1, 1), offset.view(batch, len(scale), 1, 1)
 
 
 def _normalised(x: Tensor, factor: Tensor, offset: Tensor) -> Tensor:

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from operators.validation import require_count
+
 SpectralKind = Literal["matrix", "convolution"]
 SPECTRAL_KINDS: tuple[SpectralKind, ...] = get_args(SpectralKind)
 
@@ -54,6 +56,7 @@ class SpectralNorm(nn.Module):
     @torch.no_grad()
     def update(self, network: nn.Module, iterations: int = 1) -> None:
         """Move the singular vectors by power iterations on the network's present weights."""
+        require_count("iterations", iterations)
         for index, name in enumerate(self._names):
             left, right = self.get_buffer(f"left_{index}"), self.get_buffer(f"right_{index}")
             with torch.autocast(left.device.type, enabled=False):

@@ -1,44 +1,42 @@
 """Operators as autograd functions: derivatives are applications, and no intermediate is saved."""
 
 from collections.abc import Callable
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
+from operators import compiled
+from operators.map import Map, fold, physics
 from operators.phases import phase
 
-
-class Map(Protocol):
-    """The methods of an operator that autograd calls."""
-
-    @property
-    def linear(self) -> bool:
-        """Whether its derivatives need no image."""
-
-    def _forward(self, x: Tensor) -> Tensor: ...
-
-    def _pullback(self, x: Tensor | None, v: Tensor) -> Tensor: ...
-
-    def _gramian(self, x: Tensor) -> Tensor: ...
+_is_vectorised: Callable[[Tensor], bool] = getattr(torch._C._functorch, "is_legacy_batchedtensor", lambda tensor: False)
 
 
-def _physics(compute: Callable[..., Tensor], *tensors: Tensor | None) -> Tensor:
-    """Compute without autocast, which is on in a backward pass too: physics is never done in half precision."""
-    device = next(t.device.type for t in tensors if t is not None)
-    with torch.autocast(device, enabled=False):
-        return compute(*tensors)
+class _Application(torch.autograd.Function):
+    """Under ``vmap`` the mapped dimension and the batch are one batch."""
+
+    @classmethod
+    def vmap(cls, info: Any, in_dims: tuple[int | None, ...], *inputs: Any) -> tuple[Tensor, int]:
+        *tensors, operator = inputs
+        whole, split = fold(info.batch_size, in_dims, tensors)
+        return split(cls.apply(*whole, operator)), 0
 
 
-class _Forward(torch.autograd.Function):
+class _Forward(_Application):
     """A(x); its derivative is the pullback. A linear operator's needs no x, so that nothing is saved at all."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, operator: Map) -> Tensor:
-        ctx.operator = operator
-        if not operator.linear:
+    def forward(x: Tensor, operator: Map) -> Tensor:
+        return physics(operator._forward, x)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Map], output: Tensor) -> None:
+        x, ctx.operator = inputs
+        ctx.data_dtype = output.dtype
+        if not ctx.operator.linear:
             ctx.save_for_backward(x)
-        return _physics(operator._forward, x)
+            ctx.save_for_forward(x)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
@@ -48,21 +46,26 @@ class _Forward(torch.autograd.Function):
 
     @staticmethod
     def jvp(ctx: Any, tangent: Tensor, *_: None) -> Tensor:
-        if not ctx.operator.linear:
-            raise NotImplementedError("a non-linear operator has no forward-mode derivative")
-        return apply(ctx.operator, tangent)
+        if ctx.operator.linear:
+            return apply(ctx.operator, tangent)
+        (x,) = ctx.saved_tensors
+        nowhere = x.new_zeros((len(x), *ctx.operator.data_shape), dtype=ctx.data_dtype)
+        return ctx.operator._second_order(x, nowhere, tangent)[1]
 
 
-class _Pullback(torch.autograd.Function):
+class _Pullback(_Application):
     """J(x)^H v; its derivative with respect to v is J(x), and that with respect to x is zero for a linear map."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor | None, v: Tensor, operator: Map) -> Tensor:
-        ctx.operator = operator
-        if not operator.linear:
-            assert x is not None
+    def forward(x: Tensor | None, v: Tensor, operator: Map) -> Tensor:
+        return physics(operator._pullback, x, v)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor | None, Tensor, Map], output: Tensor) -> None:
+        x, v, ctx.operator = inputs
+        if not ctx.operator.linear:
             ctx.save_for_backward(x, v)
-        return _physics(operator._pullback, x, v)
+            ctx.save_for_forward(x, v)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, None]:
@@ -72,19 +75,26 @@ class _Pullback(torch.autograd.Function):
             return *ctx.operator._second_order(*ctx.saved_tensors, gradient), None
 
     @staticmethod
-    def jvp(ctx: Any, _: None, tangent: Tensor, *__: None) -> Tensor:
-        if not ctx.operator.linear:
-            raise NotImplementedError("a non-linear operator has no forward-mode derivative")
-        return pull_back(ctx.operator, None, tangent)
+    def jvp(ctx: Any, by_x: Tensor | None, by_v: Tensor | None, *_: None) -> Tensor:
+        if ctx.operator.linear:
+            assert by_v is not None
+            return pull_back(ctx.operator, None, by_v)
+        x, v = ctx.saved_tensors
+        # The second derivative of <A(x), v> is symmetric.
+        parts = [] if by_x is None else [ctx.operator._second_order(x, v, by_x)[0]]
+        return sum(parts, pull_back(ctx.operator, x, torch.zeros_like(v) if by_v is None else by_v))
 
 
-class _Gramian(torch.autograd.Function):
+class _Gramian(_Application):
     """A^H A x; its derivative is itself."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, operator: Map) -> Tensor:
-        ctx.operator = operator
-        return _physics(operator._gramian, x)
+    def forward(x: Tensor, operator: Map) -> Tensor:
+        return physics(operator._gramian, x)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Map], output: Tensor) -> None:
+        ctx.operator = inputs[1]
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
@@ -98,14 +108,35 @@ class _Gramian(torch.autograd.Function):
 
 def apply(operator: Map, x: Tensor) -> Tensor:
     """Return A(x), differentiable to any order; shapes are not checked."""
+    if operator.learns:  # its own derivatives, with which A's tensors get gradients too
+        return physics(operator._forward, x)
+    if _opaque(x):
+        return compiled.apply(x, None, operator.key, "forward")
     return cast(Tensor, _Forward.apply(x, operator))
 
 
 def pull_back(operator: Map, x: Tensor | None, v: Tensor) -> Tensor:
     """Return J(x)^H v, differentiable to any order; a linear operator takes no x."""
+    if operator.learns:
+        return physics(operator._pullback, x, v)
+    if _opaque(v):
+        return compiled.apply(x, v, operator.key, "pullback")
     return cast(Tensor, _Pullback.apply(x, v, operator))
 
 
 def apply_gramian(operator: Map, x: Tensor) -> Tensor:
     """Return A^H A x of a linear operator, differentiable to any order."""
+    if operator.learns:
+        return physics(operator._gramian, x)
+    if _opaque(x):
+        return compiled.apply(x, None, operator.key, "gramian")
     return cast(Tensor, _Gramian.apply(x, operator))
+
+
+def _opaque(tensor: Tensor) -> bool:
+    """Whether PyTorch must not look into an application.
+
+    So it is in a graph that is compiled, and under ``torch.autograd``'s own vectorisation, which knows no rules of
+    autograd functions but takes an opaque step apart, row by row.
+    """
+    return torch.compiler.is_compiling() or _is_vectorised(tensor)

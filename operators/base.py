@@ -1,11 +1,16 @@
 """The interface of every operator: a map, the adjoint of its Jacobian, and autograd through both."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import unset_fake_temporarily
 
 from operators.autograd import apply, apply_gramian, pull_back
+from operators.changes import Snapshot
+from operators.compiled import new_key
 
 NORM_ITERATIONS = 50
 
@@ -15,8 +20,10 @@ class ForwardOperator(nn.Module, ABC):
 
     Models and tasks know operators by this class alone. Autograd goes through every method to any order, and
     saves no more than the method's arguments; the derivatives it takes are applications too, and are counted as
-    such. The inner product is the real one, Re<u, v>, so that complex measurements of real-valued images have an
-    exact adjoint. A new operator is a ``LinearOperator`` or a ``NonlinearOperator``.
+    such. So they are in every transform of ``torch.func``, and ``torch.compile`` takes an application as one step.
+    Only where tensors of the operator's own want gradients, autograd goes through its computation instead. The inner
+    product is the real one, Re<u, v>, so that complex measurements of real-valued images have an exact adjoint. A
+    new operator is a ``LinearOperator`` or a ``NonlinearOperator``.
 
     Args:
         image_shape: shape of one image, without the batch axis: (C, H, W).
@@ -24,6 +31,7 @@ class ForwardOperator(nn.Module, ABC):
 
     Attributes:
         linear: whether A is linear: its Jacobian is then A itself, everywhere.
+        key: under which compiled graphs find the operator, in this process.
 
     Source: the operator pattern of torchkbnufft and SigPy's ``Linop``.
     """
@@ -35,6 +43,12 @@ class ForwardOperator(nn.Module, ABC):
         self.image_shape = tuple(image_shape)
         self.data_shape = tuple(data_shape)
         self._norm: float | None = None
+        self._normed = Snapshot(())  # what the norm is of
+        self.key = new_key(self)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self.key = new_key(self)  # a copy is another operator
 
     @abstractmethod
     def _forward(self, x: Tensor) -> Tensor:
@@ -99,7 +113,8 @@ class ForwardOperator(nn.Module, ABC):
             ValueError: if the axes after the batch are not this operator's ``data_shape``.
         """
         self._check(y, self.data_shape, "measurement")
-        empty = None if self.linear else y.new_zeros((len(y), *self.image_shape), dtype=y.dtype.to_real())
+        real = y.real if y.is_complex() else y
+        empty = None if self.linear else real.new_zeros((len(y), *self.image_shape))
         return pull_back(self, empty, y)
 
     def gramian(self, x: Tensor) -> Tensor:
@@ -120,14 +135,17 @@ class ForwardOperator(nn.Module, ABC):
         return apply_gramian(self, x)
 
     def norm(self) -> float:
-        """Return the largest singular value of J(0), by power iteration from a fixed start; cached.
+        """Return the largest singular value of J(0), by power iteration from a fixed start.
+
+        It is kept until a parameter of the operator changes, or what it wraps: see ``forget_norm`` for the rest.
 
         Returns:
             ||A|| where A is linear, unitless, to about 1 % from below; 0 where A measures nothing.
         """
-        if self._norm is None:
+        if self._norm is None or not self._normed.holds(self._watched()):
             with torch.autocast(self.device.type, enabled=False):
-                self._norm = self._power_iteration()
+                self.assume_norm(self._power_iteration())
+        assert self._norm is not None
         return self._norm
 
     def assume_norm(self, norm: float) -> None:
@@ -138,12 +156,17 @@ class ForwardOperator(nn.Module, ABC):
         """
         if not 0 <= norm < float("inf"):
             raise ValueError(f"a norm is finite and not negative, got {norm}")
-        self._norm = norm
+        self._norm, self._normed = norm, Snapshot(self._watched())
 
+    def forget_norm(self) -> None:
+        """Have ``norm`` find its value again, after a change of A that it can't notice."""
+        self._norm = None
+
+    @torch.inference_mode(False)
     @torch.no_grad()
     def _power_iteration(self) -> float:
         generator = torch.Generator().manual_seed(0)
-        x = torch.rand((1, *self.image_shape), generator=generator).to(self.device)
+        x = torch.rand((1, *self.image_shape), generator=generator, dtype=torch.float32, device="cpu").to(self.device)
         norm = x.new_zeros(())
         for _ in range(NORM_ITERATIONS):
             x = self._normal(x / torch.linalg.vector_norm(x))
@@ -155,6 +178,22 @@ class ForwardOperator(nn.Module, ABC):
     @abstractmethod
     def _normal(self, x: Tensor) -> Tensor:
         """J(0)^H J(0) x, without autograd."""
+
+    def _watched(self) -> Iterator[Any]:
+        """What decides A and may be changed by others: tensors, arrays, numbers."""
+        yield from self.parameters()
+
+    @property
+    def learns(self) -> bool:
+        """Whether tensors of the operator's own want gradients."""
+        return torch.is_grad_enabled() and any(
+            isinstance(value, Tensor) and value.requires_grad for value in self._watched()
+        )
+
+    def _data_dtype(self, dtype: torch.dtype) -> torch.dtype:
+        """The measurements' dtype for images of one: that of an empty batch."""
+        with unset_fake_temporarily(), torch.no_grad():
+            return self._forward(torch.zeros((0, *self.image_shape), dtype=dtype, device=self.device)).dtype
 
     @property
     def device(self) -> torch.device:

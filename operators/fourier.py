@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from operators.base import LinearOperator
-from operators.masks import Mask, MaskKind, draw_columns, require_mask
+from operators.masks import Mask, MaskKind, Seed, draw_columns, require_mask
 from operators.tables import ComplexTables
 from operators.validation import COMPLEX_DTYPES, REAL_DTYPES, require_dtype, require_image_size
 
@@ -24,9 +24,10 @@ class SubsampledFourier(LinearOperator):
         acceleration: W / kept columns, at least 1.
         center_fraction: share of all W columns, around zero frequency, that is always kept; by default
             0.32 / acceleration, and then at least one column.
-        seed: of the generator that draws the other columns.
+        seed: of the generator that draws the other columns; of kind ``fastmri`` also a volume's file name.
         mask: (W,) bool, used in place of a drawn one; the other arguments are then ignored.
-        kind: how the other columns are placed, ``random`` or ``equispaced``; see ``draw_columns``.
+        kind: how the other columns are placed, ``random``, ``equispaced`` or as fastMRI's own random masks,
+            ``fastmri``; see ``draw_columns``.
 
     Attributes:
         sampling_mask: (W,) bool buffer, True where a column is kept.
@@ -49,7 +50,7 @@ class SubsampledFourier(LinearOperator):
         image_shape: tuple[int, int],
         acceleration: float = 4,
         center_fraction: float | None = None,
-        seed: int = 0,
+        seed: Seed = 0,
         mask: Mask | None = None,
         kind: MaskKind = "random",
     ) -> None:

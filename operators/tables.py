@@ -23,7 +23,8 @@ class ComplexTables:
         """Return the tables on the device and in the precision of ``like``, real or complex."""
         key = (like.device, like.dtype.to_complex())
         if key not in self._made:
-            self._made[key] = tuple(table.to(key[1]) for table in self._make(key[0]))
+            with torch.inference_mode(False):  # tables outlive this call, and may then be saved for a derivative
+                self._made[key] = tuple(table.to(key[1]) for table in self._make(key[0]))
         return self._made[key]
 
     @property

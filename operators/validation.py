@@ -1,6 +1,7 @@
 """Checks of operators' arguments: a clear ValueError in place of a wrong image or a late error."""
 
 import difflib
+import math
 import operator
 from collections.abc import Sequence
 from typing import TypeVar
@@ -45,10 +46,32 @@ def require_count(name: str, value: int) -> int:
     try:
         count = operator.index(value)
     except TypeError as error:
-        raise ValueError(f"{name} must be an integer, got {value!r}") from error
+        raise ValueError(f"{name} must be an integer, at least 1, got {value!r}") from error
     if count < 1:
         raise ValueError(f"{name} must be at least 1, got {count}")
     return count
+
+
+def require_number(name: str, value: float, *, above: float | None = None, at_least: float = -math.inf) -> float:
+    """Return ``value`` as it is.
+
+    Args:
+        name: what the message calls it.
+        value: a real number.
+        above: bound that it must exceed.
+        at_least: its smallest value.
+
+    Raises:
+        ValueError: unless it is a finite number within these bounds.
+    """
+    bound = f", above {above:g}" if above is not None else f", at least {at_least:g}" if at_least > -math.inf else ""
+    try:
+        valid = math.isfinite(value) and (value >= at_least if above is None else value > above)
+    except TypeError:
+        valid = False
+    if not valid:
+        raise ValueError(f"{name} must be a finite number{bound}, got {value!r}")
+    return value
 
 
 def require_dtype(tensor: Tensor, allowed: tuple[torch.dtype, ...], what: str) -> None:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from models.equilibrium.fixed_point import History, SampleWiseSolver
+from models.equilibrium.fixed_point import History, SampleWiseSolver, algebra_dtype
+from operators.validation import require_count, require_number
 
 CARRIED = 2
 """Iterates that outlive a full history. A sliding window, which drops one iterate per step, loses what was learnt about
@@ -19,10 +20,14 @@ class Anderson(SampleWiseSolver):
     A full history is replaced by its last two iterates.
 
     Attributes:
-        history: greatest number of iterates that are combined, m.
-        mixing: beta; 1 takes the combination of map values alone, 0 that of the iterates.
+        history: greatest number of iterates that are combined, m, at least 1.
+        mixing: beta, above 0; 1 takes the combination of map values alone, 0 would take that of the iterates and so
+            never move.
         ridge: each diagonal entry of the Gram matrix grows by this factor: relative to the residual's own size,
-            so that the newest is regularised no more than the oldest, however much they shrink.
+            so that the newest is regularised no more than the oldest, however much they shrink. Not negative.
+
+    Raises:
+        ValueError: if one of them is out of range.
 
     Source: Walker and Ni 2011; LUSER, Sec. 3 uses it for every fixed point.
     """
@@ -30,6 +35,12 @@ class Anderson(SampleWiseSolver):
     history: int = 5
     mixing: float = 1.0
     ridge: float = 1e-4
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_count("history", self.history)
+        require_number("mixing", self.mixing, above=0)
+        require_number("ridge", self.ridge, at_least=0)
 
     def _begin(self, z: Tensor) -> History:
         return _AndersonHistory(self, z)
@@ -43,10 +54,11 @@ class _AndersonHistory(History):
         self.solver = solver
         self.values = z.new_empty(len(z), size, z.shape[1])
         self.differences = torch.empty_like(self.values)
-        self.gram = z.new_zeros(len(z), size, size)
-        self.identity = torch.eye(size, dtype=z.dtype, device=z.device)
+        self.dtype = algebra_dtype(z.dtype)
+        self.gram = z.new_zeros(len(z), size, size, dtype=self.dtype)
+        self.identity = torch.eye(size, dtype=self.dtype, device=z.device)
         self.ridged = 1 + solver.ridge * self.identity
-        self.ones = z.new_ones(len(z), size, 1)
+        self.ones = self.gram.new_ones(len(z), size, 1)
         self.count = 0
 
     def difference(self, value: Tensor, z: Tensor) -> Tensor:
@@ -73,16 +85,17 @@ class _AndersonHistory(History):
         self.values[:, newest] = value
         # One row per step: the other products have not changed. A row times a matrix: the CPU's batched matrix
         # times column is ten times slower.
-        row = torch.bmm(difference[:, None, :], self.differences[:, :filled].transpose(1, 2)).squeeze(1)
+        differences = self.differences[:, :filled].to(self.dtype)
+        row = torch.bmm(difference[:, None, :].to(self.dtype), differences.transpose(1, 2)).squeeze(1)
         row *= self.ridged[newest, :filled]
         self.gram[:, newest, :filled], self.gram[:, :filled, newest] = row, row
         if filled == 1 and self.solver.mixing == 1:
             return value  # the only combination there is
         weights = self._weights(newest, filled)
-        combined = torch.bmm(weights, self.values[:, :filled])
+        combined = torch.bmm(weights, self.values[:, :filled].to(self.dtype))
         if self.solver.mixing != 1:
-            combined -= (1 - self.solver.mixing) * torch.bmm(weights, self.differences[:, :filled])
-        return combined.squeeze(1)
+            combined -= (1 - self.solver.mixing) * torch.bmm(weights, differences)
+        return combined.squeeze(1).to(z.dtype)
 
     def _weights(self, newest: int, filled: int) -> Tensor:
         """Return the combination's weights (b, 1, filled); their sum is 1."""

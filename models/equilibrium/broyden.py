@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from models.equilibrium.fixed_point import History, SampleWiseSolver
+from models.equilibrium.fixed_point import History, SampleWiseSolver, algebra_dtype
+from operators.validation import require_count
 
 ASTRAY = 10.0
 """An iterate whose |f(z) - z| exceeds its sample's smallest by this factor is taken back."""
@@ -37,8 +38,7 @@ class Broyden(SampleWiseSolver):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.history < 1:
-            raise ValueError(f"history must be at least 1, got {self.history}")
+        require_count("history", self.history)
 
     def _begin(self, z: Tensor) -> History:
         return _LowRank(self.history, z)
@@ -48,11 +48,12 @@ class _LowRank(History):
     """H = -I + sum of u_i v_i^T, the inverse Jacobian of b samples."""
 
     def __init__(self, history: int, z: Tensor) -> None:
-        self.left = z.new_zeros(len(z), history, z.shape[1])  # u_i
+        self.dtype = algebra_dtype(z.dtype)
+        self.left = z.new_zeros(len(z), history, z.shape[1], dtype=self.dtype)  # u_i
         self.right = torch.zeros_like(self.left)  # v_i
         self.ranks = 0
         self.previous: tuple[Tensor, Tensor] | None = None  # z and g(z) of the last step that was not taken back
-        self.smallest = z.new_full((len(z), 1), torch.inf)  # |g(z)|
+        self.smallest = self.left.new_full((len(z), 1), torch.inf)  # |g(z)|
         self.plain = torch.ones(len(z), 1, dtype=torch.bool, device=z.device)  # whether the last step was to be kept
 
     def keep(self, rows: Tensor) -> None:
@@ -62,6 +63,8 @@ class _LowRank(History):
             self.previous = self.previous[0][rows], self.previous[1][rows]
 
     def propose(self, z: Tensor, value: Tensor, difference: Tensor) -> Tensor:
+        dtype = z.dtype
+        z, difference = z.to(self.dtype), difference.to(self.dtype)
         distance = torch.linalg.vector_norm(difference, dim=1, keepdim=True)
         if self.previous is not None:
             self._learn(z - self.previous[0], difference - self.previous[1])
@@ -72,7 +75,7 @@ class _LowRank(History):
             self.plain = astray  # a plain step has no better one to go back to
         self.smallest = torch.minimum(self.smallest, distance)
         self.previous = z, difference
-        return z - self._bounded(self._times(self.left, self.right, difference), difference)
+        return (z - self._bounded(self._times(self.left, self.right, difference), difference)).to(dtype)
 
     def _learn(self, step: Tensor, change: Tensor) -> None:
         """Correct H by one rank, so that it maps ``change`` of g to the ``step`` of z that caused it."""

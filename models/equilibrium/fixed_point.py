@@ -4,12 +4,15 @@ A method (``Picard``, ``Anderson``, ``Broyden``, one file each) only proposes th
 all of them when a sample is done, which of its iterates is returned and what is reported.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
+
+from operators.validation import require_count, require_number
 
 DIVERGENCE = 1e4
 """A sample whose |f(z) - z| exceeds its smallest by this factor is given up."""
@@ -46,11 +49,16 @@ class SolveStats:
         return float(self.residual.mean())
 
 
+def algebra_dtype(dtype: torch.dtype) -> torch.dtype:
+    """Return the precision of a solver's linear algebra for iterates of a dtype: float32 at least."""
+    return torch.promote_types(dtype, torch.float32)
+
+
 def residuals(value: Tensor, difference: Tensor) -> tuple[Tensor, Tensor]:
     """Return |f(z) - z| and its ratio to |f(z)|, (B,) each, from f(z) and f(z) - z, (B, ...)."""
-    distance = torch.linalg.vector_norm(difference.flatten(1), dim=1)
-    size = torch.linalg.vector_norm(value.flatten(1), dim=1)
-    return distance, distance / (size + torch.finfo(value.dtype).tiny)
+    wide = algebra_dtype(value.dtype)
+    distance, size = (torch.linalg.vector_norm(t.flatten(1), dim=1, dtype=wide) for t in (difference, value))
+    return distance, distance / (size + torch.finfo(wide).tiny)
 
 
 @dataclass(frozen=True)
@@ -88,7 +96,7 @@ class FixedPointSolver(ABC):
 
     Attributes:
         max_steps: bound on map evaluations, at least 1.
-        tolerance: relative residual |f(z) - z| / |f(z)| at which a sample is done; not negative.
+        tolerance: relative residual |f(z) - z| / |f(z)| at which a sample is done; finite, not negative.
 
     Raises:
         ValueError: if either is out of range.
@@ -98,10 +106,8 @@ class FixedPointSolver(ABC):
     tolerance: float
 
     def __post_init__(self) -> None:
-        if self.max_steps < 1:
-            raise ValueError(f"max_steps must be at least 1, got {self.max_steps}")
-        if not self.tolerance >= 0:
-            raise ValueError(f"tolerance must not be negative, got {self.tolerance}")
+        require_count("max_steps", self.max_steps)
+        require_number("tolerance", self.tolerance, at_least=0)
 
     @abstractmethod
     def __call__(self, f: Map, start: Tensor, select: Callable[[Tensor], Map] | None = None) -> FixedPointSolution:
@@ -136,8 +142,7 @@ class SampleWiseSolver(FixedPointSolver):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.check_every < 1:
-            raise ValueError(f"check_every must be at least 1, got {self.check_every}")
+        require_count("check_every", self.check_every)
 
     @torch.no_grad()
     def __call__(self, f: Map, start: Tensor, select: Callable[[Tensor], Map] | None = None) -> FixedPointSolution:
@@ -195,13 +200,14 @@ class _Samples:
     @classmethod
     def at(cls, start: Tensor) -> "_Samples":
         batch, device = len(start), start.device
-        z = start.reshape(batch, -1)
+        wide = algebra_dtype(start.dtype)
+        z = start.reshape(batch, math.prod(start.shape[1:]))
         return cls(
             place=torch.arange(batch, device=device),
             z=z,
             best=z,
-            residual=z.new_full((batch,), torch.inf),
-            smallest=z.new_full((batch,), torch.finfo(z.dtype).max / DIVERGENCE),
+            residual=z.new_full((batch,), torch.inf, dtype=wide),
+            smallest=z.new_full((batch,), torch.finfo(wide).max / DIVERGENCE, dtype=wide),
             steps=torch.zeros(batch, dtype=torch.long, device=device),
             active=torch.ones(batch, dtype=torch.bool, device=device),
         )

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from models.equilibrium.fixed_point import FixedPointSolver, SolveStats
 from models.equilibrium.problem import Context, FixedPointProblem
+from operators.validation import require_count, require_number
 
 
 @dataclass(frozen=True)
@@ -131,10 +132,9 @@ class Phantom(GradientRule):
     damping: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise ValueError(f"a phantom gradient takes at least one step, got {self.steps}")
-        if not 0 < self.damping <= 1:
-            raise ValueError(f"damping must be in (0, 1], got {self.damping}")
+        require_count("steps", self.steps)
+        if require_number("damping", self.damping, above=0) > 1:
+            raise ValueError(f"damping must be at most 1, got {self.damping}")
 
     def pull(self, point: Linearisation, gradient: Tensor, solver: FixedPointSolver) -> Pulled:
         """See ``GradientRule.pull``."""
@@ -152,10 +152,17 @@ class Unrolled:
     """The reference: plain iteration from the start, every step on autograd's tape.
 
     Attributes:
-        steps: how many; None takes the solver's bound. The solver's method is not used.
+        steps: how many, at least 1; None takes the solver's bound. The solver's method is not used.
+
+    Raises:
+        ValueError: if there are none.
     """
 
     steps: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.steps is not None:
+            require_count("steps", self.steps)
 
 
 RECOMPUTE = Implicit()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from models.equilibrium.fixed_point import History, SampleWiseSolver
+from operators.validation import require_number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -12,10 +13,17 @@ class Picard(SampleWiseSolver):
     """Plain iteration z <- z + damping (f(z) - z); it converges where f contracts.
 
     Attributes:
-        damping: 1 takes f(z) itself.
+        damping: above 0; 1 takes f(z) itself.
+
+    Raises:
+        ValueError: if it is out of range.
     """
 
     damping: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_number("damping", self.damping, above=0)
 
     def _begin(self, z: Tensor) -> History:
         return _NoHistory(self.damping)

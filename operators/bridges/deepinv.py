@@ -1,5 +1,6 @@
 """Bridges to deepinv: its physics as operators here, operators from here as its physics."""
 
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
@@ -7,6 +8,7 @@ import torch
 from torch import Tensor
 
 from operators.base import ForwardOperator, LinearOperator
+from operators.validation import COMPLEX_DTYPES, REAL_DTYPES, require_dtype
 
 _DECLARED: list[torch.library.Library] = []  # a declaration lives as long as its library object
 
@@ -15,24 +17,54 @@ class _DeepinvOperator(LinearOperator):
     """A deepinv physics without its noise."""
 
     def __init__(self, physics: Any, image_shape: tuple[int, ...]) -> None:
-        tables = (tensor for tensor in (*physics.buffers(), *physics.parameters()) if tensor.is_floating_point())
-        empty = next(tables, torch.zeros(())).new_zeros(1, *image_shape)
+        empty = torch.zeros(1, *image_shape, dtype=_precision(physics), device=next(_tensors(physics), _NOTHING).device)
         with torch.no_grad():
             y = physics.A(empty)
         if not isinstance(y, Tensor):
             raise ValueError(f"expected a physics that measures one tensor, got {type(y).__name__}")
         super().__init__(image_shape, tuple(y.shape[1:]))
         self.physics = physics
-        self.precision = empty.dtype
+        self._complex_data = y.is_complex()
 
     def _forward(self, x: Tensor) -> Tensor:
-        return _cast(self.physics.A(_cast(x, self.precision)), x.dtype)
+        require_dtype(x, REAL_DTYPES + COMPLEX_DTYPES, "image")
+        if len(x) == 0:
+            return x.new_zeros((0, *self.data_shape), dtype=x.dtype.to_complex() if self._complex_data else x.dtype)
+        return _cast(self.physics.A(_cast(x, _precision(self.physics))), x.dtype)
 
     def _adjoint(self, y: Tensor) -> Tensor:
-        return _cast(self.physics.A_adjoint(_cast(y, self.precision)), y.dtype)
+        require_dtype(y, REAL_DTYPES + COMPLEX_DTYPES, "measurement")
+        if len(y) == 0:
+            return y.new_zeros((0, *self.image_shape), dtype=y.dtype.to_real())
+        return _cast(self.physics.A_adjoint(_cast(y, _precision(self.physics))), y.dtype)
 
     def _gramian(self, x: Tensor) -> Tensor:
-        return _cast(self.physics.A_adjoint_A(_cast(x, self.precision)), x.dtype)
+        require_dtype(x, REAL_DTYPES + COMPLEX_DTYPES, "image")
+        if len(x) == 0:
+            return x.clone()
+        return _cast(self.physics.A_adjoint_A(_cast(x, _precision(self.physics))), x.dtype)
+
+    def _watched(self) -> Iterator[Any]:
+        for module in self.physics.modules():
+            yield from (
+                value for name, value in vars(module).items() if isinstance(value, _PLAIN) and name != "training"
+            )
+        yield from _tensors(self.physics)
+
+
+_PLAIN = (bool, int, float, complex, str)
+_NOTHING = torch.zeros(())
+
+
+def _tensors(physics: Any) -> Iterator[Tensor]:
+    """All tensors of a physics, those that are neither parameter nor buffer included."""
+    for module in physics.modules():
+        own = (*module._parameters.values(), *module._buffers.values(), *vars(module).values())
+        yield from (value for value in own if isinstance(value, Tensor))
+
+
+def _precision(physics: Any) -> torch.dtype:
+    return next((t.dtype for t in _tensors(physics) if t.is_floating_point()), torch.float32)
 
 
 def _cast(tensor: Tensor, precision: torch.dtype) -> Tensor:
@@ -45,6 +77,9 @@ def from_deepinv(physics: Any, *, image_shape: tuple[int, ...]) -> LinearOperato
     Autograd takes ``A_adjoint`` for the derivative, as everywhere here, so that it had better be the exact
     adjoint: some of deepinv's are not by default (``Tomography``'s is a rescaled backprojection).
 
+    The physics may change later, by ``physics.update`` or in place: what the operator computes follows, its norm too.
+    Tensors of the physics that want gradients get them.
+
     Args:
         physics: a ``deepinv.physics.LinearPhysics``. It computes in the precision of its own tensors, float32
             unless ``physics.double()`` was called; results have the precision of the input.
@@ -54,7 +89,8 @@ def from_deepinv(physics: Any, *, image_shape: tuple[int, ...]) -> LinearOperato
         The operator, on the physics' device.
 
     Raises:
-        ValueError: if the physics is not linear, or measures a list of tensors.
+        ValueError: if the physics is not linear, or measures a list of tensors; when applied, for tensors of integers
+            or of half precision.
 
     Source: deepinv 0.5, ``deepinv.physics``.
     """

@@ -1,15 +1,22 @@
 """Bridges to SciPy's ``LinearOperator``, which PyLops' operators are too."""
 
 import math
+from collections.abc import Iterable, Iterator
+from types import FunctionType, MethodType
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 from torch import Tensor
 
 from operators.base import ForwardOperator, LinearOperator
-from operators.validation import REAL_DTYPES, require_dtype
+from operators.validation import COMPLEX_DTYPES, REAL_DTYPES, require_dtype
+
+_SEEN = (np.ndarray, np.generic, Tensor, int, float, complex, str)
+_COPY = "_MatrixLinearOperator__adj"
+"""Where SciPy's matrices keep a copy of their adjoint, which would not follow a change of the matrix."""
 
 
 class _ScipyOperator(LinearOperator):
@@ -22,17 +29,57 @@ class _ScipyOperator(LinearOperator):
         super().__init__(image_shape, data_shape)
         self.matrix = matrix
         self._complex_data = np.issubdtype(matrix.dtype, np.complexfloating)
+        self._matrices = [part for part in _contents(matrix, set()) if hasattr(part, _COPY)]
 
     def _forward(self, x: Tensor) -> Tensor:
         require_dtype(x, REAL_DTYPES, "image")
-        return _on_columns(
-            self.matrix.matmat, x, self.data_shape, x.dtype.to_complex() if self._complex_data else x.dtype
-        )
+        return _on_columns(self._times, x, self.data_shape, x.dtype.to_complex() if self._complex_data else x.dtype)
 
     def _adjoint(self, y: Tensor) -> Tensor:
         if y.is_complex() != self._complex_data:
             raise ValueError(f"expected a {'complex' if self._complex_data else 'real'} measurement, got {y.dtype}")
-        return _on_columns(self.matrix.rmatmat, y, self.image_shape, y.dtype.to_real())
+        require_dtype(y, COMPLEX_DTYPES if self._complex_data else REAL_DTYPES, "measurement")
+        return _on_columns(self._transposed_times, y, self.image_shape, y.dtype.to_real())
+
+    def _times(self, columns: NDArray[Any]) -> NDArray[Any]:
+        return self.matrix.matmat(columns) if hasattr(self.matrix, "matmat") else self.matrix @ columns
+
+    def _transposed_times(self, columns: NDArray[Any]) -> NDArray[Any]:
+        if hasattr(self.matrix, "rmatmat"):
+            for part in self._matrices:
+                setattr(part, _COPY, None)
+            return self.matrix.rmatmat(columns)
+        return (self.matrix.T @ columns.conj()).conj() if self._complex_data else self.matrix.T @ columns
+
+    def _watched(self) -> Iterator[Any]:
+        for value in _contents(self.matrix, set()):
+            if isinstance(value, _SEEN) and not (isinstance(value, np.ndarray) and value.dtype.hasobject):
+                yield value
+
+
+def _contents(value: Any, seen: set[int]) -> Iterator[Any]:
+    """Matrices that an object consists of, arrays, tensors and numbers, as far as attributes and closures tell."""
+    if isinstance(value, _SEEN):
+        yield value
+    elif isinstance(value, ForwardOperator):
+        yield from value._watched()
+    elif id(value) not in seen:
+        seen.add(id(value))
+        yield value
+        for part in _parts(value):
+            yield from _contents(part, seen)
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    if isinstance(value, (tuple, list)):
+        return value
+    if isinstance(value, MethodType):
+        return (value.__self__,)
+    if isinstance(value, FunctionType):
+        return [cell.cell_contents for cell in value.__closure__ or ()]
+    if issparse(value) and value.format in ("dok", "lil"):  # whose entries are no arrays
+        return list(vars(value.tocoo()).values())
+    return list(vars(value).values()) if issparse(value) or hasattr(value, "rmatvec") else ()
 
 
 def _on_columns(apply: Any, batch: Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
@@ -50,7 +97,9 @@ def from_scipy(
     """Make an operator of a SciPy or PyLops ``LinearOperator``, a sparse matrix or an array.
 
     Batches go through NumPy on the CPU, one column an image. Images are real: of A^H y the real part is the
-    adjoint under the real inner product.
+    adjoint under the real inner product. Arrays are not copied: what is computed follows a change of theirs. So does
+    the norm, where arrays are attributes of what is given or in closures of its functions; of others ``forget_norm``
+    says that they have changed.
 
     Args:
         operator: (M, N) with ``matvec`` and ``rmatvec``, or what ``scipy.sparse.linalg.aslinearoperator`` takes.
@@ -74,6 +123,8 @@ def from_scipy(
         raise ValueError(f"expected {wanted}, got {type(operator).__name__}: {error}") from error
     image_shape = image_shape or tuple(getattr(operator, "dims", (columns,)))
     data_shape = data_shape or tuple(getattr(operator, "dimsd", (rows,)))
+    if issparse(operator) or isinstance(operator, np.ndarray):
+        matrix = operator if issparse(operator) else np.atleast_2d(np.asarray(operator))
     return _ScipyOperator(matrix, image_shape, data_shape)
 
 

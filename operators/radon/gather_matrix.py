@@ -79,7 +79,10 @@ class GatherMatrix(nn.Module):
         weights = self.get_buffer(f"{direction}_bits").view(table.dtype)
         if table.shape[1] <= MKL_COLUMNS and table.device.type == "cpu" and torch.backends.mkl.is_available():
             size = (len(starts) - 1, table.shape[0])
-            return torch.sparse_csr_tensor(starts, columns, weights, size, check_invariants=False) @ table
+            matrix = torch.sparse_csr_tensor(
+                starts, columns, weights, size, device=table.device, check_invariants=False
+            )  # without its device it would be on the default one
+            return matrix @ table
         return F.embedding_bag(columns, table, starts, mode="sum", per_sample_weights=weights, include_last_offset=True)
 
 

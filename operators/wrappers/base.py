@@ -1,5 +1,9 @@
 """The base class of operators that wrap an operator."""
 
+from collections.abc import Iterator
+from typing import Any
+
+import torch
 from torch import Tensor
 
 from operators.base import ForwardOperator
@@ -35,6 +39,20 @@ class OperatorWrapper(ForwardOperator):
     def norm(self) -> float:
         """Return the wrapped operator's norm, which may be known already."""
         return self.operator.norm()
+
+    def assume_norm(self, norm: float) -> None:
+        """Set the wrapped operator's norm."""
+        self.operator.assume_norm(norm)
+
+    def forget_norm(self) -> None:
+        """Forget the wrapped operator's norm."""
+        self.operator.forget_norm()
+
+    def _watched(self) -> Iterator[Any]:
+        return self.operator._watched()
+
+    def _data_dtype(self, dtype: torch.dtype) -> torch.dtype:
+        return self.operator._data_dtype(dtype)
 
     @property
     def frozen_values(self) -> int:

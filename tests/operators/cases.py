@@ -10,6 +10,7 @@ VARIANTS = OPERATORS | {
     "gaussian-blur-reflect": partial(GaussianBlur, boundary="reflect"),
     "gaussian-blur-circular": partial(GaussianBlur, boundary="circular"),
     "subsampled-fourier-equispaced": partial(SubsampledFourier, kind="equispaced", acceleration=3),
+    "subsampled-fourier-fastmri": partial(SubsampledFourier, kind="fastmri", acceleration=2, center_fraction=0.25),
     "subsampled-fourier-full": partial(SubsampledFourier, acceleration=1),
 }
 TO_COMPLEX = {torch.float32: torch.complex64, torch.float64: torch.complex128}

@@ -53,7 +53,48 @@ def test_equispaced_columns_have_the_acceleration_and_even_gaps(width, accelerat
         assert (gaps - acceleration * (width - center) / budget).abs().max() <= 1
 
 
-@pytest.mark.parametrize("kind", ["random", "equispaced"])
+def fastmris(width, acceleration, center_fraction, seed):
+    """fastMRI's RandomMaskFunc([center_fraction], [acceleration]), as it draws from a generator of its own."""
+    generator = np.random.mtrand.RandomState()
+    generator.seed(seed)
+    assert generator.randint(1) == 0  # which of its pairs
+    center = round(width * center_fraction)
+    mask = np.zeros(width, dtype=bool)
+    pad = (width - center + 1) // 2
+    mask[pad : pad + center] = True
+    return mask | (generator.uniform(size=width) < (width / acceleration - center) / (width - center))
+
+
+@pytest.mark.parametrize(("acceleration", "center_fraction"), [(4, 0.08), (8, 0.04)])
+@pytest.mark.parametrize("width", [320, 368, 372, 640, 15])
+def test_fastmris_masks_are_its_own_for_a_seed_and_for_a_file(width, acceleration, center_fraction):
+    for seed, its_seed in ((0, 0), (42, 42), *((name, tuple(map(ord, name))) for name in ("file1000000.h5", "a.h5"))):
+        mask = SubsampledFourier((1, width), acceleration, seed=seed, kind="fastmri").sampling_mask
+        assert mask.tolist() == fastmris(width, acceleration, center_fraction, its_seed).tolist()
+        given = SubsampledFourier((1, width), acceleration, center_fraction, seed, kind="fastmri").sampling_mask
+        assert torch.equal(mask, given)
+
+
+def test_fastmris_mask_of_a_known_seed():
+    # The first numbers of RandomState(0) are .549, .715, .603, .545, .424, .646, .438, .892, .964, .383, .792, .529.
+    mask = SubsampledFourier((1, 12), 2, center_fraction=0.0, kind="fastmri").sampling_mask
+    assert mask.nonzero()[:, 0].tolist() == [4, 6, 9]
+
+
+def test_fastmris_masks_have_the_acceleration_on_average():
+    counts = [int(SubsampledFourier((1, 368), 4, seed=seed, kind="fastmri").sampling_mask.sum()) for seed in range(300)]
+    assert np.mean(counts) == pytest.approx(92, abs=2)
+    assert len(set(counts)) > 10
+
+
+def test_a_mask_without_a_column_and_seeds_of_another_kind_are_refused():
+    seeds = [seed for seed in range(40) if not fastmris(4, 4, 0.08, seed).any()]
+    assert seeds
+    with pytest.raises(ValueError, match=f"seed {seeds[0]} keeps none of 4 columns"):
+        SubsampledFourier((1, 4), seed=seeds[0], kind="fastmri")
+
+
+@pytest.mark.parametrize("kind", ["random", "equispaced", "fastmri"])
 def test_a_centre_that_takes_all_columns_leaves_none_to_draw(kind):
     mask = SubsampledFourier((1, 16), 4, center_fraction=0.25, kind=kind).sampling_mask
     assert mask.nonzero()[:, 0].tolist() == [6, 7, 8, 9]
@@ -72,7 +113,7 @@ def test_mask_counts_are_exact_at_any_width(width, acceleration, seed):
         assert mask[width // 2]
 
 
-@pytest.mark.parametrize("kind", ["random", "equispaced"])
+@pytest.mark.parametrize("kind", ["random", "equispaced", "fastmri"])
 def test_the_seed_alone_decides_the_mask(kind):
     masks = [SubsampledFourier((8, 128), seed=seed, kind=kind).sampling_mask for seed in (0, 0, 1)]
     assert torch.equal(masks[0], masks[1])
@@ -104,8 +145,13 @@ def test_a_given_mask_is_used_and_copied(form):
         ({"center_fraction": -0.1}, "center_fraction"),
         ({"center_fraction": 1.1}, "center_fraction"),
         ({"center_fraction": 0.9}, "only 4 are kept"),
-        ({"kind": "equispacd"}, "kind must be one of random, equispaced, got 'equispacd'; did you mean 'equispaced'"),
+        (
+            {"kind": "equispacd"},
+            "kind must be one of random, equispaced, fastmri, got 'equispacd'; did you mean 'equispaced'",
+        ),
         ({"kind": "poisson"}, "kind must be one of random, equispaced"),
+        ({"seed": "file1.h5"}, "seed must be an integer, got 'file1.h5'; only kind 'fastmri'"),
+        ({"seed": "", "kind": "fastmri"}, "seed must be an integer or a file's name"),
         ({"mask": torch.ones(15, dtype=torch.bool)}, "mask must be bool"),
         ({"mask": torch.ones(16)}, "mask must be bool"),
         ({"mask": torch.ones(1, 16, dtype=torch.bool)}, "mask must be bool"),

@@ -195,9 +195,21 @@ def test_what_does_not_fit_is_refused(small):
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")  # torch's own use
-def test_forward_mode_is_refused(small):
-    x = random_image(small)
-    with torch.autograd.forward_ad.dual_level():
-        dual = torch.autograd.forward_ad.make_dual(x, x)
-        with pytest.raises(NotImplementedError, match="forward-mode"):
-            small(dual)
+def test_gradients_in_forward_mode(small):
+    x, v = random_image(small, 1).requires_grad_(), random_data(small, 1).requires_grad_()
+    assert torch.autograd.gradcheck(small, x, fast_mode=True, check_forward_ad=True)
+    assert torch.autograd.gradcheck(small.pullback, (x, v), fast_mode=True, check_forward_ad=True)
+    assert torch.autograd.gradgradcheck(small, x, fast_mode=True, check_fwd_over_rev=True)
+
+
+def test_derivatives_and_the_norm_are_found_in_inference_mode_too(name):
+    x, v = random_image(build(name, (3, 4))), random_data(build(name, (3, 4)))
+    expected = build(name, (3, 4)).pullback(x, v)
+    with torch.inference_mode():
+        operator = VARIANTS[name](image_shape=(3, 4))
+        assert operator.norm() == build(name, (3, 4)).norm()
+        assert torch.equal(operator.pullback(x.clone(), v.clone()), expected)
+    assert torch.equal(operator.pullback(x, v), expected)  # nothing that it kept is tied to that mode
+    x.requires_grad_()
+    operator.pullback(x, operator(x)).square().sum().backward()
+    assert x.grad.isfinite().all()

@@ -183,13 +183,16 @@ def test_a_map_that_returns_its_own_tensor_is_not_written_to(solver):
     assert torch.equal(solution.z, kept)
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [({"max_steps": 0}, "at least 1"), ({"check_every": 0}, "at least 1"), ({"tolerance": -1.0}, "not be negative")],
-)
-def test_impossible_options_are_refused(solver, options, message):
-    with pytest.raises(ValueError, match=message):
-        replace(solver, **options)
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float16, 2e-3), (torch.bfloat16, 2e-2)], ids=str)
+def test_half_precision_is_solved_to_what_it_can_hold(solver, dtype, tolerance):
+    f, expected = linear_map(3, 12, 0.7)
+    solution = replace(solver, tolerance=tolerance)(lambda z: f(z.double()).to(dtype), zeros(3, 12).to(dtype))
+    assert solution.z.dtype == dtype
+    assert solution.stats.converged.all()
+    assert relative(solution.z.double(), expected) < 5 * tolerance
+    large = torch.zeros(2, 20_000, dtype=dtype)  # the norm of its fixed point is beyond float16
+    solution = replace(solver, tolerance=tolerance)(lambda z: 0.5 * z + 500, large)
+    assert solution.stats.converged.all()
 
 
 def test_damped_iteration_converges_where_plain_iteration_oscillates():

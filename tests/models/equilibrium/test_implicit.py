@@ -146,14 +146,6 @@ def test_a_second_derivative_is_refused_not_guessed(rule):
         first.sum().backward()
 
 
-@pytest.mark.parametrize(
-    ("options", "message"), [({"steps": 0}, "at least one"), ({"damping": 0.0}, "damping"), ({"damping": 1.5}, "damp")]
-)
-def test_impossible_phantoms_are_refused(options, message):
-    with pytest.raises(ValueError, match=message):
-        Phantom(**options)
-
-
 def test_the_jacobian_penalty_is_the_frobenius_norm_in_expectation():
     x, weight = make_inputs()
     result = solve((x, weight), RECOMPUTE)

@@ -5,7 +5,8 @@ import importlib.util
 import pytest
 import torch
 
-from operators import GaussianBlur, SubsampledFourier, from_deepinv, to_deepinv
+from models import LuDnCNN
+from operators import CallCounter, GaussianBlur, SubsampledFourier, from_deepinv, to_deepinv
 from operators.bridges.deepinv import import_deepinv
 from tests.operators.cases import LINEAR, NONLINEAR, build, inner, random_data, random_image
 
@@ -91,6 +92,63 @@ def test_non_linear_ones_bring_their_pullback(deepinv, name):
     x, v = random_image(operator), random_data(operator)
     torch.testing.assert_close(physics(x), as_deepinv_has_it(operator(x)), rtol=0, atol=0)
     torch.testing.assert_close(physics.A_vjp(x, as_deepinv_has_it(v)), operator.pullback(x, v), rtol=0, atol=0)
+
+
+def test_the_norm_and_the_precision_follow_an_update(deepinv):
+    physics = deepinv.physics.Blur(filter=torch.full((1, 1, 3, 3), 1 / 9), padding="circular")
+    operator, counted = (
+        from_deepinv(physics, image_shape=(1, 8, 8)),
+        CallCounter(from_deepinv(physics, image_shape=(1, 8, 8))),
+    )
+    assert operator.norm() == counted.norm() == pytest.approx(1)
+    physics.update(filter=torch.ones(1, 1, 3, 3))
+    assert operator.norm() == counted.norm() == pytest.approx(9)
+    physics.filter.mul_(2)
+    assert operator.norm() == counted.norm() == pytest.approx(18)
+    x = random_image(operator)
+    physics.double()
+    torch.testing.assert_close(operator(x), physics.A(x), rtol=0, atol=0)
+    assert operator.norm() == pytest.approx(18)
+
+
+def test_a_network_on_a_physics_that_was_updated_stays_sane(deepinv):
+    physics = deepinv.physics.Blur(filter=torch.full((1, 1, 3, 3), 1 / 9), padding="circular")
+    operator = from_deepinv(physics, image_shape=(1, 8, 8))
+    torch.manual_seed(0)
+    model = LuDnCNN(1).eval()
+    x = random_image(operator, dtype=torch.float32)
+    with torch.no_grad():
+        model(operator(x), operator)
+        physics.update(filter=torch.ones(1, 1, 3, 3))
+        assert model(operator(x), operator).image.abs().max() < 1e3
+
+
+@pytest.mark.parametrize("wrap", [lambda operator: operator, CallCounter])
+def test_tensors_of_a_physics_learn(deepinv, wrap):
+    kernel = torch.rand(1, 1, 3, 3, dtype=torch.float64).requires_grad_()
+    physics = deepinv.physics.Blur(filter=torch.ones(1, 1, 3, 3), padding="circular").double()
+    operator = wrap(from_deepinv(physics, image_shape=(1, 8, 8)))
+    physics.update(filter=kernel)
+    x = random_image(operator)
+    for apply in (operator, operator.adjoint, operator.gramian):
+        (found,) = torch.autograd.grad(apply(x).square().sum(), kernel)
+        assert found.abs().min() > 0
+    physics = deepinv.physics.Blur(filter=kernel.detach(), padding="circular").double()
+    physics.filter.requires_grad_()
+    from_deepinv(physics, image_shape=(1, 8, 8))(x).square().sum().backward()
+    assert physics.filter.grad.abs().min() > 0
+
+
+def test_a_physics_takes_empty_batches_and_the_precisions_that_ours_take(deepinv):
+    operator = from_deepinv(blur_physics(deepinv, "valid"), image_shape=(1, 12, 11))
+    x, y = (torch.zeros(0, *shape, requires_grad=True) for shape in (operator.image_shape, operator.data_shape))
+    assert operator(x).shape == y.shape
+    assert operator.adjoint(y).shape == operator.gramian(x).shape == x.shape
+    assert torch.autograd.grad(operator(x).sum(), x)[0].shape == x.shape
+    for dtype in (torch.int64, torch.uint8, torch.bool, torch.float16, torch.bfloat16):
+        for apply, shape in ((operator, x.shape), (operator.gramian, x.shape), (operator.adjoint, y.shape)):
+            with pytest.raises(ValueError, match=r"expected a .* of float32 or float64 or"):
+                apply(torch.zeros(2, *shape[1:], dtype=dtype))
 
 
 def test_what_is_no_linear_physics_is_refused(deepinv):

@@ -107,6 +107,10 @@ def test_real_and_complex_data_are_told_apart():
         real.adjoint(torch.zeros(1, 14, dtype=torch.complex128))
     with pytest.raises(ValueError, match="complex measurement"):
         complex_.adjoint(torch.zeros(1, 14))
+    for operator in (real, complex_):
+        for dtype in (torch.int64, torch.float16, torch.bfloat16, torch.bool):
+            with pytest.raises(ValueError, match="expected a"):
+                operator.adjoint(torch.zeros(1, 14).to(dtype))
 
 
 @pytest.mark.parametrize("name", NONLINEAR)
