@@ -28,7 +28,7 @@ class LazyGroup(click.Group):
     """
 
     def __init__(self, *arguments: object, lazy: Mapping[str, Lazy], **options: object) -> None:
-        super().__init__(*arguments, **options)  # type: ignore[arg-type]
+        super().__init__(*arguments, **options)  # type: ignore[arg-type]  # click checks its own
         self.lazy = lazy
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -63,6 +63,15 @@ class StudyCell:
         return self.provenance.threads == 0
 
 
+def groups_of(cells: Sequence[StudyCell]) -> list[tuple[int, ...]]:
+    """Return the places of the cells that share a process, one tuple per group, in order of first appearance."""
+    groups: dict[Hashable, tuple[int, ...]] = {}
+    for place, cell in enumerate(cells):
+        key = ("alone", place) if cell.group is None else ("shared", cell.group)
+        groups[key] = (*groups.get(key, ()), place)
+    return list(groups.values())
+
+
 def all_answered(records: Sequence[Record]) -> bool:
     """Whether every cell ended in an answer or in a finding: none in a crash, none in a network without a quality."""
     return all(

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -13,7 +13,7 @@ from rich.table import Table
 from bench.records import Record, Status
 from bench.records.store import ResultStore, StoreError
 from bench.runner.apart import RETRIES
-from bench.runner.cell import StudyCell
+from bench.runner.cell import StudyCell, groups_of
 from bench.runner.executors import Executor, Place, SentJob, make_executor
 from bench.runner.part import Command, Job, Part
 from bench.runner.profile import Profile
@@ -58,7 +58,7 @@ def run_on_cluster(cells: Sequence[StudyCell], store: ResultStore, cluster: Clus
     executor = make_executor(cluster.place, folder, cluster.profile)
     parts = [
         Part(places=places, total=len(cells), results=root, since=since, answers=folder / f"cells-{number}.json")
-        for number, places in enumerate(_groups(cells))
+        for number, places in enumerate(groups_of(cells))
     ]
     errands = [_Errand(Job(command, part), _label(cells, part)) for part in parts]
     return _Watch(cells, store, executor, errands).records()
@@ -66,19 +66,11 @@ def run_on_cluster(cells: Sequence[StudyCell], store: ResultStore, cluster: Clus
 
 def jobs_table(cells: Sequence[StudyCell]) -> Table:
     """Lay out what every job would answer."""
-    groups = _groups(cells)
+    groups = groups_of(cells)
     table = Table("job", "cells", title=f"{len(cells)} cells in {len(groups)} jobs; stored ones are skipped")
     for number, places in enumerate(groups):
         table.add_row(str(number), ", ".join(cells[place].label for place in places))
     return table
-
-
-def _groups(cells: Sequence[StudyCell]) -> list[tuple[int, ...]]:
-    groups: dict[Hashable, tuple[int, ...]] = {}
-    for place, cell in enumerate(cells):
-        key = ("alone", place) if cell.group is None else ("shared", cell.group)
-        groups[key] = (*groups.get(key, ()), place)
-    return list(groups.values())
 
 
 def _label(cells: Sequence[StudyCell], part: Part) -> str:

@@ -4,7 +4,7 @@ import io
 import os
 import threading
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from bench.records import Record
 from bench.records.store import ResultStore, StoreError
 from bench.runner.apart import Errand, Surroundings, answers
 from bench.runner.attempt import attempt
-from bench.runner.cell import Outcome, StudyCell
+from bench.runner.cell import Outcome, StudyCell, groups_of
 from bench.runner.forked import ForkServer, Stopped
 from bench.runner.progress import Reporter, RunningCell
 from bench.runner.running import Running
@@ -81,11 +81,8 @@ class _Run:
 
     def _groups(self, places: Sequence[int]) -> list[list[int]]:
         """Cells that share a process. Simulated ones: the last group first, for registries list small models first."""
-        groups: dict[Hashable, list[int]] = {}
-        for place in places:
-            group = self.cells[place].group
-            groups.setdefault(("alone", place) if group is None else ("shared", group), []).append(place)
-        found = list(groups.values())
+        chosen = [self.cells[place] for place in places]
+        found = [[places[number] for number in group] for group in groups_of(chosen)]
         return found[::-1] if found and self.cells[found[0][0]].simulated else found
 
     def _run_here(self, place: int) -> None:

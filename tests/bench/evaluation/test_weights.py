@@ -5,7 +5,7 @@ import struct
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save
 from torch import nn
@@ -15,6 +15,7 @@ from bench.records import AccuracySpec
 from bench.records.recipe import Recipe
 from bench.training.published import load_model
 from models import MODELS
+from tests.bench.data.hostile import many
 
 SPEC = AccuracySpec(
     task="ct",
@@ -30,15 +31,6 @@ SPEC = AccuracySpec(
     seed=0,
 )
 EDITS = st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), max_size=6)
-
-
-def many(examples):
-    return settings(
-        max_examples=examples,
-        derandomize=True,
-        deadline=None,
-        suppress_health_check=[HealthCheck.function_scoped_fixture],
-    )
 
 
 def tried(read, path):

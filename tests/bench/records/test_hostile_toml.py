@@ -3,26 +3,18 @@
 import json
 import sys
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from bench.records.recipe import Recipe
 from bench.records.store import ResultStore, StoreError
+from tests.bench.data.hostile import many
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
-
-
-def many(examples):
-    return settings(
-        max_examples=examples,
-        derandomize=True,
-        deadline=None,
-        suppress_health_check=[HealthCheck.function_scoped_fixture],
-    )
 
 
 KEYS = st.sampled_from(["steps", "batch", "learning_rate", "minutes", "windows", "augmentation", "seed", '"photos/a"'])
