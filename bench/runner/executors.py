@@ -15,8 +15,8 @@ Place = Literal["slurm", "local"]
 WARNING_S = 90
 """Seconds before a job's end at which it is told, so that it can be queued again."""
 TIMEOUTS = 1000
-"""Time-outs after which a job is queued again: a training goes on for as long as its recipe says, and a cell that
-hangs is ended by its own limits."""
+"""A job is queued again after this many time-outs at most. A training may need many jobs; the limits of a cell end one
+that hangs."""
 
 
 class SentJob(Protocol):

@@ -128,7 +128,7 @@ def _built(spec: AccuracySpec) -> ReconstructionModel:
 
 
 def _stranger(name: str) -> str:
-    """Say in one line what to do about a model that is none of ours."""
+    """Say in one line what to do about a model that is not in ``MODELS``."""
     if name.count(":") != 1 or not name.replace(":", ".").replace(".", "_").isidentifier():
         return f"an {unknown('model', name, MODELS)}"
     return f"the model {short(name)}, whose code runs only if you trust it and add --model {name}"
