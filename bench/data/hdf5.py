@@ -54,9 +54,8 @@ def stack_in(file: h5py.File, key: str, *, kind: str, path: Path) -> h5py.Datase
         The array, (slices, H, W), still on disk.
 
     Raises:
-        DataError: if there is none of that name, or it is empty, has other axes or another kind of number, or is larger
-            than any image, or its numbers are in another file: whoever made a file must not choose which others are
-            read.
+        DataError: if the file has no data set of that name, or the data set is empty, has other axes or another kind of
+            number, is larger than any image, or lies in another file: a file must not choose which others are read.
     """
     if not isinstance(file.get(key, getlink=True), h5py.HardLink | None):
         raise DataError.about(path, f"'{key}' is a link to elsewhere; refused")

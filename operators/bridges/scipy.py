@@ -107,7 +107,7 @@ def from_scipy(
         data_shape: of one measurement, M entries; PyLops' ``dimsd`` where it is None, else (M,).
 
     Raises:
-        ValueError: if it is none of these or not of numbers, or a shape has another number of entries.
+        ValueError: if it is no such matrix, holds no numbers, or has not M x N entries for the shapes.
 
     Source: SciPy's ``scipy.sparse.linalg.LinearOperator``; PyLops 2.
     """
