@@ -5,6 +5,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
+from torch._functorch.utils import unwrap_dead_wrappers
 
 from operators import compiled
 from operators.map import Map, fold, physics
@@ -15,6 +16,13 @@ _is_vectorised: Callable[[Tensor], bool] = getattr(torch._C._functorch, "is_lega
 
 class _Application(torch.autograd.Function):
     """Under ``vmap`` the mapped dimension and the batch are one batch."""
+
+    @classmethod
+    def apply(cls, *inputs: Any) -> Any:
+        """See PyTorch, which looks at ``forward``'s signature each time: longer than a small application takes."""
+        if torch._C._are_functorch_transforms_active():
+            return super().apply(*inputs)
+        return super(torch.autograd.Function, cls).apply(*unwrap_dead_wrappers(inputs))  # type: ignore[misc]
 
     @classmethod
     def vmap(cls, info: Any, in_dims: tuple[int | None, ...], *inputs: Any) -> tuple[Tensor, int]:

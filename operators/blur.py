@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from operators.base import LinearOperator
-from operators.boundaries import Boundary, PixelRun, runs
+from operators.blocks import num_blocks
+from operators.boundaries import Boundary, runs
 from operators.validation import REAL_DTYPES, require_choice, require_count, require_dtype, require_image_size
 
 
@@ -68,14 +69,21 @@ class GaussianBlur(LinearOperator):
         return self._blur(y, transposed=self.boundary == "reflect")
 
     def _blur(self, x: Tensor, *, transposed: bool) -> Tensor:
-        for axis, terms in zip((-2, -1), self._runs, strict=True):
-            x = self._blur_axis(x, axis, terms, transposed)
-        return x
+        count = num_blocks(x)
+        if count == 1:
+            return self._blur_block(x, transposed)
+        blurred = torch.empty_like(x)
+        for block, target in zip(x.tensor_split(count), blurred.tensor_split(count), strict=True):
+            self._blur_block(block, transposed, target)
+        return blurred
 
-    def _blur_axis(self, x: Tensor, axis: int, terms: tuple[PixelRun, ...], transposed: bool) -> Tensor:
+    def _blur_block(self, x: Tensor, transposed: bool, out: Tensor | None = None) -> Tensor:
+        return self._blur_axis(self._blur_axis(x, -2, transposed), -1, transposed, out)
+
+    def _blur_axis(self, x: Tensor, axis: int, transposed: bool, out: Tensor | None = None) -> Tensor:
         radius = len(self.taps) // 2
-        blurred = x * self.taps[radius]
-        for run in terms:
+        blurred = torch.mul(x, self.taps[radius], out=out)
+        for run in self._runs[axis]:
             target, source = (run.source, run.target) if transposed else (run.target, run.source)
             part = x.narrow(axis, source, run.length)
             part = part.flip(axis) if run.flipped else part

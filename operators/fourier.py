@@ -4,9 +4,13 @@ import torch
 from torch import Tensor
 
 from operators.base import LinearOperator
+from operators.blocks import num_blocks
 from operators.masks import Mask, MaskKind, Seed, draw_columns, require_mask
 from operators.tables import ComplexTables
 from operators.validation import COMPLEX_DTYPES, REAL_DTYPES, require_dtype, require_image_size
+
+FEWEST_IMAGES = 2
+"""Of a block: MKL transforms a single image in another order, and so rounds it in another way."""
 
 
 class SubsampledFourier(LinearOperator):
@@ -71,21 +75,47 @@ class SubsampledFourier(LinearOperator):
     def _forward(self, x: Tensor) -> Tensor:
         if len(x) == 0:  # MKL refuses an empty transform
             return _as_complex(x)
+        count = num_blocks(x, FEWEST_IMAGES)
+        if count == 1:
+            return self._transform(x)
+        k_space = x.new_zeros((len(x), *self.data_shape), dtype=x.dtype.to_complex())
+        for block, target in zip(x.tensor_split(count), k_space.tensor_split(count), strict=True):
+            self._transform(block, target)
+        return k_space
+
+    def _transform(self, x: Tensor, k_space: Tensor | None = None) -> Tensor:
+        """Transform images (b, 2, H, W); the kept columns go into zeros, if these are given."""
         rows = torch.fft.fft(_as_complex(x), norm="ortho")
         before, after, _, _ = self._shifts(rows)
-        kept = rows.index_select(-1, self._natural_columns).mul_(before)
-        k_space = torch.fft.fft(kept, dim=-2, norm="ortho").mul_(after)
-        return torch.zeros_like(rows).index_copy_(-1, self._columns, k_space)
+        kept = rows.gather(-1, self._columns_of(rows, self._natural_columns)).mul_(before)
+        del rows  # the cache holds its memory, which is used again
+        kept = torch.fft.fft(kept, dim=-2, norm="ortho").mul_(after)
+        k_space = kept.new_zeros((len(x), *self.data_shape)) if k_space is None else k_space
+        return k_space.scatter_(-1, self._columns_of(k_space, self._columns), kept)
 
     def _adjoint(self, y: Tensor) -> Tensor:
         require_dtype(y, COMPLEX_DTYPES, "k-space")
         if len(y) == 0:
             return _as_channels(y)
+        count = num_blocks(y, FEWEST_IMAGES)
+        if count == 1:
+            return _as_channels(self._transform_back(y))
+        image = y.new_empty((len(y), *self.image_shape), dtype=y.dtype.to_real())
+        for block, target in zip(y.tensor_split(count), image.tensor_split(count), strict=True):
+            target.copy_(torch.view_as_real(self._transform_back(block)).movedim(-1, 1))
+        return image
+
+    def _transform_back(self, y: Tensor) -> Tensor:
         _, _, before, after = self._shifts(y)
-        k_space = y.index_select(-1, self._columns).mul_(after)
-        kept = torch.fft.ifft(k_space, dim=-2, norm="ortho").mul_(before)
-        rows = torch.zeros_like(y).index_copy_(-1, self._natural_columns, kept)
-        return _as_channels(torch.fft.ifft(rows, norm="ortho"))
+        kept = y.gather(-1, self._columns_of(y, self._columns)).mul_(after)
+        kept = torch.fft.ifft(kept, dim=-2, norm="ortho").mul_(before)
+        rows = torch.zeros_like(y).scatter_(-1, self._columns_of(y, self._natural_columns), kept)
+        return torch.fft.ifft(rows, norm="ortho")
+
+    @staticmethod
+    def _columns_of(images: Tensor, columns: Tensor) -> Tensor:
+        """Index the columns in every row; on the CPU gathering and scattering take half of index_select's time."""
+        return columns.expand(*images.shape[:-1], len(columns))
 
     def _gramian(self, x: Tensor) -> Tensor:
         # Columns and all shifts cancel: rows are transformed, masked and transformed back.
