@@ -12,6 +12,8 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 from torch.nn.grad import conv2d_input
 
+from operators.blocks import computes_on_cpu
+
 
 class _Layout(NamedTuple):
     """What is no tensor: the norm's groups and epsilon, the activation's slope and the convolution's padding."""
@@ -89,7 +91,7 @@ class _ThroughInputs(torch.autograd.Function):
         batch, channels, *sides = x.shape
         with torch.autocast(x.device.type, enabled=False):
             shape = (batch, weight.shape[1], *sides)
-            pulled = conv2d_input(shape, weight, gradient, padding=ctx.layout.padding)
+            pulled = _pulled(gradient, weight, shape, ctx.layout.padding)
             beside = pulled[:, channels:] if ctx.needs_input_grad[3] else None
             # The normalised tensor, then in its place the gradient with respect to it.
             normalised = _normalised(x, factor, offset)
@@ -147,6 +149,21 @@ class _ThroughWeights(torch.autograd.Function):
                 (False, True, True),
             )
         return by_weight, by_bias, None, None, None, None, None, None
+
+
+def _pulled(gradient: Tensor, weight: Tensor, shape: tuple[int, ...], padding: tuple[int, int]) -> Tensor:
+    """Return the gradient with respect to a convolution's input of a shape."""
+    if not computes_on_cpu(gradient):
+        return conv2d_input(shape, weight, gradient, padding=padding)
+    # The same, but for what stands for the input, whose values are not asked for: it is expanded from one value, and
+    # the CPU would first write it out.
+    channels_last = weight.is_contiguous(memory_format=torch.channels_last)
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    unread = torch.empty(shape, dtype=weight.dtype, memory_format=layout)
+    pulled, *_ = torch.ops.aten.convolution_backward(
+        gradient, unread, weight, None, (1, 1), padding, (1, 1), False, (0, 0), 1, (True, False, False)
+    )
+    return cast(Tensor, pulled)
 
 
 def _affine(mean: Tensor, deviation: Tensor, scale: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
