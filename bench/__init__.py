@@ -17,16 +17,21 @@ def _version() -> str:
     """Return the version: a checkout's ``pyproject.toml`` says it, else what pip installed."""
     from importlib.metadata import PackageNotFoundError, version
 
+    path = Path(__file__).parents[1] / "pyproject.toml"
+    if path.is_file() and (found := _version_in(path)) is not None:
+        return found
+    try:
+        return version(DISTRIBUTION)
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def _version_in(path: Path) -> str | None:
+    """Return the version in a ``pyproject.toml``; None if it is another project's."""
     if sys.version_info >= (3, 11):
         import tomllib
     else:
         import tomli as tomllib
 
-    path = Path(__file__).parents[1] / "pyproject.toml"
-    project = tomllib.loads(path.read_text(encoding="utf-8")).get("project", {}) if path.is_file() else {}
-    if project.get("name") == DISTRIBUTION:
-        return str(project["version"])
-    try:
-        return version(DISTRIBUTION)
-    except PackageNotFoundError:
-        return "unknown"
+    project = tomllib.loads(path.read_text(encoding="utf-8")).get("project", {})
+    return str(project["version"]) if project.get("name") == DISTRIBUTION else None

@@ -1,4 +1,4 @@
-"""``python -m bench``: every command of the benchmark in one, ``python -m bench memory`` for ``python -m bench.memory``."""
+"""``python -m bench``: every command in one; ``python -m bench memory`` is ``python -m bench.memory``."""
 
 from typing import NoReturn
 

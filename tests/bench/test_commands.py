@@ -9,13 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from bench.__main__ import COMMANDS
 from bench.records.store import ResultStore
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = ["bench", "bench.all", "bench.memory", "bench.accuracy", "bench.timing", "bench.calls", "bench.report"]
-COMMANDS += ["bench.queue", "bench.grade", "bench.references", "bench.solvers", "bench.operators", "bench.data"]
-COMMANDS += ["bench.results"]
-COMMANDS += ["bench.check"]
 
 
 def run(*arguments, cwd=ROOT):
@@ -30,17 +27,21 @@ def run(*arguments, cwd=ROOT):
     )
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_help_explains_itself(command):
-    answer = run(command, "--help")
+@pytest.mark.parametrize(
+    "words", [["bench"], *(form for name in COMMANDS for form in (["bench", name], [f"bench.{name}"]))], ids=" ".join
+)
+def test_help_explains_itself(words):
+    answer = run(*words, "--help")
     assert answer.returncode == 0
-    assert answer.stdout.startswith("Usage: python -m " + command)
+    assert answer.stdout.startswith(f"Usage: python -m {' '.join(words)} [")
     assert answer.stderr == ""
 
 
 def test_bench_lists_every_command():
     answer = run("bench")
-    assert all(f"python -m {command} " in answer.stdout for command in COMMANDS[1:])
+    assert answer.returncode == 0
+    listed = answer.stdout.partition("Commands:\n")[2]
+    assert [line.split()[0] for line in listed.splitlines()] == list(COMMANDS)
 
 
 @pytest.mark.parametrize(
@@ -89,6 +90,11 @@ def test_bench_lists_every_command():
         (["bench.solvers", "--tolerance", "0"], "tolerance"),
         (["bench.solvers", "--size", "3"], "size"),
         (["bench.calls", "--nonsense"], "No such option"),
+        (["bench", "calls", "--nonsense"], "No such option"),
+        (["bench", "memory", "--task", "debulr"], "unknown task 'debulr'; did you mean 'deblur'?"),
+        (["bench", "memry"], "unknown command 'memry'; did you mean 'memory'?"),
+        (["bench", "bench.memory"], "unknown command 'bench.memory'; did you mean 'memory'?"),
+        (["bench", "memory", "what-fit"], "unknown command 'what-fit'; did you mean 'what-fits'?"),
     ],
 )
 def test_a_mistake_is_told_in_one_line(arguments, message, tmp_path):
@@ -227,10 +233,17 @@ def test_training_improves_on_the_start_and_timing_and_report_follow(tmp_path):
         assert (tmp_path / "reports" / name).stat().st_size > 0
 
 
+@pytest.mark.parametrize("command", ["bench.data", "bench.results"])
+def test_a_missing_sub_command_is_told_in_one_line(command):
+    answer = run(command)
+    assert (answer.returncode, answer.stderr) == (2, "error: Missing command.\n")
+
+
 @pytest.mark.slow
-def test_an_interrupt_leaves_the_store_whole(tmp_path):
+@pytest.mark.parametrize("command", [["bench.calls"], ["bench", "calls"]])
+def test_an_interrupt_leaves_the_store_whole(command, tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "bench.calls", "--results", str(tmp_path)]
+    command = [sys.executable, "-m", *command, "--results", str(tmp_path)]
     # A shell's background jobs, such as this test run may be one, ignore the signal, and so would their children.
     previous = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
