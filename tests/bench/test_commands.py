@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from bench.__main__ import COMMANDS
 from bench.records.store import ResultStore
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,23 +24,6 @@ def run(*arguments, cwd=ROOT):
         text=True,
         check=False,
     )
-
-
-@pytest.mark.parametrize(
-    "words", [["bench"], *(form for name in COMMANDS for form in (["bench", name], [f"bench.{name}"]))], ids=" ".join
-)
-def test_help_explains_itself(words):
-    answer = run(*words, "--help")
-    assert answer.returncode == 0
-    assert answer.stdout.startswith(f"Usage: python -m {' '.join(words)} [")
-    assert answer.stderr == ""
-
-
-def test_bench_lists_every_command():
-    answer = run("bench")
-    assert answer.returncode == 0
-    listed = answer.stdout.partition("Commands:\n")[2]
-    assert [line.split()[0] for line in listed.splitlines()] == list(COMMANDS)
 
 
 @pytest.mark.parametrize(
@@ -92,9 +74,6 @@ def test_bench_lists_every_command():
         (["bench.calls", "--nonsense"], "No such option"),
         (["bench", "calls", "--nonsense"], "No such option"),
         (["bench", "memory", "--task", "debulr"], "unknown task 'debulr'; did you mean 'deblur'?"),
-        (["bench", "memry"], "unknown command 'memry'; did you mean 'memory'?"),
-        (["bench", "bench.memory"], "unknown command 'bench.memory'; did you mean 'memory'?"),
-        (["bench", "memory", "what-fit"], "unknown command 'what-fit'; did you mean 'what-fits'?"),
     ],
 )
 def test_a_mistake_is_told_in_one_line(arguments, message, tmp_path):
@@ -231,12 +210,6 @@ def test_training_improves_on_the_start_and_timing_and_report_follow(tmp_path):
         "README.md",
     ):
         assert (tmp_path / "reports" / name).stat().st_size > 0
-
-
-@pytest.mark.parametrize("command", ["bench.data", "bench.results"])
-def test_a_missing_sub_command_is_told_in_one_line(command):
-    answer = run(command)
-    assert (answer.returncode, answer.stderr) == (2, "error: Missing command.\n")
 
 
 @pytest.mark.slow

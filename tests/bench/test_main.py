@@ -19,7 +19,7 @@ from bench.tasks import PAPER_TASKS
 from bench.tasks.scales import SCALES
 from models import MODELS
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = """
 import sys
 from bench.__main__ import start
@@ -29,6 +29,48 @@ try:
 finally:
     assert "torch" not in sys.modules
 """
+
+
+def run_module(*words):
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", *words]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    "words", [["bench"], *(form for name in COMMANDS for form in (["bench", name], [f"bench.{name}"]))], ids=" ".join
+)
+def test_help_explains_itself(words):
+    answer = run_module(*words, "--help")
+    assert answer.returncode == 0
+    assert answer.stdout.startswith(f"Usage: python -m {' '.join(words)} [")
+    assert answer.stderr == ""
+
+
+def test_bench_lists_every_command():
+    answer = run_module("bench")
+    assert answer.returncode == 0
+    listed = answer.stdout.partition("Commands:\n")[2]
+    assert [line.split()[0] for line in listed.splitlines()] == list(COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("bench memry", "unknown command 'memry'; did you mean 'memory'? known: all, memory,"),
+        ("bench bench.memory", "unknown command 'bench.memory'; did you mean 'memory'?"),
+        ("bench memory what-fit", "unknown command 'what-fit'; did you mean 'what-fits'?"),
+        ("bench.memory what-fit", "unknown command 'what-fit'; did you mean 'what-fits'?"),
+        ("bench --nonsense", "No such option"),
+        ("bench data", "Missing command."),
+        ("bench.results", "Missing command."),
+    ],
+)
+def test_a_mistyped_command_is_told_in_one_line(words, message):
+    answer = run_module(*words.split())
+    assert (answer.returncode, answer.stdout) == (2, "")
+    assert answer.stderr.startswith(f"error: {message}")
+    assert len(answer.stderr.splitlines()) == 1
 
 
 def test_every_command_of_the_benchmark_is_in_it():
