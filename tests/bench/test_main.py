@@ -15,6 +15,7 @@ from bench.__main__ import COMMANDS, main
 from bench.cli.command import STORED, interrupt_says, run
 from bench.cli.options import MODEL, TASK
 from bench.memory.__main__ import COMMANDS as MEMORY_COMMANDS
+from bench.runner.part import Command
 from bench.tasks import PAPER_TASKS
 from bench.tasks.scales import SCALES
 from models import MODELS
@@ -161,3 +162,9 @@ def test_a_shell_takes_the_completion_script(shell, tmp_path):
         script = tmp_path / "complete"
         script.write_text(answer.stdout)
         subprocess.run([shell, "-n", str(script)], check=True, capture_output=True)
+
+
+def test_a_job_of_a_cluster_starts_the_one_command_again(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["reconstruction-bench", "calls", "--task", "ct"])
+    with click.Context(main) as root, click.Context(click.Command("calls"), parent=root):
+        assert Command.current() == Command("bench.__main__", "main", ("calls", "--task", "ct"))
