@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from bench.cli import results_option, run
+from bench.cli import interrupt_says, results_option, run
 from bench.cli.tables import print_table
 from bench.regression.baseline import FOLDER, GATES, Gate
 from bench.regression.findings import as_json, as_markdown, as_table, regressed, told
@@ -57,6 +57,7 @@ interrupted.
 )
 @click.option("--summary", type=click.Path(dir_okay=False, path_type=Path), help="File to append a Markdown table to.")
 @click.option("--format", "layout", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@interrupt_says("nothing is stored; run again")
 def main(
     gates: Sequence[Gate],
     against: str | None,
@@ -90,4 +91,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run(main, interrupted="nothing is stored; run again")
+    run(main)

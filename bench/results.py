@@ -10,16 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bench.cli import Name, results_option, run, unknown
-from bench.cli.record_view import print_record
-from bench.records.audit import absent, findings
-from bench.records.files import reason_of, write_atomically
-from bench.records.flat import flat
-from bench.records.record import Record, Status
-from bench.records.store import ResultStore, kinds
-from bench.records.summary import Summary, ids_of
 
-if TYPE_CHECKING:  # only an export needs it
+if TYPE_CHECKING:
     import pandas as pd
+
+    from bench.records.record import Record
+    from bench.records.store import ResultStore
+    from bench.records.summary import Summary
 
 HELP = """List, show, check and export the stored records; nothing is measured.
 
@@ -50,7 +47,7 @@ class Choice:
         self._asked = asked
         self._seen: dict[str, set[str]] = {"task": set(), "model": set()}
 
-    def wants(self, record: Record | Summary) -> bool:
+    def wants(self, record: "Record | Summary") -> bool:
         """Whether a record is asked for."""
         values = {name: getattr(record.spec, name, None) for name in ("kind", "task", "model")}
         for name, seen in self._seen.items():
@@ -71,6 +68,18 @@ class Choice:
                     raise click.ClickException(unknown(name, value, sorted(seen)))
 
 
+def _kinds() -> Sequence[str]:
+    from bench.records.store import kinds
+
+    return kinds()
+
+
+def _statuses() -> Sequence[str]:
+    from bench.records.record import Status
+
+    return [status.value for status in Status]
+
+
 def choice_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add ``--results`` and the options that choose records; the function receives a ``Choice`` for these."""
 
@@ -80,17 +89,17 @@ def choice_options(function: Callable[..., Any]) -> Callable[..., Any]:
         return function(choice=Choice(asked), **options)
 
     types = {
-        "kind": Name("kind", kinds),
+        "kind": Name("kind", _kinds),
         "task": click.STRING,
         "model": click.STRING,
-        "status": Name("status", lambda: [status.value for status in Status]),
+        "status": Name("status", _statuses),
     }
     for name, kind_of_value in reversed(types.items()):
         chosen = click.option(f"--{name}", type=kind_of_value, multiple=True, help="Repeatable. Default: all.")(chosen)
     return results_option(chosen)
 
 
-@click.group(help=HELP)
+@click.group(help=HELP, no_args_is_help=False)
 def main() -> None:
     """Do what the sub-command says."""
 
@@ -100,6 +109,8 @@ def main() -> None:
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def list_records(results: Path, choice: Choice, form: str) -> None:
     """List records from the command line."""
+    from bench.records.summary import Summary
+
     found = [(path, record) for path, record in _store(results).summaries(Summary) if choice.wants(record)]
     choice.check()
     if form == "json":
@@ -112,7 +123,9 @@ def list_records(results: Path, choice: Choice, form: str) -> None:
     click.echo("\n".join((*lines, f"{len(found)} record{'' if len(found) == 1 else 's'}")))
 
 
-def _row(path: Path, record: Summary) -> dict[str, str]:
+def _row(path: Path, record: "Summary") -> dict[str, str]:
+    from bench.records.summary import ids_of
+
     created = f"{record.provenance.created:%Y-%m-%d %H:%M}"
     values = (ids_of(path), record.spec.kind, record.subject, record.details, record.status.value, record.answer)
     return dict(zip(COLUMNS, (*values, created, record.provenance.device), strict=True))
@@ -124,6 +137,9 @@ def _row(path: Path, record: Summary) -> dict[str, str]:
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def show(id: str, results: Path, form: str) -> None:  # the argument's name in the help
     """Show a record from the command line."""
+    from bench.cli.record_view import print_record
+    from bench.records.summary import ids_of
+
     store = _store(results)
     paths = [path for path in store.paths() if Path(id).stem == path.stem or ids_of(path).startswith(id)]
     if len(paths) != 1:
@@ -139,6 +155,8 @@ def show(id: str, results: Path, form: str) -> None:  # the argument's name in t
 
 
 def _choices(name: str, paths: Sequence[Path], found: int) -> str:
+    from bench.records.summary import ids_of
+
     if found:
         shown = ", ".join(path.stem for path in paths[:MOST_CHOICES])
         return f"{found} records are called {name!r}: {shown}" + (", ..." if found > MOST_CHOICES else "")
@@ -152,6 +170,8 @@ def _choices(name: str, paths: Sequence[Path], found: int) -> str:
 @results_option
 def verify(complete: bool, results: Path) -> int:
     """Check a results folder from the command line."""
+    from bench.records.audit import absent, findings
+
     number, wrong, elsewhere = len(_store(results).paths()), list(findings(results)), list(absent(results))
     wrong += elsewhere if complete else []
     for line in wrong:
@@ -168,6 +188,9 @@ def verify(complete: bool, results: Path) -> int:
 @choice_options
 def export(file: Path, results: Path, choice: Choice) -> None:
     """Export records from the command line."""
+    from bench.records.files import reason_of, write_atomically
+    from bench.records.flat import flat
+
     endings = (".csv", ".parquet")
     if file.suffix not in endings:
         raise click.ClickException(unknown("type of file", file.suffix or file.name, endings))
@@ -197,7 +220,9 @@ def _parquet(frame: "pd.DataFrame") -> bytes:
     return content
 
 
-def _store(results: Path) -> ResultStore:
+def _store(results: Path) -> "ResultStore":
+    from bench.records.store import ResultStore
+
     if not results.is_dir():
         raise click.ClickException(f"no results folder {results}")
     return ResultStore(results)

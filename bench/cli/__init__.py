@@ -1,6 +1,6 @@
 """Shared parts of the commands: exit codes, option types, common options, the user's own models and images."""
 
-from bench.cli.command import EXIT_BAD_INPUT, EXIT_CODES, EXIT_FAILED_CELLS, EXIT_INTERRUPTED, STORED, run
+from bench.cli.command import EXIT_BAD_INPUT, EXIT_CODES, EXIT_FAILED_CELLS, EXIT_INTERRUPTED, interrupt_says, run
 from bench.cli.options import (
     MODEL,
     TASK,
@@ -21,13 +21,13 @@ __all__ = [
     "EXIT_FAILED_CELLS",
     "EXIT_INTERRUPTED",
     "MODEL",
-    "STORED",
     "TASK",
     "Bytes",
     "ImageSize",
     "Name",
     "Study",
     "data_options",
+    "interrupt_says",
     "models_option",
     "output_option",
     "policy_option",

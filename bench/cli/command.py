@@ -1,6 +1,8 @@
 """How a command ends: exit codes, and one line for a user's mistake."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NoReturn
 
 import click
@@ -19,12 +21,28 @@ EXIT_CODES = (
 STORED = "finished cells are stored; run again to resume"
 
 
-def run(command: click.Command, interrupted: str = STORED) -> NoReturn:
+class Interrupted(click.Abort):
+    """An interrupt, with what the user is told."""
+
+
+@contextmanager
+def interrupt_says(message: str) -> Iterator[None]:
+    """Say something else than ``STORED`` after an interrupt; decorates a command's function, beneath its options.
+
+    Raises:
+        Interrupted: for an interrupt, with the message.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        raise Interrupted(message) from interrupt
+
+
+def run(command: click.Command) -> NoReturn:
     """Run a command; a user's mistake ends in one line on stderr and exit code 2, an interrupt in 130.
 
     Args:
         command: the click command of a ``__main__`` module.
-        interrupted: message after an interrupt.
     """
     write_what_the_terminal_has()
     try:
@@ -33,8 +51,9 @@ def run(command: click.Command, interrupted: str = STORED) -> NoReturn:
         _fail(error.format_message())
     except OSError as error:
         _fail(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error))
-    except (click.Abort, KeyboardInterrupt):
-        click.echo(f"interrupted: {interrupted}", err=True)
+    except (click.Abort, KeyboardInterrupt) as interrupt:
+        told = interrupt if isinstance(interrupt, Interrupted) else STORED
+        click.echo(f"interrupted: {told}", err=True)
         sys.exit(EXIT_INTERRUPTED)
     sys.exit(result if isinstance(result, int) else 0)
 

@@ -23,15 +23,28 @@ def _model_names() -> list[str]:
     return list(MODELS)
 
 
+# The paper's names, which a shell completes without waiting for torch.
+def _paper_tasks() -> list[str]:
+    from bench.records.paper import load_paper
+
+    return [task.key for task in load_paper().tasks]
+
+
+def _paper_models() -> list[str]:
+    from bench.records.paper import load_paper
+
+    return [model.key for model in load_paper().models]
+
+
 class ModelName(Name):
     """A key of ``MODELS``, or a user's own ``package.module:Model``."""
 
     def __init__(self) -> None:
-        super().__init__("model", _model_names)
+        super().__init__("model", _model_names, _paper_models)
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the name; a user's own model is built once, to refuse a wrong one before anything is measured."""
-        if ":" not in value:
+        if ":" not in value or (ctx is not None and ctx.resilient_parsing):
             return super().convert(value, param, ctx)
         from bench.cli.model_check import check_model
 
@@ -39,7 +52,7 @@ class ModelName(Name):
         return value
 
 
-TASK = Name("task", _task_names)
+TASK = Name("task", _task_names, _paper_tasks)
 MODEL = ModelName()
 
 
@@ -49,9 +62,15 @@ def _scale_names() -> list[str]:
     return list(SCALES)
 
 
+def _recipe_scales() -> list[str]:
+    from bench.records.recipe import scale_names
+
+    return scale_names()
+
+
 scale_option = click.option(
     "--scale",
-    type=Name("scale", _scale_names),
+    type=Name("scale", _scale_names, _recipe_scales),
     default="quick",
     show_default=True,
     help="Image size and training length: quick (minutes on two cores), small (hours), full (the paper's image sizes, "

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 _UNITS = {"B": 1, "KB": 2**10, "MB": 2**20, "GB": 2**30, "TB": 2**40}
 _MOST_BYTES = 1024 * 2**40
@@ -73,18 +74,28 @@ class Name(click.ParamType):  # type: ignore[type-arg]  # generic in new version
     Args:
         kind: what the name names, for the message.
         known: returns the known names; called when an option is parsed, so that ``--help`` stays fast.
+        offered: returns the names that a shell completes, if these are found faster.
     """
 
-    def __init__(self, kind: str, known: Callable[[], Iterable[str]]) -> None:
+    def __init__(
+        self, kind: str, known: Callable[[], Iterable[str]], offered: Callable[[], Iterable[str]] | None = None
+    ) -> None:
         self.name = kind
         self._known = known
+        self._offered = offered or known
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return the name, or fail with one line."""
+        """Return the name, or fail with one line; while a shell completes, whatever it is."""
+        if ctx is not None and ctx.resilient_parsing:
+            return value
         names = list(self._known())
         if value not in names:
             raise click.ClickException(unknown(self.name, value, names))
         return value
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Return the names that begin so."""
+        return [CompletionItem(name) for name in self._offered() if name.startswith(incomplete)]
 
 
 class Bytes(click.ParamType):  # type: ignore[type-arg]  # as above

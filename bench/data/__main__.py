@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bench.cli import TASK, run
+from bench.cli import TASK, interrupt_says, run
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -39,7 +39,7 @@ Exit codes: 0 drawn; 2 bad input; 130 interrupted.
 """
 
 
-@click.group(help="Check a folder of real images, or draw its contact sheet.")
+@click.group(help="Check a folder of real images, or draw its contact sheet.", no_args_is_help=False)
 def main() -> None:
     """Hold the two commands."""
 
@@ -48,6 +48,7 @@ def main() -> None:
 @click.option("--data", type=click.Path(path_type=Path), required=True, metavar="FOLDER", help="The data set.")
 @click.option("--task", type=TASK, help="Task of the data set. Default: inferred from the files.")
 @click.option("--complete", is_flag=True, help="Also report fewer images or volumes than were published.")
+@interrupt_says("the problems found so far are printed above")
 def check_command(data: Path, task: str | None, complete: bool) -> int:
     """Examine a data set from the command line."""
     from bench.cli.tables import print_table
@@ -105,6 +106,7 @@ def _row(split: "SplitSummary") -> tuple[str, ...]:
 @click.option(
     "--output", type=click.Path(dir_okay=False, path_type=Path), required=True, metavar="FILE.png", help="The sheet."
 )
+@interrupt_says("nothing is drawn; run again")
 def describe_command(data: Path | None, task: str, output: Path) -> int:
     """Draw a contact sheet from the command line."""
     from bench.data.audits.contact_sheet import draw_sheet
@@ -122,4 +124,4 @@ def describe_command(data: Path | None, task: str, output: Path) -> int:
 
 
 if __name__ == "__main__":
-    run(main, interrupted="the problems found so far are printed above")
+    run(main)

@@ -154,6 +154,11 @@ def recipe_for(task: str, scale: str, model: str, start: str = "adjoint", **chan
     return Recipe(**{name: value for layer in layers for name, value in layer.items()})
 
 
+def scale_names() -> list[str]:
+    """Return the scales that have recipes."""
+    return list(_layers()["scales"])
+
+
 def _tables(layer: dict[str, Any]) -> dict[str, Any]:
     """Take the tables out of a layer, which then holds fields alone."""
     return {name: layer.pop(name) for name in list(layer) if isinstance(layer[name], dict)}

@@ -10,6 +10,7 @@ from bench.records.files import write_atomically
 from bench.regression.baseline import file_digest
 
 WIDTH = 120
+CHANGED = "### Changed"
 
 
 def require_line(path: Path, recorded: Iterable[str], text: str | None) -> None:
@@ -35,10 +36,11 @@ def require_line(path: Path, recorded: Iterable[str], text: str | None) -> None:
 
 
 def with_line(content: str, text: str) -> str:
-    """Return a changelog with a list item more at the end of its first section.
+    """Return a changelog with a list item more, among what changed in its first section.
 
     Args:
-        content: Markdown with sections of the second level.
+        content: Markdown with sections of the second level, as of keepachangelog.com: the item goes to the end of the
+            first section's part ``### Changed``, which is added if there are other parts only.
         text: the item's.
 
     Raises:
@@ -49,9 +51,14 @@ def with_line(content: str, text: str) -> str:
     if not sections or not text.strip():
         raise click.ClickException("the changelog has no section '## ...' to add to" if text.strip() else "empty line")
     end = sections[1] if len(sections) > 1 else len(lines)
+    parts = [place for place in range(sections[0], end) if lines[place].startswith("### ")]
+    changed = next((place for place in parts if lines[place].strip() == CHANGED), None)
+    if changed is not None:
+        end = next((place for place in parts if place > changed), end)
     while not lines[end - 1].strip():
         end -= 1
-    in_list = lines[end - 1].startswith(("- ", "  "))
-    item = textwrap.fill(text.strip(), WIDTH, initial_indent="- ", subsequent_indent="  ")
-    lines[end:end] = ([] if in_list else [""]) + item.splitlines()
+    item = textwrap.fill(text.strip(), WIDTH, initial_indent="- ", subsequent_indent="  ").splitlines()
+    heading = ["", CHANGED] if parts and changed is None else []
+    in_list = lines[end - 1].startswith(("- ", "  ")) and not heading
+    lines[end:end] = [*heading, *([] if in_list else [""]), *item]
     return "\n".join(lines) + "\n"

@@ -107,13 +107,14 @@ class Command:
         """Return the command that runs in this process.
 
         Raises:
-            click.ClickException: if it was not started as ``python -m module``, so that nobody else can start it.
+            click.ClickException: if it is a file's, not a module's, so that nobody else can start it.
         """
-        main, root = sys.modules["__main__"], click.get_current_context().find_root().command
-        name = next((name for name, value in vars(main).items() if value is root), None)
-        if main.__spec__ is None or name is None:
+        root = click.get_current_context().find_root().command
+        module = sys.modules[root.callback.__module__ if root.callback else "__main__"]
+        name = next((name for name, value in vars(module).items() if value is root), None)
+        if module.__spec__ is None or name is None:
             raise click.ClickException("--executor: start the command with python -m")
-        return cls(main.__spec__.name, name, tuple(sys.argv[1:]))
+        return cls(module.__spec__.name, name, tuple(sys.argv[1:]))
 
 
 @dataclass(frozen=True)

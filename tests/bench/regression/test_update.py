@@ -71,3 +71,16 @@ def test_a_line_goes_to_the_end_of_the_first_section():
     assert with_line("## Next\n\nProse.\n", "Item.") == "## Next\n\nProse.\n\n- Item.\n"
     with pytest.raises(click.ClickException, match="no section"):
         with_line("# Changelog\n", "Item.")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("### Added\n\n- A.\n\n### Changed\n\n- B.\n", "### Added\n\n- A.\n\n### Changed\n\n- B.\n- Item.\n"),
+        ("### Changed\n\n- B.\n\n### Fixed\n\n- C.\n", "### Changed\n\n- B.\n- Item.\n\n### Fixed\n\n- C.\n"),
+        ("### Fixed\n\n- C.\n", "### Fixed\n\n- C.\n\n### Changed\n\n- Item.\n"),
+    ],
+)
+def test_a_line_goes_to_what_changed(before, after):
+    rest = "\n## Before\n\n### Changed\n\n- Two.\n"
+    assert with_line(f"## Next\n\n{before}{rest}", "Item.") == f"## Next\n\n{after}{rest}"
