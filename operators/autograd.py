@@ -73,7 +73,8 @@ class _Pullback(_Application):
         with phase("backward"):
             if operator.linear:
                 return None, apply(operator, gradient), None
-            return *operator._second_order(*ctx.saved_tensors, gradient), None
+            x, v = ctx.saved_tensors
+            return *operator._second_order(x, v, gradient), None
 
     @staticmethod
     def jvp(ctx: Any, by_x: Tensor | None, by_v: Tensor | None, *_: None) -> Tensor:

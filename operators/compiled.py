@@ -7,7 +7,6 @@ applications, and results are the same to the bit.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
-from typing import Any
 from weakref import WeakValueDictionary
 
 import torch

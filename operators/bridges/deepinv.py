@@ -1,6 +1,6 @@
 """Bridges to deepinv: its physics as operators here, operators from here as its physics."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from types import ModuleType
 from typing import Any
 
@@ -33,7 +33,7 @@ class _DeepinvOperator(LinearOperator):
         y = self.physics.A(_cast(x, self.physics))
         if tuple(y.shape) != (len(x), *self.data_shape):
             raise ValueError(f"the physics measured {self.data_shape} before, now {tuple(y.shape[1:])}")
-        return y.to(dtype)
+        return y.to(dtype).contiguous()  # in forward mode PyTorch wants tangents laid out like their results
 
     def _adjoint(self, y: Tensor) -> Tensor:
         require_dtype(y, COMPLEX_DTYPES if self._complex_data else REAL_DTYPES, "measurement")
@@ -79,9 +79,11 @@ _KEPT_ADJOINT = "_auto_grad_adjoint_fn"
 """Where deepinv's tomography keeps its adjoint, which would not follow a change of the map."""
 
 
-def _tensors(physics: Any) -> Iterator[tuple[tuple[int, str], Tensor]]:
-    """All tensors of a physics by module and name, those that are neither parameter nor buffer included."""
+def _tensors(physics: Any, but: Container[int] = ()) -> Iterator[tuple[tuple[int, str], Tensor]]:
+    """All tensors of a physics by module and name, also what is no parameter or buffer; but not of some modules."""
     for number, module in enumerate(physics.modules()):
+        if id(module) in but:
+            continue
         for own in (module._parameters, module._buffers, vars(module)):
             yield from (((number, name), value) for name, value in own.items() if isinstance(value, Tensor))
 
@@ -95,7 +97,9 @@ def _measured(physics: Any, empty: Tensor) -> tuple[Tensor, set[tuple[int, str]]
             physics.A(_cast(empty, physics))
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
         reason = str(error).partition("\n")[0]
-        raise ValueError(f"{type(physics).__name__} measures no real {tuple(empty.shape[1:])} images: {reason}") from error
+        raise ValueError(
+            f"{type(physics).__name__} measures no real {tuple(empty.shape[1:])} images: {reason}"
+        ) from error
     if not isinstance(y, Tensor):
         raise ValueError(f"expected a physics that measures one tensor, got {type(y).__name__}")
     return y, {name for name, tensor in _tensors(physics) if tensor is not before.get(name)}
@@ -104,7 +108,10 @@ def _measured(physics: Any, empty: Tensor) -> tuple[Tensor, set[tuple[int, str]]
 def _cast(tensor: Tensor, physics: Any) -> Tensor:
     """Return a tensor in the precision that most numbers of a physics have, or as it is where it has none."""
     counts: dict[torch.dtype, int] = {}
-    for (_, name), values in _tensors(physics):
+    ours = {
+        id(part) for module in physics.modules() if isinstance(module, ForwardOperator) for part in module.modules()
+    }
+    for (_, name), values in _tensors(physics, ours):
         if name != _NO_NUMBER and (values.is_floating_point() or values.is_complex()):
             precision = _REAL.get(values.dtype, values.dtype)
             counts[precision] = counts.get(precision, 0) + values.numel()
@@ -116,7 +123,7 @@ def _cast(tensor: Tensor, physics: Any) -> Tensor:
 
 def _image(x: Tensor, like: Tensor) -> Tensor:
     """Return an image in a tensor's precision; of a complex one the real part, the adjoint of a map of real images."""
-    return (x.real if x.is_complex() else x).to(_REAL.get(like.dtype, like.dtype))
+    return (x.real if x.is_complex() else x).to(_REAL.get(like.dtype, like.dtype)).contiguous()
 
 
 def from_deepinv(physics: Any, *, image_shape: tuple[int, ...]) -> LinearOperator:
@@ -175,6 +182,7 @@ def to_deepinv(operator: ForwardOperator) -> Any:
 
     if not operator.linear:
         made = physics.Physics(A=measure)
+        made.operator = operator  # its tensors are the physics' own
         made.A_vjp = lambda x, v: operator.pullback(x, joined(v))
         return made
     made = physics.LinearPhysics(
@@ -183,6 +191,7 @@ def to_deepinv(operator: ForwardOperator) -> Any:
         img_size=operator.image_shape,
         device=operator.device,
     )
+    made.operator = operator
     made.A_adjoint_A = lambda x, **_: operator.gramian(x)
     return made
 

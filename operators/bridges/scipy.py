@@ -53,7 +53,10 @@ class _ScipyOperator(LinearOperator):
             return self.matrix.rmatmat(columns)
         return (self.matrix.T @ columns.conj()).conj() if self._complex_data else self.matrix.T @ columns
 
-    learns = False  # NumPy knows no gradients
+    @property
+    def learns(self) -> bool:
+        """Never: NumPy knows no gradients."""
+        return False
 
     def _watched(self) -> Iterator[Any]:
         for value in _contents(self.matrix, set()):
@@ -92,9 +95,11 @@ def _on_columns(apply: Any, batch: Tensor, shape: tuple[int, ...], dtype: torch.
     """Apply a map of (N, B) arrays to a batch (B, ...); of complex images the real part is kept."""
     if len(batch) == 0:
         return batch.new_zeros((0, *shape), dtype=dtype)
-    result = torch.from_numpy(np.ascontiguousarray(apply(batch.flatten(1).cpu().numpy().T).T))
+    columns = batch.flatten(1).cpu().numpy().T
+    # A copy: some return their argument, or memory that others write to or may not write to.
+    result = torch.from_numpy(np.array(apply(columns).T, order="C"))
     result = result.real if result.is_complex() and not dtype.is_complex else result
-    return result.reshape(len(batch), *shape).to(batch.device, dtype)
+    return result.reshape(len(batch), *shape).to(batch.device, dtype).contiguous()
 
 
 def from_scipy(
@@ -160,7 +165,8 @@ def to_scipy(operator: ForwardOperator, dtype: type[np.floating[Any]] = np.float
     is_complex = operator(empty.to(operator.device)).is_complex()
 
     def batch_of(columns: NDArray[Any], shape: tuple[int, ...]) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(columns.T, dtype)).reshape(-1, *shape).to(operator.device)
+        rows = np.require(columns.T, dtype, ["C", "W"])  # PyTorch warns of arrays that are not to be written to
+        return torch.from_numpy(rows).reshape(-1, *shape).to(operator.device)
 
     def forward(columns: NDArray[Any]) -> NDArray[Any]:
         with torch.no_grad():  # NumPy knows no gradients

@@ -1,10 +1,11 @@
 """Other libraries' operators as the contract tests see them: how each is made, and all that may change in it."""
 
+import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
+import pytest
 import torch
 
 from operators import from_deepinv, from_scipy
@@ -23,6 +24,7 @@ class Bridged:
         bridge: makes an operator of ours of it.
         changes: by name, what changes it, keeping its shapes.
         learnable: its tensor that may want gradients, if it has one.
+        tolerance: how precisely it computes.
     """
 
     make: Callable[[], Any]
@@ -30,6 +32,10 @@ class Bridged:
     changes: dict[str, Callable[[Any], Any]] = field(default_factory=dict)
     learnable: str | None = None
     tolerance: float = 1e-11
+
+    def operator(self):
+        """Make it, and an operator of ours of it; skips the test where its library is not installed."""
+        return self.bridge(self.make())
 
 
 def numbers(*shape):
@@ -45,13 +51,15 @@ def physics(name, channels=1, **options):
     """A physics of deepinv; made when a test runs, since the library may not be installed."""
 
     def make():
+        if importlib.util.find_spec("deepinv") is None:
+            pytest.skip("the extra deepinv is not installed")
         return getattr(import_deepinv().physics, name)(**{k: v() if callable(v) else v for k, v in options.items()})
 
     return make, lambda made: from_deepinv(made, image_shape=(channels, SIDE, SIDE))
 
 
 def pylops(make):
-    return lambda: make(__import__("pylops")), from_scipy
+    return lambda: make(pytest.importorskip("pylops", reason="the extra pylops is not installed")), from_scipy
 
 
 def stack(pylops):
@@ -68,7 +76,7 @@ FILTERS = {
 }
 MASKS = {
     "update": lambda physics: physics.update(mask=2 * numbers(*physics.mask.shape).flip(-1)),
-    "in place": lambda physics: physics.mask[..., :2].zero_(),
+    "in place": lambda physics: physics.mask[:, :, :3].mul_(3),
     "loaded": loaded,
 }
 IMAGE = {"img_size": (1, SIDE, SIDE)}
@@ -76,11 +84,11 @@ DEEPINV = {
     "Blur": Bridged(*physics("Blur", **FILTER, padding="circular"), FILTERS, "filter"),
     "Blur, FFT": Bridged(*physics("Blur", **FILTER, padding="reflect", use_fft=True), FILTERS, "filter"),
     "BlurFFT": Bridged(
-        *physics("BlurFFT", **FILTER, **IMAGE), {"update": FILTERS["update"], "in place": MASKS["in place"]}, "mask"
+        *physics("BlurFFT", **FILTER, **IMAGE),
+        {"update": FILTERS["update"], "in place": lambda physics: physics.mask.mul_(3)},
+        "mask",
     ),
-    "MRI": Bridged(
-        *physics("MRI", 2, mask=lambda: numbers(1, 2, SIDE, SIDE), img_size=(2, SIDE, SIDE)), MASKS, "mask"
-    ),
+    "MRI": Bridged(*physics("MRI", 2, mask=lambda: numbers(1, 2, SIDE, SIDE), img_size=(2, SIDE, SIDE)), MASKS, "mask"),
     "Tomography": Bridged(
         *physics("Tomography", angles=5, img_width=SIDE, normalize=False, dtype=DOUBLE),
         {
@@ -119,3 +127,4 @@ PYLOPS = {
         },
     ),
 }
+BRIDGED = DEEPINV | PYLOPS
