@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch._functorch.utils import unwrap_dead_wrappers
 
-from operators import compiled
+from operators.compiled import DIFFERENTIABLE, Opaque
 from operators.map import Map, fold, physics
 from operators.phases import phase
 
@@ -50,7 +50,7 @@ class _Forward(_Application):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         x = None if ctx.operator.linear else ctx.saved_tensors[0]
         with phase("backward"):
-            return pull_back(ctx.operator, x, gradient), None
+            return pull_back(_in_backward(ctx.operator), x, gradient), None
 
     @staticmethod
     def jvp(ctx: Any, tangent: Tensor, *_: None) -> Tensor:
@@ -77,10 +77,12 @@ class _Pullback(_Application):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, None]:
+        operator = _in_backward(ctx.operator)
         with phase("backward"):
-            if ctx.operator.linear:
-                return None, apply(ctx.operator, gradient), None
-            return *ctx.operator._second_order(*ctx.saved_tensors, gradient), None
+            if operator.linear:
+                return None, apply(operator, gradient), None
+            x, v = ctx.saved_tensors
+            return *operator._second_order(x, v, gradient), None
 
     @staticmethod
     def jvp(ctx: Any, by_x: Tensor | None, by_v: Tensor | None, *_: None) -> Tensor:
@@ -107,28 +109,29 @@ class _Gramian(_Application):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         with phase("backward"):
-            return apply_gramian(ctx.operator, gradient), None
+            return apply_gramian(_in_backward(ctx.operator), gradient), None
 
     @staticmethod
     def jvp(ctx: Any, tangent: Tensor, *_: None) -> Tensor:
         return apply_gramian(ctx.operator, tangent)
 
 
+DIFFERENTIABLE.update(forward=_Forward.apply, pullback=_Pullback.apply, gramian=_Gramian.apply)
+
+
 def apply(operator: Map, x: Tensor) -> Tensor:
     """Return A(x), differentiable to any order; shapes are not checked."""
     if operator.learns:  # its own derivatives, with which A's tensors get gradients too
         return physics(operator._forward, x)
-    if _opaque(x):
-        return compiled.apply(x, None, operator.key, "forward")
-    return cast(Tensor, _Forward.apply(x, operator))
+    return _step("forward", operator, x) if _is_hidden(operator, x) else cast(Tensor, _Forward.apply(x, operator))
 
 
 def pull_back(operator: Map, x: Tensor | None, v: Tensor) -> Tensor:
     """Return J(x)^H v, differentiable to any order; a linear operator takes no x."""
     if operator.learns:
         return physics(operator._pullback, x, v)
-    if _opaque(v):
-        return compiled.apply(x, v, operator.key, "pullback")
+    if _is_hidden(operator, v):
+        return _step("pullback", operator, x, v)
     return cast(Tensor, _Pullback.apply(x, v, operator))
 
 
@@ -136,15 +139,23 @@ def apply_gramian(operator: Map, x: Tensor) -> Tensor:
     """Return A^H A x of a linear operator, differentiable to any order."""
     if operator.learns:
         return physics(operator._gramian, x)
-    if _opaque(x):
-        return compiled.apply(x, None, operator.key, "gramian")
-    return cast(Tensor, _Gramian.apply(x, operator))
+    return _step("gramian", operator, x) if _is_hidden(operator, x) else cast(Tensor, _Gramian.apply(x, operator))
 
 
-def _opaque(tensor: Tensor) -> bool:
-    """Whether PyTorch must not look into an application.
+def _is_hidden(operator: Map, tensor: Tensor) -> bool:
+    """Whether an application has to be hidden from PyTorch as one step that it can't look into.
 
     So it is in a graph that is compiled, and under ``torch.autograd``'s own vectorisation, which knows no rules of
     autograd functions but takes an opaque step apart, row by row.
     """
-    return torch.compiler.is_compiling() or _is_vectorised(tensor)
+    return not isinstance(operator, Opaque) and (torch.compiler.is_compiling() or _is_vectorised(tensor))
+
+
+def _step(method: str, operator: Map, *tensors: Tensor | None) -> Tensor:
+    from operators.steps import step  # which imports the compiler, as long to import as all else of PyTorch
+
+    return step(method, operator.key, *tensors)
+
+
+def _in_backward(operator: Map) -> Map:
+    return operator.in_backward() if isinstance(operator, Opaque) else operator

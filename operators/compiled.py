@@ -4,21 +4,22 @@ The compiler can't look into files, NumPy or other libraries, and need not: as o
 applications, and results are the same to the bit.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
-from typing import Any
 from weakref import WeakValueDictionary
 
 import torch
 from torch import Tensor
 
-from operators.map import Map, fold, physics
+from operators.map import Map, physics
 from operators.phases import current_phase, phase
 
 _NUMBERS = count()
 _PLAIN_DISPATCH = torch._C._dispatch_tls_local_include_set(), torch._C._dispatch_tls_local_exclude_set()
 _OPERATORS: WeakValueDictionary[str, Map] = WeakValueDictionary()
+DIFFERENTIABLE: dict[str, Callable[..., Tensor]] = {}
+"""Applications by method, of tensors and an operator, as autograd functions."""
 
 
 def new_key(operator: Map) -> str:
@@ -29,8 +30,8 @@ def new_key(operator: Map) -> str:
 
 
 @torch.library.custom_op("reconstruction_operators::apply", mutates_args=())
-def apply(x: Tensor | None, v: Tensor | None, key: str, method: str, backward: bool = False) -> Tensor:
-    """Apply a ``forward`` map or a ``gramian`` to x, or a ``pullback`` to v at x; differentiable.
+def _apply(x: Tensor | None, v: Tensor | None, key: str, method: str, backward: bool) -> Tensor:
+    """Apply a ``forward`` map or a ``gramian`` to x, or a ``pullback`` to v at x.
 
     Args:
         x: images (B, *image_shape); None for a linear operator's pullback.
@@ -39,15 +40,14 @@ def apply(x: Tensor | None, v: Tensor | None, key: str, method: str, backward: b
         method: ``forward``, ``pullback`` or ``gramian``.
         backward: whether a backward pass asks for it.
     """
-    operator = _OPERATORS[key]
     tensors = (x, v) if method == "pullback" else (x,)
     with _as_outside(), phase("backward" if backward else current_phase()):
-        result = physics(getattr(operator, f"_{method}"), *tensors)
+        result = physics(getattr(_OPERATORS[key], f"_{method}"), *tensors)
     return _own(result, *tensors)
 
 
-@apply.register_fake
-def _(x: Tensor | None, v: Tensor | None, key: str, method: str, backward: bool = False) -> Tensor:
+@_apply.register_fake
+def _(x: Tensor | None, v: Tensor | None, key: str, method: str, backward: bool) -> Tensor:
     operator = _OPERATORS[key]
     if method == "forward":
         assert x is not None
@@ -58,45 +58,49 @@ def _(x: Tensor | None, v: Tensor | None, key: str, method: str, backward: bool 
 
 
 @torch.library.custom_op("reconstruction_operators::second_order", mutates_args=())
-def _second_order(x: Tensor, v: Tensor, direction: Tensor, key: str) -> tuple[Tensor, Tensor]:
-    """The derivatives of <direction, J(x)^H v> by x and by v, for a backward pass."""
-    with _as_outside(), phase("backward"):
+def _second_order(x: Tensor, v: Tensor, direction: Tensor, key: str, backward: bool) -> tuple[Tensor, Tensor]:
+    """The derivatives of <direction, J(x)^H v> by x and by v."""
+    with _as_outside(), phase("backward" if backward else current_phase()):
         by_x, by_v = _OPERATORS[key]._second_order(x, v, direction)
     return _own(by_x, x, v, direction), _own(by_v, x, v, direction)
 
 
 @_second_order.register_fake
-def _(x: Tensor, v: Tensor, direction: Tensor, key: str) -> tuple[Tensor, Tensor]:
+def _(x: Tensor, v: Tensor, direction: Tensor, key: str, backward: bool) -> tuple[Tensor, Tensor]:
     return x.new_empty(x.shape), v.new_empty(v.shape)
 
 
-def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    x, v, ctx.key, ctx.method, _ = inputs
-    if not _OPERATORS[ctx.key].linear:
-        ctx.save_for_backward(*(x, v) if ctx.method == "pullback" else (x,))
+class Opaque:
+    """An operator whose every application is one step that PyTorch does not look into.
 
+    Args:
+        key: of the operator.
+        backward: whether a backward pass applies it, which a graph has to know before it runs.
+    """
 
-def _backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-    linear, key = _OPERATORS[ctx.key].linear, ctx.key
-    if ctx.method == "gramian":
-        return apply(gradient, None, key, "gramian", True), None, None, None, None
-    if ctx.method == "forward":
-        x = None if linear else ctx.saved_tensors[0]
-        return apply(x, gradient, key, "pullback", True), None, None, None, None
-    if linear:
-        return None, apply(gradient, None, key, "forward", True), None, None, None
-    return *_second_order(*ctx.saved_tensors, gradient, key), None, None, None
+    learns = False
 
+    def __init__(self, key: str, backward: bool = False) -> None:
+        operator = _OPERATORS[key]
+        self.key, self.linear, self._backward = key, operator.linear, backward
+        self.image_shape, self.data_shape = operator.image_shape, operator.data_shape
+        self._data_dtype = operator._data_dtype
 
-apply.register_autograd(_backward, setup_context=_save)
+    def in_backward(self) -> "Opaque":
+        """Return it as a backward pass applies it."""
+        return Opaque(self.key, backward=True)
 
+    def _forward(self, x: Tensor) -> Tensor:
+        return _apply(x, None, self.key, "forward", self._backward)
 
-@apply.register_vmap
-def _(
-    info: Any, in_dims: tuple[int | None, ...], x: Tensor | None, v: Tensor | None, *options: Any
-) -> tuple[Tensor, int]:
-    whole, split = fold(info.batch_size, in_dims, (x, v))
-    return split(apply(*whole, *options)), 0
+    def _pullback(self, x: Tensor | None, v: Tensor) -> Tensor:
+        return _apply(x, v, self.key, "pullback", self._backward)
+
+    def _gramian(self, x: Tensor) -> Tensor:
+        return _apply(x, None, self.key, "gramian", self._backward)
+
+    def _second_order(self, x: Tensor, v: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
+        return _second_order(x, v, direction, self.key, self._backward)
 
 
 @contextmanager

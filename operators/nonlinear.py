@@ -45,6 +45,7 @@ class NonlinearOperator(ForwardOperator):
         differentiable = torch.is_grad_enabled()
         if torch._C._are_functorch_transforms_active():  # where plain autograd is refused
             return torch.func.vjp(self._pulled, x, v)[1](direction)
+        x, v = (torch._C._functorch.unwrap_if_dead(t) for t in (x, v))  # saved in a transform that is over
         with _graph_of_its_own():
             # New tensors, since v may depend on x: these are the partial derivatives.
             x, v = (t.view_as(t) if t.requires_grad and differentiable else t.detach().requires_grad_() for t in (x, v))

@@ -1,6 +1,6 @@
 """Bridges to deepinv: its physics as operators here, operators from here as its physics."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from types import ModuleType
 from typing import Any
 
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from operators.base import ForwardOperator, LinearOperator
+from operators.changes import Snapshot
 from operators.validation import COMPLEX_DTYPES, REAL_DTYPES, require_dtype
 
 _DECLARED: list[torch.library.Library] = []  # a declaration lives as long as its library object
@@ -17,58 +18,112 @@ class _DeepinvOperator(LinearOperator):
     """A deepinv physics without its noise."""
 
     def __init__(self, physics: Any, image_shape: tuple[int, ...]) -> None:
-        empty = torch.zeros(1, *image_shape, dtype=_precision(physics), device=next(_tensors(physics), _NOTHING).device)
-        with torch.no_grad():
-            y = physics.A(empty)
-        if not isinstance(y, Tensor):
-            raise ValueError(f"expected a physics that measures one tensor, got {type(y).__name__}")
+        device = next((tensor.device for _, tensor in _tensors(physics)), torch.device("cpu"))
+        y, self._derived = _measured(physics, torch.zeros(1, *image_shape, device=device))
         super().__init__(image_shape, tuple(y.shape[1:]))
         self.physics = physics
         self._complex_data = y.is_complex()
+        self._adjoint_of = Snapshot(())
 
     def _forward(self, x: Tensor) -> Tensor:
-        require_dtype(x, REAL_DTYPES + COMPLEX_DTYPES, "image")
+        require_dtype(x, REAL_DTYPES, "image")
+        dtype = _COMPLEX[x.dtype] if self._complex_data else x.dtype
         if len(x) == 0:
-            return x.new_zeros((0, *self.data_shape), dtype=x.dtype.to_complex() if self._complex_data else x.dtype)
-        return _cast(self.physics.A(_cast(x, _precision(self.physics))), x.dtype)
+            return x.new_zeros((0, *self.data_shape), dtype=dtype)
+        y = self.physics.A(_cast(x, self.physics))
+        if tuple(y.shape) != (len(x), *self.data_shape):
+            raise ValueError(f"the physics measured {self.data_shape} before, now {tuple(y.shape[1:])}")
+        return y.to(dtype).contiguous()  # in forward mode PyTorch wants tangents laid out like their results
 
     def _adjoint(self, y: Tensor) -> Tensor:
-        require_dtype(y, REAL_DTYPES + COMPLEX_DTYPES, "measurement")
+        require_dtype(y, COMPLEX_DTYPES if self._complex_data else REAL_DTYPES, "measurement")
         if len(y) == 0:
-            return y.new_zeros((0, *self.image_shape), dtype=y.dtype.to_real())
-        return _cast(self.physics.A_adjoint(_cast(y, _precision(self.physics))), y.dtype)
+            return y.real.new_zeros((0, *self.image_shape))
+        self._forget_adjoints()
+        return _image(self.physics.A_adjoint(_cast(y, self.physics)), y)
 
     def _gramian(self, x: Tensor) -> Tensor:
-        require_dtype(x, REAL_DTYPES + COMPLEX_DTYPES, "image")
+        require_dtype(x, REAL_DTYPES, "image")
         if len(x) == 0:
             return x.clone()
-        return _cast(self.physics.A_adjoint_A(_cast(x, _precision(self.physics))), x.dtype)
+        self._forget_adjoints()
+        return _image(self.physics.A_adjoint_A(_cast(x, self.physics)), x)
 
     def _watched(self) -> Iterator[Any]:
         for module in self.physics.modules():
             yield from (
                 value for name, value in vars(module).items() if isinstance(value, _PLAIN) and name != "training"
             )
-        yield from _tensors(self.physics)
+        yield from (tensor for name, tensor in _tensors(self.physics) if name not in self._derived)
+
+    def _forget_adjoints(self) -> None:
+        """Have adjoints be derived again that deepinv derived of a map which has changed since."""
+        keeping = [module for module in self.physics.modules() if hasattr(module, _KEPT_ADJOINT)]
+        if keeping and not self._adjoint_of.holds(self._watched()):
+            for module in keeping:
+                setattr(module, _KEPT_ADJOINT, None)
+            self._adjoint_of = Snapshot(self._watched())
+
+    @property
+    def learns(self) -> bool:
+        """Whether tensors of the physics want gradients."""
+        return torch.is_grad_enabled() and any(tensor.requires_grad for _, tensor in _tensors(self.physics))
 
 
 _PLAIN = (bool, int, float, complex, str)
-_NOTHING = torch.zeros(())
+_COMPLEX = {torch.float16: torch.complex32, torch.float32: torch.complex64, torch.float64: torch.complex128}
+_REAL = {other: real for real, other in _COMPLEX.items()}  # the compiler doesn't know ``to_real``
+_NO_NUMBER = "_device_holder"
+"""What deepinv's physics know their device by."""
+_KEPT_ADJOINT = "_auto_grad_adjoint_fn"
+"""Where deepinv's tomography keeps its adjoint, which would not follow a change of the map."""
 
 
-def _tensors(physics: Any) -> Iterator[Tensor]:
-    """All tensors of a physics, those that are neither parameter nor buffer included."""
-    for module in physics.modules():
-        own = (*module._parameters.values(), *module._buffers.values(), *vars(module).values())
-        yield from (value for value in own if isinstance(value, Tensor))
+def _tensors(physics: Any, but: Container[int] = ()) -> Iterator[tuple[tuple[int, str], Tensor]]:
+    """All tensors of a physics by module and name, also what is no parameter or buffer; but not of some modules."""
+    for number, module in enumerate(physics.modules()):
+        if id(module) in but:
+            continue
+        for own in (module._parameters, module._buffers, vars(module)):
+            yield from (((number, name), value) for name, value in own.items() if isinstance(value, Tensor))
 
 
-def _precision(physics: Any) -> torch.dtype:
-    return next((t.dtype for t in _tensors(physics) if t.is_floating_point()), torch.float32)
+def _measured(physics: Any, empty: Tensor) -> tuple[Tensor, set[tuple[int, str]]]:
+    """Return what a physics measures of an empty image, and which of its tensors every application makes anew."""
+    try:
+        with torch.no_grad():
+            y = physics.A(_cast(empty, physics))
+            before = dict(_tensors(physics))
+            physics.A(_cast(empty, physics))
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(
+            f"{type(physics).__name__} measures no real {tuple(empty.shape[1:])} images: {reason}"
+        ) from error
+    if not isinstance(y, Tensor):
+        raise ValueError(f"expected a physics that measures one tensor, got {type(y).__name__}")
+    return y, {name for name, tensor in _tensors(physics) if tensor is not before.get(name)}
 
 
-def _cast(tensor: Tensor, precision: torch.dtype) -> Tensor:
-    return tensor.to(precision.to_complex() if tensor.is_complex() else precision.to_real())
+def _cast(tensor: Tensor, physics: Any) -> Tensor:
+    """Return a tensor in the precision that most numbers of a physics have, or as it is where it has none."""
+    counts: dict[torch.dtype, int] = {}
+    ours = {
+        id(part) for module in physics.modules() if isinstance(module, ForwardOperator) for part in module.modules()
+    }
+    for (_, name), values in _tensors(physics, ours):
+        if name != _NO_NUMBER and (values.is_floating_point() or values.is_complex()):
+            precision = _REAL.get(values.dtype, values.dtype)
+            counts[precision] = counts.get(precision, 0) + values.numel()
+    if not counts:
+        return tensor
+    precision = max(counts, key=lambda dtype: counts[dtype])
+    return tensor.to(_COMPLEX[precision] if tensor.is_complex() else precision)
+
+
+def _image(x: Tensor, like: Tensor) -> Tensor:
+    """Return an image in a tensor's precision; of a complex one the real part, the adjoint of a map of real images."""
+    return (x.real if x.is_complex() else x).to(_REAL.get(like.dtype, like.dtype)).contiguous()
 
 
 def from_deepinv(physics: Any, *, image_shape: tuple[int, ...]) -> LinearOperator:
@@ -81,16 +136,16 @@ def from_deepinv(physics: Any, *, image_shape: tuple[int, ...]) -> LinearOperato
     Tensors of the physics that want gradients get them.
 
     Args:
-        physics: a ``deepinv.physics.LinearPhysics``. It computes in the precision of its own tensors, float32
-            unless ``physics.double()`` was called; results have the precision of the input.
+        physics: a ``deepinv.physics.LinearPhysics``. It computes in the precision that most of its own numbers have,
+            in that of the input where it has none; results have the precision of the input.
         image_shape: (C, H, W) of one image.
 
     Returns:
         The operator, on the physics' device.
 
     Raises:
-        ValueError: if the physics is not linear, or measures a list of tensors; when applied, for tensors of integers
-            or of half precision.
+        ValueError: if the physics is not linear, does not measure real images of that shape, or measures a list of
+            tensors; when applied, for tensors of integers or of half precision, and complex ones where real is due.
 
     Source: deepinv 0.5, ``deepinv.physics``.
     """
@@ -127,6 +182,7 @@ def to_deepinv(operator: ForwardOperator) -> Any:
 
     if not operator.linear:
         made = physics.Physics(A=measure)
+        made.operator = operator  # its tensors are the physics' own
         made.A_vjp = lambda x, v: operator.pullback(x, joined(v))
         return made
     made = physics.LinearPhysics(
@@ -135,6 +191,7 @@ def to_deepinv(operator: ForwardOperator) -> Any:
         img_size=operator.image_shape,
         device=operator.device,
     )
+    made.operator = operator
     made.A_adjoint_A = lambda x, **_: operator.gramian(x)
     return made
 

@@ -15,6 +15,8 @@ from operators.base import ForwardOperator, LinearOperator
 from operators.validation import COMPLEX_DTYPES, REAL_DTYPES, require_dtype
 
 _SEEN = (np.ndarray, np.generic, Tensor, int, float, complex, str)
+_COUNTS = {"matvec_count", "rmatvec_count", "matmat_count", "rmatmat_count"}
+"""What PyLops counts of an operator's applications."""
 _COPY = "_MatrixLinearOperator__adj"
 """Where SciPy's matrices keep a copy of their adjoint, which would not follow a change of the matrix."""
 
@@ -51,6 +53,11 @@ class _ScipyOperator(LinearOperator):
             return self.matrix.rmatmat(columns)
         return (self.matrix.T @ columns.conj()).conj() if self._complex_data else self.matrix.T @ columns
 
+    @property
+    def learns(self) -> bool:
+        """Never: NumPy knows no gradients."""
+        return False
+
     def _watched(self) -> Iterator[Any]:
         for value in _contents(self.matrix, set()):
             if isinstance(value, _SEEN) and not (isinstance(value, np.ndarray) and value.dtype.hasobject):
@@ -79,16 +86,20 @@ def _parts(value: Any) -> Iterable[Any]:
         return [cell.cell_contents for cell in value.__closure__ or ()]
     if issparse(value) and value.format in ("dok", "lil"):  # whose entries are no arrays
         return list(vars(value.tocoo()).values())
-    return list(vars(value).values()) if issparse(value) or hasattr(value, "rmatvec") else ()
+    if not (issparse(value) or hasattr(value, "rmatvec")):
+        return ()
+    return [part for name, part in vars(value).items() if name not in _COUNTS]
 
 
 def _on_columns(apply: Any, batch: Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     """Apply a map of (N, B) arrays to a batch (B, ...); of complex images the real part is kept."""
     if len(batch) == 0:
         return batch.new_zeros((0, *shape), dtype=dtype)
-    result = torch.from_numpy(np.ascontiguousarray(apply(batch.flatten(1).cpu().numpy().T).T))
+    columns = batch.flatten(1).cpu().numpy().T
+    # A copy: some return their argument, or memory that others write to or may not write to.
+    result = torch.from_numpy(np.array(apply(columns).T, order="C"))
     result = result.real if result.is_complex() and not dtype.is_complex else result
-    return result.reshape(len(batch), *shape).to(batch.device, dtype)
+    return result.reshape(len(batch), *shape).to(batch.device, dtype).contiguous()
 
 
 def from_scipy(
@@ -121,8 +132,8 @@ def from_scipy(
     except (TypeError, ValueError) as error:
         wanted = "a SciPy or PyLops LinearOperator, a sparse matrix or a two-dimensional array of numbers"
         raise ValueError(f"expected {wanted}, got {type(operator).__name__}: {error}") from error
-    image_shape = image_shape or tuple(getattr(operator, "dims", (columns,)))
-    data_shape = data_shape or tuple(getattr(operator, "dimsd", (rows,)))
+    image_shape = image_shape or tuple(map(int, getattr(operator, "dims", (columns,))))
+    data_shape = data_shape or tuple(map(int, getattr(operator, "dimsd", (rows,))))
     if issparse(operator) or isinstance(operator, np.ndarray):
         matrix = operator if issparse(operator) else np.atleast_2d(np.asarray(operator))
     return _ScipyOperator(matrix, image_shape, data_shape)
@@ -154,16 +165,20 @@ def to_scipy(operator: ForwardOperator, dtype: type[np.floating[Any]] = np.float
     is_complex = operator(empty.to(operator.device)).is_complex()
 
     def batch_of(columns: NDArray[Any], shape: tuple[int, ...]) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(columns.T, dtype)).reshape(-1, *shape).to(operator.device)
+        rows = np.require(columns.T, dtype, ["C", "W"])  # PyTorch warns of arrays that are not to be written to
+        return torch.from_numpy(rows).reshape(-1, *shape).to(operator.device)
 
     def forward(columns: NDArray[Any]) -> NDArray[Any]:
-        y = operator(batch_of(columns, operator.image_shape))
+        with torch.no_grad():  # NumPy knows no gradients
+            y = operator(batch_of(columns, operator.image_shape))
         return (torch.view_as_real(y) if is_complex else y).flatten(1).cpu().numpy().T
 
     def adjoint(columns: NDArray[Any]) -> NDArray[Any]:
         pair = (2,) if is_complex else ()
         y = batch_of(columns, (*operator.data_shape, *pair))
-        return operator.adjoint(torch.view_as_complex(y) if is_complex else y).flatten(1).cpu().numpy().T
+        with torch.no_grad():
+            x = operator.adjoint(torch.view_as_complex(y) if is_complex else y)
+        return x.flatten(1).cpu().numpy().T
 
     size = math.prod(operator.data_shape) * (2 if is_complex else 1)
     return Matrix(

@@ -51,6 +51,11 @@ class OperatorWrapper(ForwardOperator):
     def _watched(self) -> Iterator[Any]:
         return self.operator._watched()
 
+    @property
+    def learns(self) -> bool:
+        """Whether tensors of the wrapped operator want gradients."""
+        return self.operator.learns
+
     def _data_dtype(self, dtype: torch.dtype) -> torch.dtype:
         return self.operator._data_dtype(dtype)
 
