@@ -32,7 +32,8 @@ class Rules(Protocol):
 class Arithmetic(Generic[Operator]):
     """Formulas of operators are operators again, which share what they are made of.
 
-    They are to be built once, outside of code that is compiled. ``A @ B`` applies B first. A scale is a real number.
+    They are to be built once, outside of code that is compiled, in which ``A(x)`` is written for ``A @ x``. ``A @ B``
+    applies B first. A scale is a real number.
     """
 
     rules: ClassVar[Rules]

@@ -117,9 +117,7 @@ class ForwardOperator(Arithmetic["ForwardOperator"], nn.Module, ABC):
             ValueError: if the axes after the batch are not this operator's ``data_shape``.
         """
         self._check(y, self.data_shape, "measurement")
-        shape, dtype = (len(y), *self.image_shape), self._image_dtype(y.dtype)
-        empty = None if self.linear else y.new_zeros(shape, dtype=dtype)
-        return pull_back(self, empty, y)
+        return pull_back(self, None if self.linear else self._empty(y), y)
 
     def gramian(self, x: Tensor) -> Tensor:
         """Apply A^H A at once, which some operators do for less than the two cost.
@@ -153,11 +151,7 @@ class ForwardOperator(Arithmetic["ForwardOperator"], nn.Module, ABC):
         return self._norm
 
     def assume_norm(self, norm: float) -> None:
-        """Set the value of ``norm``, as for a part of a larger operator that stands for the whole.
-
-        Raises:
-            ValueError: if it is negative or not finite.
-        """
+        """Set the value of ``norm``, as for a part of a larger operator; ``ValueError`` unless finite, not negative."""
         if not 0 <= norm < float("inf"):
             raise ValueError(f"a norm is finite and not negative, got {norm}")
         self._norm, self._normed = norm, Snapshot(self._watched())
@@ -186,6 +180,12 @@ class ForwardOperator(Arithmetic["ForwardOperator"], nn.Module, ABC):
         """The measurements' dtype for images of one: that of an empty batch."""
         with unset_fake_temporarily(), torch.no_grad():
             return self._forward(torch.zeros((0, *self.image_shape), dtype=dtype, device=self.device)).dtype
+
+    def _empty(self, y: Tensor) -> Tensor:
+        """Images of zeros for measurements; a dtype's counterpart is not to be asked for in compiled code."""
+        like = y.real if y.is_complex() else y
+        like = torch.complex(like, like) if self.complex_images else like
+        return like.new_zeros((len(y), *self.image_shape))
 
     def _image_dtype(self, dtype: torch.dtype) -> torch.dtype:
         """The images' dtype for measurements of one."""

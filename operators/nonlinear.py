@@ -1,6 +1,6 @@
 """Non-linear operators: derivatives come from the forward map, recomputed on demand."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, cast
 
@@ -42,12 +42,17 @@ class NonlinearOperator(ForwardOperator):
         return y
 
     def _second_order(self, x: Tensor, v: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
-        if torch._C._are_functorch_transforms_active():
-            return second_order(self._pulled, x, v, direction)
-        return second_order(self._pulled_on_tape, x, v, direction)
-
-    def _pulled_on_tape(self, x: Tensor, v: Tensor) -> Tensor:
-        return torch.autograd.grad(self._forward(x), x, v, create_graph=True)[0]
+        differentiable = torch.is_grad_enabled()
+        if torch._C._are_functorch_transforms_active():  # where plain autograd is refused
+            return torch.func.vjp(self._pulled, x, v)[1](direction)
+        with _graph_of_its_own():
+            # New tensors, since v may depend on x: these are the partial derivatives.
+            x, v = (t.view_as(t) if t.requires_grad and differentiable else t.detach().requires_grad_() for t in (x, v))
+            (pulled,) = torch.autograd.grad(self._forward(x), x, v, create_graph=True)
+            by_x, by_v = torch.autograd.grad(
+                pulled, (x, v), direction, create_graph=differentiable, allow_unused=True, materialize_grads=True
+            )
+        return by_x, by_v
 
     def _pulled(self, x: Tensor, v: Tensor) -> Tensor:
         return cast(Tensor, torch.func.vjp(lambda image: self._measured(image, v), x)[1](v)[0])
@@ -57,29 +62,6 @@ class NonlinearOperator(ForwardOperator):
 
     def _gramian(self, x: Tensor) -> Tensor:
         raise AssertionError("a non-linear operator has no gramian")
-
-
-def second_order(
-    pull: Callable[[Tensor, Tensor], Tensor], x: Tensor, v: Tensor, direction: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Return the derivatives of <direction, J(x)^H v> by x and by v, differentiable where autograd is on.
-
-    Args:
-        pull: (x, v) -> J(x)^H v, differentiable.
-        x: images (B, *image_shape).
-        v: measurements (B, *data_shape).
-        direction: images.
-    """
-    differentiable = torch.is_grad_enabled()
-    if torch._C._are_functorch_transforms_active():  # where plain autograd is refused
-        return torch.func.vjp(pull, x, v)[1](direction)
-    with _graph_of_its_own():
-        # New tensors, since v may depend on x: these are the partial derivatives.
-        x, v = (t.view_as(t) if t.requires_grad and differentiable else t.detach().requires_grad_() for t in (x, v))
-        by_x, by_v = torch.autograd.grad(
-            pull(x, v), (x, v), direction, create_graph=differentiable, allow_unused=True, materialize_grads=True
-        )
-    return by_x, by_v
 
 
 def normal_about_zero(operator: ForwardOperator, x: Tensor) -> Tensor:

@@ -3,10 +3,12 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
+import torch
 from torch import Tensor, nn
 
+from operators.autograd import apply
 from operators.base import ForwardOperator
-from operators.nonlinear import normal_about_zero, second_order
+from operators.nonlinear import normal_about_zero
 
 
 class Composite(ForwardOperator):
@@ -42,9 +44,6 @@ class Composite(ForwardOperator):
 
     def _gramian(self, x: Tensor) -> Tensor:
         return self._pullback(None, self._forward(x))
-
-    def _second_order(self, x: Tensor, v: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
-        return second_order(self._pullback, x, v, direction)
 
     def _normal(self, x: Tensor) -> Tensor:
         return self._pullback(None, self._forward(x)) if self.linear else normal_about_zero(self, x)
@@ -82,6 +81,13 @@ class DerivedNorm(Composite):
 
     def _norm_from(self, norm: float) -> float:
         raise NotImplementedError
+
+
+def second_order_of(part: ForwardOperator, x: Tensor, v: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the part's derivatives of <direction, J(x)^H v> by x and by v; linear ones have none by x."""
+    if part.linear:
+        return torch.zeros_like(direction), apply(part, direction)
+    return part._second_order(x, v, direction)
 
 
 def _holds_operators(module: ForwardOperator) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from operators.algebra.composite import Composite
+from operators.algebra.composite import Composite, second_order_of
 from operators.algebra.single import in_brackets
 from operators.autograd import apply, apply_gramian, pull_back
 from operators.base import ForwardOperator
@@ -30,13 +30,30 @@ class Composition(Composite):
     def _pullback(self, x: Tensor | None, v: Tensor) -> Tensor:
         if x is None:
             return _back(self.parts, v)
+        for factor, image in zip(self.parts, self._images(x), strict=True):
+            v = pull_back(factor, None if factor.linear else image, v)
+        return v
+
+    def _second_order(self, x: Tensor, v: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
+        steps = []  # every factor with its image and the v that it pulls back, the last one to be applied first
+        for factor, image in zip(self.parts, self._images(x), strict=True):
+            steps.append((factor, image, v))
+            v = pull_back(factor, None if factor.linear else image, v)
+        by_images = []
+        for factor, image, pulled in reversed(steps):
+            by_image, direction = second_order_of(factor, image, pulled, direction)
+            by_images.append(by_image)
+        by_x = by_images.pop()
+        for factor, image, _ in steps[1:]:
+            by_x = by_images.pop() + pull_back(factor, None if factor.linear else image, by_x)
+        return by_x, direction
+
+    def _images(self, x: Tensor) -> list[Tensor]:
+        """What every factor is applied to, the last one to be applied first."""
         images = [x]
         for factor in self.parts[:0:-1]:
             images.append(apply(factor, images[-1]))
-        for factor in self.parts:
-            v = pull_back(factor, None if factor.linear else images[-1], v)
-            images.pop()
-        return v
+        return images[::-1]
 
     def _gramian(self, x: Tensor) -> Tensor:
         last, *inner = self.parts

@@ -3,12 +3,19 @@
 import torch
 from torch import Tensor
 
-from operators.algebra.composite import DerivedNorm
+from operators.algebra.composite import DerivedNorm, second_order_of
 from operators.autograd import apply, apply_gramian, pull_back
 from operators.base import ForwardOperator
 
 
-class Adjoint(DerivedNorm):
+class _OfLinear(DerivedNorm):
+    """Made of a linear operator, and so linear itself."""
+
+    def _second_order(self, x: Tensor, v: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
+        raise AssertionError("the Jacobian of a linear operator is constant")
+
+
+class Adjoint(_OfLinear):
     """A^H of a linear A, from its measurements to its images."""
 
     def __init__(self, operator: ForwardOperator) -> None:
@@ -32,7 +39,7 @@ class Adjoint(DerivedNorm):
         return f"{in_brackets(self.part)}.H"
 
 
-class Normal(DerivedNorm):
+class Normal(_OfLinear):
     """A^H A of a linear A, by its ``gramian``."""
 
     def __init__(self, operator: ForwardOperator) -> None:
@@ -68,6 +75,10 @@ class Scaled(DerivedNorm):
 
     def _pullback(self, x: Tensor | None, v: Tensor) -> Tensor:
         return self.factor * pull_back(self.part, x, v)
+
+    def _second_order(self, x: Tensor, v: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
+        by_x, by_v = second_order_of(self.part, x, v, direction)
+        return self.factor * by_x, self.factor * by_v
 
     def _gramian(self, x: Tensor) -> Tensor:
         return self.factor**2 * apply_gramian(self.part, x)

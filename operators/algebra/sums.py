@@ -7,7 +7,7 @@ from functools import reduce
 import torch
 from torch import Tensor
 
-from operators.algebra.composite import Composite, kind
+from operators.algebra.composite import Composite, kind, second_order_of
 from operators.autograd import apply, apply_gramian, pull_back
 from operators.base import ForwardOperator
 
@@ -28,6 +28,10 @@ class Sum(Composite):
 
     def _pullback(self, x: Tensor | None, v: Tensor) -> Tensor:
         return reduce(torch.add, [pull_back(term, None if term.linear else x, v) for term in self.parts])
+
+    def _second_order(self, x: Tensor, v: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
+        by_x, by_v = zip(*(second_order_of(term, x, v, direction) for term in self.parts), strict=True)
+        return reduce(torch.add, by_x), reduce(torch.add, by_v)
 
     def _data_dtype(self, dtype: torch.dtype) -> torch.dtype:
         return self.parts[0]._data_dtype(dtype)
@@ -87,7 +91,8 @@ class Stack(Composite):
             raise ValueError(f"expected measurements of {len(self.parts)} operators, got {len(measurements)}")
         for operator, y in zip(self.parts, measurements, strict=True):
             self._check(y, operator.data_shape, "measurement")
-        return torch.cat([y.flatten(1) for y in measurements], dim=1)
+        pieces = zip(measurements, self._sizes, strict=True)
+        return torch.cat([y.reshape(len(y), size) for y, size in pieces], dim=1)
 
     def _forward(self, x: Tensor) -> Tensor:
         return self.join([apply(operator, x) for operator in self.parts])
@@ -95,6 +100,11 @@ class Stack(Composite):
     def _pullback(self, x: Tensor | None, v: Tensor) -> Tensor:
         pieces = zip(self.parts, self.split(v), strict=True)
         return reduce(torch.add, [pull_back(part, None if part.linear else x, piece) for part, piece in pieces])
+
+    def _second_order(self, x: Tensor, v: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
+        pieces = zip(self.parts, self.split(v), strict=True)
+        by_x, by_v = zip(*(second_order_of(part, x, piece, direction) for part, piece in pieces), strict=True)
+        return reduce(torch.add, by_x), self.join(by_v)
 
     def _gramian(self, x: Tensor) -> Tensor:
         return reduce(torch.add, [apply_gramian(operator, x) for operator in self.parts])

@@ -22,6 +22,6 @@ FORMULAS = {
     "diffraction-of-blur": lambda image_shape: 0.5 * Diffraction(image_shape) @ _blur(image_shape),
     "diffraction-sum": lambda image_shape: Diffraction(image_shape) + Diffraction(image_shape, delay=0.5),
     "diffraction-stack": lambda image_shape: stack(
-        [Diffraction(image_shape), Diffraction(image_shape) @ (2 * _blur(image_shape)), Diffraction(image_shape, 1)]
+        [Diffraction(image_shape), Diffraction(image_shape) @ (0.25 * _blur(image_shape)), Diffraction(image_shape, 1)]
     ),
 }
