@@ -12,7 +12,7 @@ FORMULAS = {
     "gaussian-blur-scaled": lambda image_shape: -0.5 * GaussianBlur(image_shape, boundary="reflect"),
     "radon-adjoint": lambda image_shape: Radon(image_shape).H,
     "radon-of-sum": lambda image_shape: (
-        Radon(image_shape) @ (Radon(image_shape, num_angles=3).N / 20 - 2 * Identity((1, *image_shape)))
+        Radon(image_shape) @ (Radon(image_shape, num_angles=3).N / 20 + 2 * Identity((1, *image_shape)))
     ),
     "subsampled-fourier-normal": lambda image_shape: SubsampledFourier(image_shape).N,
     "subsampled-fourier-stack": lambda image_shape: stack(
