@@ -2,14 +2,24 @@
 
 from collections.abc import Callable
 
-from models.base import POLICIES, Policy, Reconstruction, ReconstructionModel, parameter_counts
+from models.base import (
+    POLICIES,
+    Policy,
+    Reconstruction,
+    ReconstructionModel,
+    gradient_step,
+    parameter_counts,
+    starting_image,
+)
 from models.deq4ip import DEQ4IP
 from models.equilibrium.anderson import Anderson
 from models.equilibrium.broyden import Broyden
-from models.equilibrium.fixed_point import FixedPointSolver, SolveStats
-from models.equilibrium.gradients import GRADIENTS, Phantom, Unrolled
-from models.equilibrium.implicit import Solve
+from models.equilibrium.fixed_point import FixedPointSolver, History, SampleWiseSolver, SolveStats
+from models.equilibrium.gradients import GRADIENTS, GradientRule, Implicit, Linearisation, Phantom, Unrolled
+from models.equilibrium.implicit import FixedPointResult, Solve, implicit_fixed_point
 from models.equilibrium.picard import Picard
+from models.equilibrium.problem import Context, FixedPointProblem
+from models.equilibrium.solve import FixedPoint, FixedPointError, Outcome, fixed_point
 from models.equilibrium_model import EquilibriumModel
 from models.lu_dncnn import LuDnCNN
 from models.luser import Luser, LuserDW, LuserSW
@@ -33,19 +43,34 @@ __all__ = [
     "SOLVERS",
     "Anderson",
     "Broyden",
+    "Context",
     "EquilibriumModel",
+    "FixedPoint",
+    "FixedPointError",
+    "FixedPointProblem",
+    "FixedPointResult",
     "FixedPointSolver",
+    "GradientRule",
+    "History",
+    "Implicit",
+    "Linearisation",
     "LuDnCNN",
     "Luser",
     "LuserDW",
     "LuserSW",
+    "Outcome",
     "Phantom",
     "Picard",
     "Policy",
     "Reconstruction",
     "ReconstructionModel",
+    "SampleWiseSolver",
     "Solve",
     "SolveStats",
     "Unrolled",
+    "fixed_point",
+    "gradient_step",
+    "implicit_fixed_point",
     "parameter_counts",
+    "starting_image",
 ]

@@ -1,16 +1,14 @@
 """The base class of models with fixed points: solver, gradient rule and Jacobian penalty."""
 
 from abc import abstractmethod
-from difflib import get_close_matches
-from inspect import isabstract
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from models.base import Policy, Reconstruction, ReconstructionModel
+from models.equilibrium.choices import require_gradient, require_solver
 from models.equilibrium.fixed_point import FixedPointSolver
-from models.equilibrium.gradients import GRADIENTS, ONE_GRAPH, RECOMPUTE, GradientRule, Unrolled
+from models.equilibrium.gradients import ONE_GRAPH, RECOMPUTE, GradientRule, Unrolled
 from models.equilibrium.implicit import FixedPointResult, implicit_fixed_point, jacobian_penalty
 from models.equilibrium.problem import FixedPointProblem
 from operators import ForwardOperator
@@ -19,22 +17,6 @@ POLICY_GRADIENTS: dict[Policy, GradientRule] = {"paper": ONE_GRAPH, "recompute":
 
 Stage = tuple[FixedPointProblem, tuple[Tensor, ...]]
 """A stage's fixed-point problem and its inputs."""
-
-
-def _kinds(base: type[Any]) -> list[type[Any]]:
-    found = [kind for child in base.__subclasses__() for kind in (child, *_kinds(child))]
-    return [kind for kind in found if not isabstract(kind)]
-
-
-def _require(what: str, value: object, right: bool, written: dict[str, str]) -> None:
-    """Refuse a name in place of an object, and say how the object that was meant is written."""
-    if right:
-        return
-    name = value.__name__ if isinstance(value, type) else str(value)
-    by_lower = {known.lower(): known for known in written}
-    near = get_close_matches(name.lower(), by_lower, n=1, cutoff=0.4)
-    choices = written[by_lower[near[0]]] if near else ", ".join(written.values())
-    raise ValueError(f"{what} must be an object, got {value!r}; write {choices}")
 
 
 class EquilibriumModel(ReconstructionModel):
@@ -62,13 +44,9 @@ class EquilibriumModel(ReconstructionModel):
         gradient: GradientRule | Unrolled | None,
     ) -> None:
         super().__init__(channels, policy)
-        solvers = {kind.__name__: f"{kind.__name__}(max_steps=50, tolerance=1e-3)" for kind in _kinds(FixedPointSolver)}
-        rules = {name: f"GRADIENTS[{name!r}]" for name in GRADIENTS}
-        _require("solver", solver, isinstance(solver, FixedPointSolver), solvers)
-        _require("gradient", gradient, gradient is None or isinstance(gradient, (GradientRule, Unrolled)), rules)
-        self.solver = solver
+        self.solver = require_solver(solver)
         self.backward_solver: FixedPointSolver | None = None
-        self.gradient = gradient
+        self.gradient = None if gradient is None else require_gradient(gradient)
 
     def _solve(self, stage: Stage, start: Tensor) -> FixedPointResult:
         gradient = self.gradient or POLICY_GRADIENTS[self.policy]

@@ -6,6 +6,7 @@ that writes ``_forward``, and a line in ``OPERATORS``; the contract tests then r
 
 from collections.abc import Callable
 
+from operators.algebra import Identity, Stack, stack
 from operators.base import ForwardOperator, LinearOperator
 from operators.blur import GaussianBlur
 from operators.bridges.deepinv import from_deepinv, to_deepinv
@@ -33,16 +34,19 @@ __all__ = [
     "Diffraction",
     "ForwardOperator",
     "GaussianBlur",
+    "Identity",
     "LinearOperator",
     "NonlinearOperator",
     "Phase",
     "Radon",
     "Slowed",
+    "Stack",
     "SubsampledFourier",
     "current_phase",
     "from_deepinv",
     "from_scipy",
     "phase",
+    "stack",
     "to_deepinv",
     "to_scipy",
 ]

@@ -8,14 +8,15 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import unset_fake_temporarily
 
+from operators.arithmetic import Arithmetic
 from operators.autograd import apply, apply_gramian, pull_back
 from operators.changes import Snapshot
 from operators.compiled import new_key
+from operators.norms import power_iteration
+from operators.tables import stored_bytes
 
-NORM_ITERATIONS = 50
 
-
-class ForwardOperator(nn.Module, ABC):
+class ForwardOperator(Arithmetic["ForwardOperator"], nn.Module, ABC):
     """A map A from images to measurements with A(0) = 0, and the adjoint of its Jacobian.
 
     Models and tasks know operators by this class alone. Autograd goes through every method to any order, and
@@ -31,12 +32,14 @@ class ForwardOperator(nn.Module, ABC):
 
     Attributes:
         linear: whether A is linear: its Jacobian is then A itself, everywhere.
+        complex_images: whether images are complex, as those of the adjoint of an A with complex measurements.
         key: under which compiled graphs find the operator, in this process.
 
     Source: the operator pattern of torchkbnufft and SigPy's ``Linop``.
     """
 
     linear: bool
+    complex_images: bool = False
 
     def __init__(self, image_shape: tuple[int, ...], data_shape: tuple[int, ...]) -> None:
         super().__init__()
@@ -44,6 +47,7 @@ class ForwardOperator(nn.Module, ABC):
         self.data_shape = tuple(data_shape)
         self._norm: float | None = None
         self._normed = Snapshot(())  # what the norm is of
+        self.times_forgotten = 0
         self.key = new_key(self)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -70,7 +74,7 @@ class ForwardOperator(nn.Module, ABC):
         """Apply A.
 
         Args:
-            x: images, (B, *image_shape), float32 or float64.
+            x: images, (B, *image_shape), float32 or float64, or complex where ``complex_images``.
 
         Returns:
             Measurements, (B, *data_shape), of the same precision.
@@ -113,9 +117,7 @@ class ForwardOperator(nn.Module, ABC):
             ValueError: if the axes after the batch are not this operator's ``data_shape``.
         """
         self._check(y, self.data_shape, "measurement")
-        real = y.real if y.is_complex() else y
-        empty = None if self.linear else real.new_zeros((len(y), *self.image_shape))
-        return pull_back(self, empty, y)
+        return pull_back(self, None if self.linear else self._empty(y), y)
 
     def gramian(self, x: Tensor) -> Tensor:
         """Apply A^H A at once, which some operators do for less than the two cost.
@@ -143,17 +145,13 @@ class ForwardOperator(nn.Module, ABC):
             ||A|| where A is linear, unitless, to about 1 % from below; 0 where A measures nothing.
         """
         if self._norm is None or not self._normed.holds(self._watched()):
-            with torch.autocast(self.device.type, enabled=False):
-                self.assume_norm(self._power_iteration())
+            dtype = self._image_dtype(torch.float32)
+            self.assume_norm(power_iteration(self._normal, self.image_shape, dtype, self.device))
         assert self._norm is not None
         return self._norm
 
     def assume_norm(self, norm: float) -> None:
-        """Set the value of ``norm``, as for a part of a larger operator that stands for the whole.
-
-        Raises:
-            ValueError: if it is negative or not finite.
-        """
+        """Set the value of ``norm``, as for a part of a larger operator; ``ValueError`` unless finite, not negative."""
         if not 0 <= norm < float("inf"):
             raise ValueError(f"a norm is finite and not negative, got {norm}")
         self._norm, self._normed = norm, Snapshot(self._watched())
@@ -161,19 +159,7 @@ class ForwardOperator(nn.Module, ABC):
     def forget_norm(self) -> None:
         """Have ``norm`` find its value again, after a change of A that it can't notice."""
         self._norm = None
-
-    @torch.inference_mode(False)
-    @torch.no_grad()
-    def _power_iteration(self) -> float:
-        generator = torch.Generator().manual_seed(0)
-        x = torch.rand((1, *self.image_shape), generator=generator, dtype=torch.float32, device="cpu").to(self.device)
-        norm = x.new_zeros(())
-        for _ in range(NORM_ITERATIONS):
-            x = self._normal(x / torch.linalg.vector_norm(x))
-            norm = torch.linalg.vector_norm(x).sqrt()
-            if norm == 0:
-                break
-        return float(norm)
+        self.times_forgotten += 1
 
     @abstractmethod
     def _normal(self, x: Tensor) -> Tensor:
@@ -195,6 +181,21 @@ class ForwardOperator(nn.Module, ABC):
         with unset_fake_temporarily(), torch.no_grad():
             return self._forward(torch.zeros((0, *self.image_shape), dtype=dtype, device=self.device)).dtype
 
+    def _empty(self, y: Tensor) -> Tensor:
+        """Images of zeros for measurements; a dtype's counterpart is not to be asked for in compiled code."""
+        like = y.real if y.is_complex() else y
+        like = torch.complex(like, like) if self.complex_images else like
+        return like.new_zeros((len(y), *self.image_shape))
+
+    def _image_dtype(self, dtype: torch.dtype) -> torch.dtype:
+        """The images' dtype for measurements of one."""
+        return dtype.to_complex() if self.complex_images else dtype.to_real()
+
+    @property
+    def complex_data(self) -> bool:
+        """Whether measurements are complex."""
+        return self._data_dtype(self._image_dtype(torch.float32)).is_complex
+
     @property
     def device(self) -> torch.device:
         """The device of this operator's tables, or the CPU where it has none."""
@@ -204,6 +205,15 @@ class ForwardOperator(nn.Module, ABC):
     def frozen_values(self) -> int:
         """How many fixed kernel values a network that contains this operator would count as parameters."""
         return 0
+
+    @property
+    def expression(self) -> str:
+        """The formula of an operator that is made of others, or a name."""
+        return type(self).__name__.lstrip("_")
+
+    def __repr__(self) -> str:
+        size = f"{stored_bytes(self) / 1e6:.1f} MB"
+        return f"{self.expression}: {self.image_shape} -> {self.data_shape}, {size} of tables"
 
     @staticmethod
     def _check(tensor: Tensor, expected: tuple[int, ...], what: str) -> None:

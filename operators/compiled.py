@@ -54,7 +54,7 @@ def _(x: Tensor | None, v: Tensor | None, key: str, method: str, backward: bool)
         return x.new_empty((x.shape[0], *operator.data_shape), dtype=operator._data_dtype(x.dtype))
     like = v if method == "pullback" else x
     assert like is not None
-    return like.new_empty((like.shape[0], *operator.image_shape), dtype=like.dtype.to_real())
+    return like.new_empty((like.shape[0], *operator.image_shape), dtype=operator._image_dtype(like.dtype))
 
 
 @torch.library.custom_op("reconstruction_operators::second_order", mutates_args=())

@@ -32,6 +32,8 @@ class Map(Protocol):
 
     def _data_dtype(self, dtype: torch.dtype) -> torch.dtype: ...
 
+    def _image_dtype(self, dtype: torch.dtype) -> torch.dtype: ...
+
 
 def physics(compute: Callable[..., Tensor], *tensors: Tensor | None) -> Tensor:
     """Compute without autocast, which is on in a backward pass too: physics is never done in half precision."""

@@ -59,12 +59,17 @@ class NonlinearOperator(ForwardOperator):
         return cast(Tensor, torch.func.vjp(lambda image: self._measured(image, v), x)[1](v)[0])
 
     def _normal(self, x: Tensor) -> Tensor:
-        empty = torch.zeros_like(x)
-        _, forward = self._second_order(empty, torch.zeros_like(self._forward(empty)), x)
-        return self._pullback(empty, forward)
+        return normal_about_zero(self, x)
 
     def _gramian(self, x: Tensor) -> Tensor:
         raise AssertionError("a non-linear operator has no gramian")
+
+
+def normal_about_zero(operator: ForwardOperator, x: Tensor) -> Tensor:
+    """Return J(0)^H J(0) x of an operator that is not linear, without autograd."""
+    empty = torch.zeros_like(x)
+    _, forward = operator._second_order(empty, torch.zeros_like(operator._forward(empty)), x)
+    return operator._pullback(empty, forward)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ Phase = Literal["reconstruct", "solve", "backward"]
 PHASES: tuple[Phase, ...] = ("reconstruct", "solve", "backward")
 
 _PHASE: ContextVar[Phase] = ContextVar("phase", default="reconstruct")
+_COUNTED: ContextVar[bool] = ContextVar("counted", default=True)
 
 
 def current_phase() -> Phase:
@@ -32,3 +33,18 @@ def phase(name: Phase) -> Iterator[None]:
         yield
     finally:
         _PHASE.reset(token)
+
+
+def is_counted() -> bool:
+    """Return whether operator calls of the calling thread are counted; not in an ``uncounted`` block."""
+    return _COUNTED.get()
+
+
+@contextmanager
+def uncounted() -> Iterator[None]:
+    """Mark a block of code as no part of a training step, such as finding a norm."""
+    token = _COUNTED.set(False)
+    try:
+        yield
+    finally:
+        _COUNTED.reset(token)

@@ -1,14 +1,13 @@
 """One library's operator: both directions, its layout of measurements, its stored tables."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import chain
 
 import torch
 from torch import Tensor, nn
 
 from operators import LinearOperator
-from operators.tables import ComplexTables
+from operators.tables import stored_bytes
 
 Apply = Callable[[Tensor], Tensor]
 
@@ -38,15 +37,7 @@ class Peer:
     @property
     def stored_bytes(self) -> int:
         """Bytes of all tables that are kept, each counted once."""
-        storages = {table.untyped_storage().data_ptr(): table.untyped_storage() for table in self._tables()}
-        return sum(storage.nbytes() for storage in storages.values())
-
-    def _tables(self) -> Iterator[Tensor]:
-        for owner in self.owners:
-            yield from chain(owner.buffers(), owner.parameters())
-            for module in owner.modules():
-                for value in vars(module).values():
-                    yield from value.made if isinstance(value, ComplexTables) else ()
+        return stored_bytes(*self.owners)
 
 
 def ours(operator: LinearOperator) -> Peer:

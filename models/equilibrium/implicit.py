@@ -149,8 +149,9 @@ class _Call:
 
             return step
 
+        select = None if self.problem.whole_batch else lambda samples: on(context.select(samples))
         with phase("solve"):
-            solution = self.solver(on(context), start, lambda samples: on(context.select(samples)))
+            solution = self.solver(on(context), start, select)
         self.result = solution.z, Solve(solution.stats)
         return self.result
 

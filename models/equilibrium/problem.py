@@ -31,7 +31,12 @@ class FixedPointProblem(ABC):
     """A fixed point and what surrounds it: ``output = finish(z*, prepare(*inputs))``.
 
     Everything that needs a gradient is among ``inputs``; no sample may depend on another.
+
+    Attributes:
+        whole_batch: whether a step is defined for the whole batch alone; samples that are done then stay in it.
     """
+
+    whole_batch: bool = False
 
     @abstractmethod
     def prepare(self, *inputs: Tensor) -> Context:

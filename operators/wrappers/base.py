@@ -20,6 +20,7 @@ class OperatorWrapper(ForwardOperator):
         super().__init__(operator.image_shape, operator.data_shape)
         self.operator = operator
         self.linear = operator.linear
+        self.complex_images = operator.complex_images
 
     def _forward(self, x: Tensor) -> Tensor:
         return self.operator._forward(x)
@@ -58,6 +59,11 @@ class OperatorWrapper(ForwardOperator):
 
     def _data_dtype(self, dtype: torch.dtype) -> torch.dtype:
         return self.operator._data_dtype(dtype)
+
+    @property
+    def expression(self) -> str:
+        """The wrapper around what it wraps."""
+        return f"{type(self).__name__}({self.operator.expression})"
 
     @property
     def frozen_values(self) -> int:

@@ -6,7 +6,7 @@ from typing import Literal
 from torch import Tensor
 
 from operators.base import ForwardOperator
-from operators.phases import Phase, current_phase
+from operators.phases import Phase, current_phase, is_counted
 from operators.wrappers.base import OperatorWrapper
 
 Direction = Literal["forward", "adjoint"]
@@ -53,6 +53,8 @@ class CallCounter(OperatorWrapper):
         self.samples.clear()
 
     def _count(self, batch: int, *directions: Direction) -> None:
+        if not is_counted():
+            return
         for direction in directions:
             key = (direction, current_phase())
             self.calls[key] += 1

@@ -5,6 +5,7 @@ from functools import cache, partial
 import torch
 
 from operators import OPERATORS, GaussianBlur, SubsampledFourier
+from tests.operators.algebra.formulas import FORMULAS
 
 VARIANTS = OPERATORS | {
     "gaussian-blur-reflect": partial(GaussianBlur, boundary="reflect"),
@@ -12,6 +13,7 @@ VARIANTS = OPERATORS | {
     "subsampled-fourier-equispaced": partial(SubsampledFourier, kind="equispaced", acceleration=3),
     "subsampled-fourier-fastmri": partial(SubsampledFourier, kind="fastmri", acceleration=2, center_fraction=0.25),
     "subsampled-fourier-full": partial(SubsampledFourier, acceleration=1),
+    **FORMULAS,
 }
 TO_COMPLEX = {torch.float32: torch.complex64, torch.float64: torch.complex128}
 
