@@ -84,7 +84,7 @@ class Opaque:
         operator = _OPERATORS[key]
         self.key, self.linear, self._backward = key, operator.linear, backward
         self.image_shape, self.data_shape = operator.image_shape, operator.data_shape
-        self._data_dtype = operator._data_dtype
+        self._data_dtype, self._image_dtype = operator._data_dtype, operator._image_dtype
 
     def in_backward(self) -> "Opaque":
         """Return it as a backward pass applies it."""

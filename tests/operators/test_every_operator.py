@@ -1,7 +1,5 @@
 """The contract of every operator: registered, wrapped, of another library, or exported to one and back."""
 
-import warnings
-
 import pytest
 import torch
 from torch.autograd.functional import jacobian
@@ -194,10 +192,3 @@ def test_use_in_inference_mode_ties_nothing_to_it(operator):
     x = random_image(operator).requires_grad_()
     operator.adjoint(operator(x)).square().sum().backward()
     assert x.grad.isfinite().all()
-
-
-def test_nothing_is_said(operator):
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        for apply, inputs in maps(operator):
-            apply(*inputs)
