@@ -1,23 +1,21 @@
 """Solvers and gradient rules on the paper's network, in one run with interleaved repeats."""
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
 
 import torch
 from torch import Tensor
 
+from bench.comparison.solver_map import Scene, TimedMap, Watch
 from bench.comparison.solver_peers import peer_solvers
 from bench.evaluation import clock
 from bench.memory.storage import StorageRecorder
 from bench.records import MethodRow, RuleRow, SolversSpec, SolversValues
 from bench.tasks import TASKS
 from bench.training.step import make_optimizer, reconstruction_loss, training_step
-from models import GRADIENTS, SOLVERS, FixedPointSolver, Luser, LuserSW, Unrolled
-from models.base import starting_image
+from models import GRADIENTS, SOLVERS, FixedPointSolver, LuserSW, Unrolled
 from models.equilibrium.fixed_point import Map, residuals
-from operators import ForwardOperator
 
 LAST_NORM_WEIGHT = 0.03
 """Of the map's last GroupNorm. It starts at zero, where the map is constant; at 0.1 and initial weights the map has
@@ -34,16 +32,6 @@ Method = tuple[str, str]
 """Library and method."""
 K = TypeVar("K")
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Scene:
-    """A model, an operator and measured images."""
-
-    model: Luser
-    operator: ForwardOperator
-    truth: Tensor
-    y: Tensor
 
 
 class SolverRace:
@@ -77,32 +65,20 @@ class SolverRace:
 
     def _methods(self) -> tuple[MethodRow, ...]:
         scene, solvers = self.scene(self.spec.image_shape, self.spec.batch), self.solvers()
-        problem, inputs = scene.model.stage(0, starting_image(scene.y, scene.operator), scene.y, scene.operator)
-        with torch.no_grad():
-            context = problem.prepare(*inputs)
-        start = torch.zeros_like(scene.truth)
-
-        def on(rows: Tensor | None) -> Map:
-            some = context if rows is None else context.select(rows)
-            return lambda z: problem.step(z, some)
-
-        def solve(method: Method, watch: _Clock) -> Tensor:
-            return solvers[method](watch.timed(on(None)), start, lambda rows: watch.timed(on(rows))).z
+        timed = TimedMap(scene, self.device)
 
         def seconds(method: Method) -> tuple[float, float]:
             self.detail(" ".join(method))
-            watch = _Clock(self.device)
-            total = clock.seconds(lambda: solve(method, watch), self.device)
-            return total, total - watch.inside
+            return timed.seconds(solvers[method])
 
         times = self._in_turn(solvers, seconds)
         rows = []
         for method, solver in solvers.items():
-            watch = _Clock(self.device)
+            watch = Watch(self.device)
             with StorageRecorder() as recorder:
-                z = solve(method, watch)
+                z = timed.solve(solver, watch)
             self.small.model.solver, self.small.model.gradient = solver, None
-            rows.append(_method_row(method, watch, recorder, times[method], _residual(on(None), z), self._error()))
+            rows.append(_method_row(method, watch, recorder, times[method], _residual(timed.on(), z), self._error()))
         return tuple(rows)
 
     def _rules(self) -> tuple[RuleRow, ...]:
@@ -176,7 +152,7 @@ class SolverRace:
 
 def _method_row(
     method: Method,
-    watch: "_Clock",
+    watch: Watch,
     recorder: StorageRecorder,
     times: list[tuple[float, float]],
     residual: float,
@@ -208,23 +184,3 @@ def _gradient(scene: Scene, dtype: torch.dtype) -> Tensor:
     loss = reconstruction_loss(model(scene.y.to(dtype), scene.operator), scene.truth.to(dtype), "final")
     gradients = torch.autograd.grad(loss, list(model.parameters()))
     return torch.cat([gradient.flatten() for gradient in gradients])
-
-
-class _Clock:
-    """Counts and times a map's evaluations."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-        self.inside, self.calls, self.samples = 0.0, 0, 0
-
-    def timed(self, f: Map) -> Map:
-        def counted(z: Tensor) -> Tensor:
-            started = clock.now_s(self.device)
-            with torch.no_grad():
-                value = f(z)
-            self.inside += clock.now_s(self.device) - started
-            self.calls += 1
-            self.samples += len(z)
-            return value
-
-        return counted

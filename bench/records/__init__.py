@@ -26,7 +26,6 @@ from bench.records.question import (
     FitSpec,
     Loss,
     MemorySpec,
-    OperatorsSpec,
     Policy,
     Precision,
     ProofSpec,
@@ -46,7 +45,9 @@ from bench.records.race_answer import (
     OperatorsValues,
     RuleRow,
     SolversValues,
+    SpeedValues,
 )
+from bench.records.race_question import OperatorsSpec, SpeedSpec
 from bench.records.record import Provenance, Record, Status, cell_id
 from bench.records.units import ALLOWANCE_BYTES, GIB, KIB, MIB
 
@@ -94,6 +95,8 @@ __all__ = [
     "SolversSpec",
     "SolversValues",
     "Spec",
+    "SpeedSpec",
+    "SpeedValues",
     "Start",
     "Status",
     "StepSpec",

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from bench.records.frozen import Frozen
 from bench.records.proof_answer import CheckValues, ProofValues
-from bench.records.race_answer import OperatorsValues, SolversValues
+from bench.records.race_answer import OperatorsValues, SolversValues, SpeedValues
 
 
 class Probe(Frozen):
@@ -196,6 +196,7 @@ Values = Annotated[
     | CallsValues
     | SolversValues
     | OperatorsValues
+    | SpeedValues
     | ProofValues
     | CheckValues
     | StepValues,

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from bench.records.frozen import Frozen
 from bench.records.identity import ADDED
+from bench.records.race_question import OperatorsSpec, SpeedSpec
 from bench.records.recipe import Recipe
 
 Policy = Literal["paper", "recompute"]
@@ -170,27 +171,6 @@ class SolversSpec(_Spec):
     peers: tuple[str, ...] = Field(description="'name version' of every other library that took part")
 
 
-class OperatorsSpec(Frozen):
-    """How fast an operator is in both directions, beside the same map by other libraries."""
-
-    kind: Literal["operators"] = "operators"
-    operator: str = Field(description="radon, blur or fourier")
-    scan: str = Field(
-        description="which angles the Radon transform has, see bench.comparison.operator_cases; else 'paper'"
-    )
-    image_shape: tuple[int, int] = Field(description="height and width in pixels")
-    data_shape: tuple[int, ...] = Field(description="of one image's measurements: (1, T, D) for radon")
-    batches: tuple[int, ...]
-    repeats: int = Field(description="turns; the slowest libraries sit some of them out")
-    peers: tuple[str, ...] = Field(description="'name version' of every other library that took part")
-    protocol: int = 2
-
-    @property
-    def subject(self) -> tuple[str, str]:
-        """What is measured, in file names and on progress lines: operator and scan."""
-        return self.operator, self.scan
-
-
 class ProofSpec(Frozen):
     """How well the simulator foretells what others measured on real GPUs."""
 
@@ -225,6 +205,7 @@ Spec = Annotated[
     | CallsSpec
     | SolversSpec
     | OperatorsSpec
+    | SpeedSpec
     | ProofSpec
     | CheckSpec
     | StepSpec,

@@ -81,3 +81,11 @@ class OperatorsValues(Frozen):
     libraries: tuple[LibraryRow, ...]
     applications: tuple[ApplicationRow, ...] = Field(description="without what would take too long at a batch")
     doublings: tuple[DoublingRow, ...]
+
+
+class SpeedValues(Frozen):
+    """Seconds of every repeat, each taken right before or after the other's."""
+
+    kind: Literal["speed"] = "speed"
+    work_s: tuple[float, ...]
+    beside_s: tuple[float, ...]

@@ -28,6 +28,7 @@ class _Question(BaseModel):
     step: str | None = None
     source: str | None = None
     file: str | None = None
+    work: str | None = None
     cap_bytes: int | None = Field(default=None, le=2**63)
     backend: str | None = None
     policy: str | None = None
@@ -64,7 +65,17 @@ class Summary(BaseModel):
     def subject(self) -> str:
         """What is measured."""
         spec = self.spec
-        parts = (spec.task, spec.model, spec.method, spec.operator, spec.scan, spec.step, spec.source, spec.file)
+        parts = (
+            spec.task,
+            spec.model,
+            spec.method,
+            spec.operator,
+            spec.scan,
+            spec.step,
+            spec.source,
+            spec.file,
+            spec.work,
+        )
         return " ".join(filter(None, parts))
 
     @property

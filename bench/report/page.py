@@ -150,7 +150,8 @@ def _commands(studies: Sequence[Study]) -> list[str]:
 def _other_commands(records: Records) -> list[str]:
     """Return the commands that ``bench.all`` leaves out."""
     kinds = {"solvers": records.solvers, "operators": records.operators, "memory check": records.checks}
-    return [f"python -m bench.{name}" for name, entries in kinds.items() if entries]
+    commands = [f"python -m bench.{name}" for name, entries in kinds.items() if entries]
+    return commands + ["python -m tests.benchmarks.speed"] * bool(records.speed)
 
 
 def _data_options(entries: Iterable[AccuracyEntry]) -> str:

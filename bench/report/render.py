@@ -25,6 +25,8 @@ from bench.report.figures.operators import operator_figure
 from bench.report.figures.proof import CAPTION as PROOF_CAPTION
 from bench.report.figures.proof import history_caption, proof_figure
 from bench.report.figures.solvers import solver_figure
+from bench.report.figures.speed import CAPTION as SPEED_CAPTION
+from bench.report.figures.speed import speed_figure
 from bench.report.page import Exhibit, credited, earlier_page, origin_caption, readme, study_caption
 from bench.report.selection.accuracy import Study, studies
 from bench.report.selection.records import AnyEntry, Records, load_records
@@ -38,6 +40,7 @@ from bench.report.tables.operator_times import shown_operators, times_summary
 from bench.report.tables.operators import operators_csv, operators_table
 from bench.report.tables.proof import proof_table
 from bench.report.tables.solvers import methods_table, rules_table, shown_races
+from bench.report.tables.speed import shown_speed
 from bench.report.tables.table2 import accuracy_csv, accuracy_table
 from bench.report.tables.table3 import MemoryStudy, is_table3, memory_table
 from bench.report.tables.table4 import comparison_table
@@ -202,6 +205,10 @@ def _add_operators(report: _Report, records: Records) -> None:
         report.add_figure("Operators", "operators", operator_figure(shown), caption)
         more = {"operators-table.csv": operators_csv(shown)}
         report.add_table("Operator times", operators_table(shown), [origin], more)
+    speed = shown_speed(records.speed)
+    if speed:
+        caption = (SPEED_CAPTION, origin_caption([entry.entry for entry in speed]))
+        report.add_figure("Speed beside what is possible", "speed", speed_figure(speed), caption)
 
 
 def _cost(records: Records) -> list[AnyEntry]:

@@ -25,6 +25,8 @@ from bench.records import (
     ReferenceValues,
     SolversSpec,
     SolversValues,
+    SpeedSpec,
+    SpeedValues,
     Status,
     TimingSpec,
     TimingValues,
@@ -56,11 +58,12 @@ TimingEntry = Entry[TimingSpec, TimingValues]
 CallsEntry = Entry[CallsSpec, CallsValues]
 SolversEntry = Entry[SolversSpec, SolversValues]
 OperatorsEntry = Entry[OperatorsSpec, OperatorsValues]
+SpeedEntry = Entry[SpeedSpec, SpeedValues]
 ReferenceEntry = Entry[ReferenceSpec, ReferenceValues]
 ProofEntry = Entry[ProofSpec, ProofValues]
 CheckEntry = Entry[CheckSpec, CheckValues]
 ModelEntry = AccuracyEntry | MemoryEntry | TimingEntry | CallsEntry | SolversEntry | CheckEntry
-AnyEntry = ModelEntry | OperatorsEntry | ReferenceEntry | ProofEntry
+AnyEntry = ModelEntry | OperatorsEntry | SpeedEntry | ReferenceEntry | ProofEntry
 E = TypeVar("E", bound=AnyEntry)
 K = TypeVar("K", bound=Hashable)
 
@@ -87,6 +90,7 @@ class Records:
     calls: tuple[CallsEntry, ...]
     solvers: tuple[SolversEntry, ...]
     operators: tuple[OperatorsEntry, ...]
+    speed: tuple[SpeedEntry, ...]
     references: tuple[ReferenceEntry, ...]
     proofs: tuple[ProofEntry, ...]
     checks: tuple[CheckEntry, ...]
@@ -97,7 +101,7 @@ class Records:
     @property
     def all(self) -> tuple[AnyEntry, ...]:
         """Every entry, whatever its kind."""
-        return (*self.of_models, *self.operators, *self.references, *self.proofs)
+        return (*self.of_models, *self.operators, *self.speed, *self.references, *self.proofs)
 
     @property
     def of_models(self) -> tuple[ModelEntry, ...]:
@@ -123,6 +127,7 @@ def load_records(store: ResultStore) -> Records:
         calls=_entries(best, CallsSpec, CallsValues),
         solvers=_entries(best, SolversSpec, SolversValues),
         operators=_entries(best, OperatorsSpec, OperatorsValues),
+        speed=_entries(best, SpeedSpec, SpeedValues),
         references=_entries(best, ReferenceSpec, ReferenceValues),
         proofs=_entries(best, ProofSpec, ProofValues),
         checks=_entries(best, CheckSpec, CheckValues),
@@ -188,7 +193,7 @@ def _one_environment(records: Iterable[Record]) -> list[Record]:
     best: dict[tuple[str, str], Record] = {}
     for record in records:
         on_gpu = isinstance(record.spec, MemorySpec) and record.spec.backend == "cuda"
-        by_device = on_gpu or isinstance(record.spec, TimingSpec | SolversSpec | OperatorsSpec)
+        by_device = on_gpu or isinstance(record.spec, TimingSpec | SolversSpec | OperatorsSpec | SpeedSpec)
         key = record.cell_id, record.provenance.device if by_device else ""
         if key not in best or _is_better(record, best[key]):
             best[key] = record

@@ -142,7 +142,7 @@ if sys.argv[1] == "keep":
     keep_freed_memory()
 image, total = torch.rand(1024, 1024, generator=torch.Generator().manual_seed(0)), 0.0
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for step in range(20):
+for step in range(60):
     image = (image * 1.5).sin() + torch.fft.ifft2(torch.fft.fft2(image)).real
     total += float(image.std())
 print(total, image.sum().item(), resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)

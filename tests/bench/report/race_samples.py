@@ -1,6 +1,6 @@
 """Made-up records of races: fixed-point solvers, and operators beside other libraries'."""
 
-from bench.records import MethodRow, RuleRow, SolversSpec, SolversValues
+from bench.records import MethodRow, RuleRow, SolversSpec, SolversValues, SpeedSpec, SpeedValues
 from tests.bench.report.record_writer import RecordWriter
 from tests.operator_records import operators_record
 
@@ -44,3 +44,9 @@ class RaceSamples(RecordWriter):
 
     def operators(self, *arguments, ours=0.004, size=362, peers=("astra-toolbox 2.5",), **origin):
         return self.add(*operators_record(*arguments, ours=ours, size=size, peers=peers), **origin)
+
+    def speed(self, work="fourier-forward-1", work_s=(0.002, 0.004, 0.009), beside_s=(0.001, 0.001, 0.003), **origin):
+        spec = SpeedSpec(
+            work=work, batch=int(work[-1]), image_shape=(320, 320), beside="a floor", repeats=len(work_s), peers=()
+        )
+        return self.add(spec, SpeedValues(work_s=work_s, beside_s=beside_s), **origin)
