@@ -18,8 +18,8 @@ from tests.bench.training.parallel import RECIPE, SILENT
 ROOT = Path(__file__).parents[3]
 
 
-def torchrun(folder, processes):
-    script = Path(__file__).with_name("parallel.py")
+def torchrun(folder, processes, script="parallel.py"):
+    script = Path(__file__).with_name(script)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     return subprocess.run(
@@ -41,6 +41,13 @@ def test_two_processes_share_a_batch(tmp_path):
     tensors, log = read_checkpoint(tmp_path / "run.safetensors")  # the first process's
     assert log.losses == losses
     assert not any("module." in name for name in tensors if name.startswith("model."))
+
+
+@pytest.mark.slow
+def test_no_model_makes_pytorch_warn(tmp_path):
+    answer = torchrun(tmp_path, 2, "parallel_models.py")
+    assert answer.returncode == 0, answer.stderr
+    assert "strides" not in answer.stderr
 
 
 @pytest.mark.slow
