@@ -35,9 +35,8 @@ class Anderson(SampleWiseSolver):
         >>> import torch
         >>> from models import Anderson, Picard, fixed_point
         >>> f, z0 = lambda z: torch.cos(z), torch.zeros(1, 3)
-        >>> plain, fast = (
-        ...     int(fixed_point(f, z0, solver=method(max_steps=50, tolerance=1e-6)).steps) for method in (Picard, Anderson)
-        ... )
+        >>> solvers = [method(max_steps=50, tolerance=1e-6) for method in (Picard, Anderson)]
+        >>> plain, fast = (int(fixed_point(f, z0, solver=solver).steps) for solver in solvers)
         >>> plain > 30, fast < 15
         (True, True)
     """
