@@ -10,7 +10,7 @@ from mkdocs.structure.files import File, Files
 
 from bench.__main__ import COMMANDS
 
-WIDTH = 96
+WIDTH = 80
 FIGURES = ("memory.png", "figure2.png", "proof-table.png", "claims.png", "table2.png")
 
 
