@@ -93,6 +93,19 @@ def test_readme_is_short():
     assert len(README.split()) < 900
 
 
+def test_findings_of_readme_are_those_of_the_reports():
+    flags, proof, claims = (
+        (ROOT / "reports" / f"{name}.tex").read_text() for name in ("memory-flags", "proof-table", "claims")
+    )
+    (least,) = re.findall(r"at least ([\d.]+) times", README)
+    assert least == min(re.findall(r"float32 \(all other tables\).* & ([\d.]+) ", flags), key=float)
+    (median,) = re.findall(r"median error of ([\d.]+) MiB", README)
+    assert re.search(rf"Simulated allocator.*\\textbf\{{{median}\}}", proof)
+    (ours,) = re.findall(r"LUSER-DW outperforms LU-DnCNN.*\n.*& ours & (.*)", claims)
+    (told,) = re.findall(r"they are worse, by ([\d.]+) \(deblurring\), ([\d.]+) \(CT\) and ([\d.]+) \(MRI\)", README)
+    assert re.findall(r"\$-\$([\d.]+) \[", ours)[:3] == list(told)
+
+
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_files_that_a_page_names_exist(path):
     text = re.sub(r"```.*?```", "", path.read_text(), flags=re.DOTALL)
