@@ -111,6 +111,14 @@ def starting_image(y: Tensor, operator: ForwardOperator, start: Start = "adjoint
         ValueError: if A measures nothing, the start is unknown, or A has no filtered backprojection.
 
     Source: LUSER, Sec. 4.1.
+
+    Examples:
+        >>> import torch
+        >>> from models import starting_image
+        >>> from operators import Radon
+        >>> operator = Radon((16, 16), num_angles=8, num_detectors=23)
+        >>> starting_image(operator(torch.rand(1, 1, 16, 16)), operator, "fbp").shape
+        torch.Size([1, 1, 16, 16])
     """
     if start not in STARTS:
         raise ValueError(f"unknown start {start!r}; known: {', '.join(STARTS)}")
@@ -138,6 +146,15 @@ def gradient_step(x: Tensor, y: Tensor, operator: ForwardOperator, step_size: Te
         ValueError: if A measures nothing.
 
     Source: LUSER, Sec. 3.
+
+    Examples:
+        >>> import torch
+        >>> from models import gradient_step
+        >>> from operators import Identity
+        >>> x, y = torch.zeros(1, 1, 2, 2), torch.ones(1, 1, 2, 2)
+        >>> gradient_step(x, y, Identity((1, 2, 2)), torch.tensor(0.5))
+        tensor([[[[0.5000, 0.5000],
+                  [0.5000, 0.5000]]]])
     """
     return x + (step_size / _squared_norm(operator)) * operator.pullback(x, y - operator(x))
 
@@ -150,7 +167,14 @@ def _squared_norm(operator: ForwardOperator) -> float:
 
 
 def parameter_counts(model: ReconstructionModel, operator: ForwardOperator) -> tuple[int, int]:
-    """Return Table 3's parameter count of a model and its trainable parameters alone."""
+    """Return Table 3's parameter count of a model and its trainable parameters alone.
+
+    Examples:
+        >>> from models import LuserDW, parameter_counts
+        >>> from operators import GaussianBlur
+        >>> parameter_counts(LuserDW(channels=3), GaussianBlur((16, 16)))  # the paper's Table 3
+        (770073, 770073)
+    """
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
     frozen = operator.frozen_values if model.counts_operator else 0
     return trainable + frozen, trainable

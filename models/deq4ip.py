@@ -56,6 +56,15 @@ class DEQ4IP(EquilibriumModel):
         spectral: see ``SpectralNorm``.
 
     Source: Gilton, Ongie and Willett 2021 (DE-Prox); LUSER, Sec. 2.2.
+
+    Examples:
+        >>> import torch
+        >>> from models import DEQ4IP, Anderson
+        >>> from operators import GaussianBlur
+        >>> operator = GaussianBlur((16, 16))
+        >>> model = DEQ4IP(channels=3, solver=Anderson(max_steps=20, tolerance=1e-2, ridge=0.1))
+        >>> model(operator(torch.rand(1, 3, 16, 16)), operator).image.shape
+        torch.Size([1, 3, 16, 16])
     """
 
     supports_auxiliary_loss = False  # there is one stage only

@@ -27,6 +27,15 @@ class LuDnCNN(ReconstructionModel):
         policy: ``paper`` keeps every activation; ``recompute`` checkpoints each stage.
 
     Source: LUSER, Sec. 4.1.
+
+    Examples:
+        >>> import torch
+        >>> from models import LuDnCNN
+        >>> from operators import GaussianBlur
+        >>> operator = GaussianBlur((16, 16))
+        >>> model = LuDnCNN(channels=3, num_stages=2)
+        >>> len(model(operator(torch.rand(1, 3, 16, 16)), operator).stages)
+        2
     """
 
     def __init__(self, channels: int, *, num_stages: int = NUM_STAGES, policy: Policy = "recompute") -> None:

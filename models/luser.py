@@ -164,7 +164,18 @@ class LuserSW(Luser):
 
 
 class LuserDW(Luser):
-    """LUSER with a block of its own for every stage; arguments as for every LUSER."""
+    """LUSER with a block of its own for every stage; arguments as for every LUSER.
+
+    Examples:
+        >>> import torch
+        >>> from models import LuserDW
+        >>> from operators import Radon
+        >>> operator = Radon(image_shape=(16, 16), num_angles=8, num_detectors=23)
+        >>> model = LuserDW(channels=1, num_stages=2)
+        >>> result = model(operator(torch.rand(2, 1, 16, 16)), operator)
+        >>> result.image.shape, len(result.stages), [bool(solve.forward.converged.all()) for solve in result.solves]
+        (torch.Size([2, 1, 16, 16]), 2, [True, True])
+    """
 
     shared_weights = False
     counts_operator = False  # Table 3: 770,073 = 8 * 96,259 + 1, without the blur's 243 values.

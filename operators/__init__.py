@@ -2,6 +2,21 @@
 
 Adding one: a file with a ``LinearOperator`` that writes ``_forward`` and ``_adjoint``, or a ``NonlinearOperator``
 that writes ``_forward``, and a line in ``OPERATORS``; the contract tests then run over it unchanged.
+
+Examples:
+    >>> import torch
+    >>> from operators import LinearOperator
+    >>> class Flip(LinearOperator):
+    ...     def _forward(self, x):
+    ...         return x.flip(-1)
+    ...
+    ...     def _adjoint(self, y):
+    ...         return y.flip(-1)
+    >>> A = Flip(image_shape=(1, 1, 3), data_shape=(1, 1, 3))
+    >>> A @ torch.tensor([[[[1.0, 2.0, 3.0]]]])
+    tensor([[[[3., 2., 1.]]]])
+    >>> (3 * A.H @ A).norm()
+    3.0
 """
 
 from collections.abc import Callable

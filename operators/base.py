@@ -23,7 +23,7 @@ class ForwardOperator(Arithmetic["ForwardOperator"], nn.Module, ABC):
     saves no more than the method's arguments; the derivatives it takes are applications too, and are counted as
     such. So they are in every transform of ``torch.func``, and ``torch.compile`` takes an application as one step.
     Only where tensors of the operator's own want gradients, autograd goes through its computation instead. The inner
-    product is the real one, Re<u, v>, so that complex measurements of real-valued images have an exact adjoint. A
+    product is the real one, ``Re<u, v>``, so that complex measurements of real-valued images have an exact adjoint. A
     new operator is a ``LinearOperator`` or a ``NonlinearOperator``.
 
     Args:
@@ -93,7 +93,7 @@ class ForwardOperator(Arithmetic["ForwardOperator"], nn.Module, ABC):
             v: measurements, (B, *data_shape).
 
         Returns:
-            Images, (B, *image_shape): the gradient of Re<A(x), v> by x.
+            Images, (B, *image_shape): the gradient of ``Re<A(x), v>`` by x.
 
         Raises:
             ValueError: if the axes after the batch are not this operator's shapes.

@@ -38,6 +38,15 @@ class GaussianBlur(LinearOperator):
             that is not positive and finite, or an unknown boundary.
 
     Source: LUSER, Sec. 4.1 (9 x 9, variance 5, the same kernel for all channels of an RGB image).
+
+    Examples:
+        >>> import torch
+        >>> from operators import GaussianBlur
+        >>> blur = GaussianBlur(image_shape=(32, 32), channels=3, size=9, variance=5.0)
+        >>> blur(torch.rand(2, 3, 32, 32)).shape
+        torch.Size([2, 3, 32, 32])
+        >>> round(float(blur.kernel.sum()), 6)
+        1.0
     """
 
     kernel: Tensor

@@ -42,6 +42,15 @@ class Diffraction(NonlinearOperator):
     Source: Feit and Fleck 1978 (beam propagation); Kamilov et al. 2016, "Optical Tomographic Image Reconstruction
     Based on Beam Propagation and Sparse Regularization", IEEE Trans. Comput. Imaging 2(1), for the model of the
     measurement and the gradient by differentiating through the slices.
+
+    Examples:
+        >>> import torch
+        >>> from operators import Diffraction
+        >>> diffraction = Diffraction(image_shape=(16, 16))
+        >>> diffraction.linear
+        False
+        >>> bool((diffraction(torch.zeros(1, *diffraction.image_shape)).abs() < 1e-4).all())
+        True
     """
 
     periods: Tensor

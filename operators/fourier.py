@@ -42,6 +42,16 @@ class SubsampledFourier(LinearOperator):
 
     Source: LUSER, Sec. 4.1 ("2-dimensional Fourier transform", 4x and 8x, columns); the centre from fastMRI
     (Zbontar et al. 2018), whose column placement is followed.
+
+    Examples:
+        >>> import torch
+        >>> from operators import SubsampledFourier
+        >>> fourier = SubsampledFourier(image_shape=(32, 32), acceleration=4)
+        >>> k_space = fourier(torch.rand(1, 2, 32, 32))
+        >>> k_space.shape, k_space.dtype
+        (torch.Size([1, 32, 32]), torch.complex64)
+        >>> int(fourier.sampling_mask.sum())
+        8
     """
 
     sampling_mask: Tensor

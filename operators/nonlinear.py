@@ -18,6 +18,17 @@ class NonlinearOperator(ForwardOperator):
     other. The adjoint of its Jacobian is reverse-mode differentiation: exact for the discrete map. A graph lives
     only while a derivative is taken, so that training keeps an image per application and no more. An application
     of J(x)^H repeats A: it costs three to four times as much.
+
+    Examples:
+        >>> import torch
+        >>> from operators import NonlinearOperator
+        >>> class Square(NonlinearOperator):
+        ...     def _forward(self, x):
+        ...         return x * x
+        >>> A = Square((2,), (2,))
+        >>> x = torch.tensor([[1.0, 3.0]])
+        >>> A(x), A.pullback(x, torch.ones(1, 2))
+        (tensor([[1., 9.]]), tensor([[2., 6.]]))
     """
 
     linear = False

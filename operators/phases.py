@@ -27,6 +27,14 @@ def phase(name: Phase) -> Iterator[None]:
 
     Args:
         name: ``reconstruct``, ``solve`` (a forward fixed-point solve) or ``backward``.
+
+    Examples:
+        >>> from operators import current_phase, phase
+        >>> with phase("solve"):
+        ...     current_phase()
+        'solve'
+        >>> current_phase()
+        'reconstruct'
     """
     token = _PHASE.set("backward" if _PHASE.get() == "backward" else name)
     try:

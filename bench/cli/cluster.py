@@ -52,7 +52,7 @@ CLUSTER_OPTIONS = (
         "--cluster-profile",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
         metavar="FILE",
-        help="TOML file with these settings and others (README.md); options override it.",
+        help="TOML file with these settings and others (docs/how-to/clusters.md); options override it.",
     ),
 )
 

@@ -30,6 +30,15 @@ class Anderson(SampleWiseSolver):
         ValueError: if one of them is out of range.
 
     Source: Walker and Ni 2011; LUSER, Sec. 3 uses it for every fixed point.
+
+    Examples:
+        >>> import torch
+        >>> from models import Anderson, Picard, fixed_point
+        >>> f, z0 = lambda z: torch.cos(z), torch.zeros(1, 3)
+        >>> solvers = [method(max_steps=50, tolerance=1e-6) for method in (Picard, Anderson)]
+        >>> plain, fast = (int(fixed_point(f, z0, solver=solver).steps) for solver in solvers)
+        >>> plain > 30, fast < 15
+        (True, True)
     """
 
     history: int = 5

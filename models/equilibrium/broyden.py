@@ -32,6 +32,13 @@ class Broyden(SampleWiseSolver):
         ValueError: if ``history`` is below 1.
 
     Source: Broyden 1965; Bai et al. 2019 use it for deep-equilibrium models.
+
+    Examples:
+        >>> import torch
+        >>> from models import Broyden, fixed_point
+        >>> found = fixed_point(torch.cos, torch.zeros(1, 3), solver=Broyden(max_steps=50, tolerance=1e-6))
+        >>> found.outcome.value, round(float(found.value[0, 0]), 4)
+        ('converged', 0.7391)
     """
 
     history: int = 10

@@ -17,6 +17,13 @@ class Picard(SampleWiseSolver):
 
     Raises:
         ValueError: if it is out of range.
+
+    Examples:
+        >>> import torch
+        >>> from models import Picard, fixed_point
+        >>> found = fixed_point(torch.cos, torch.zeros(1, 3), solver=Picard(max_steps=5, tolerance=1e-6))
+        >>> found.outcome.value, found.steps
+        ('max_steps', tensor([5]))
     """
 
     damping: float = 1.0

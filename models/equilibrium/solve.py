@@ -108,6 +108,17 @@ def fixed_point(
         FixedPointError: with ``throw``, if a sample does not converge.
 
     Source: the interface of Optimistix' ``fixed_point``; Bai et al. 2019 for the gradients.
+
+    Examples:
+        >>> import torch
+        >>> from models import fixed_point
+        >>> a = torch.tensor([2.0, 9.0], requires_grad=True)
+        >>> root = fixed_point(lambda z, a: (z + a / z) / 2, torch.ones(2), inputs=(a,))  # Heron's square root
+        >>> root.value.detach()
+        tensor([1.4142, 3.0000])
+        >>> root.value.sum().backward()
+        >>> a.grad  # 1 / (2 sqrt(a))
+        tensor([0.3536, 0.1667])
     """
     _require_tensors(z0, inputs)
     problem = _FunctionProblem(f, len(inputs))

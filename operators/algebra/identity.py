@@ -18,6 +18,13 @@ class Identity(LinearOperator):
 
     Raises:
         ValueError: if a size is no positive integer.
+
+    Examples:
+        >>> from operators import GaussianBlur, Identity
+        >>> blur = GaussianBlur((16, 16))
+        >>> sharpen = 2 * Identity(blur.image_shape) - blur
+        >>> sharpen
+        (2 * Identity - GaussianBlur): (3, 16, 16) -> (3, 16, 16), 0.0 MB of tables
     """
 
     def __init__(self, image_shape: Sequence[int], *, complex_images: bool = False) -> None:

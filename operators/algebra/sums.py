@@ -129,6 +129,14 @@ def stack(operators: Sequence[ForwardOperator]) -> Stack:
 
     Raises:
         ValueError: if there is none, or they differ in their images, or in whether measurements are complex.
+
+    Examples:
+        >>> import torch
+        >>> from operators import GaussianBlur, Radon, stack
+        >>> both = stack([GaussianBlur((16, 16), channels=1), Radon((16, 16), num_angles=4, num_detectors=23)])
+        >>> y = both(torch.rand(2, 1, 16, 16))
+        >>> y.shape, [part.shape for part in both.split(y)]
+        (torch.Size([2, 348]), [torch.Size([2, 1, 16, 16]), torch.Size([2, 1, 4, 23])])
     """
     if not operators or not all(isinstance(operator, ForwardOperator) for operator in operators):
         raise ValueError(f"stack takes a list of one operator or more, got {operators!r}")

@@ -148,6 +148,14 @@ def from_deepinv(physics: Any, *, image_shape: tuple[int, ...]) -> LinearOperato
             tensors; when applied, for tensors of integers or of half precision, and complex ones where real is due.
 
     Source: deepinv 0.5, ``deepinv.physics``.
+
+    Examples:
+        >>> import torch
+        >>> from operators import from_deepinv
+        >>> from operators.bridges.deepinv import import_deepinv
+        >>> physics = import_deepinv().physics.Inpainting(img_size=(1, 8, 8), mask=torch.eye(8))
+        >>> from_deepinv(physics, image_shape=(1, 8, 8))(torch.ones(1, 1, 8, 8)).sum()
+        tensor(8.)
     """
     if not hasattr(physics, "A_adjoint"):
         raise ValueError(f"expected a linear physics of deepinv, with A and A_adjoint, got {type(physics).__name__}")

@@ -121,6 +121,14 @@ def from_scipy(
         ValueError: if it is no such matrix, holds no numbers, or has not M x N entries for the shapes.
 
     Source: SciPy's ``scipy.sparse.linalg.LinearOperator``; PyLops 2.
+
+    Examples:
+        >>> import numpy as np
+        >>> import torch
+        >>> from operators import from_scipy
+        >>> A = from_scipy(np.array([[1.0, 2.0, 0.0], [0.0, 1.0, 1.0]]))
+        >>> A @ torch.tensor([[1.0, 1.0, 1.0]])
+        tensor([[3., 2.]])
     """
     from scipy.sparse.linalg import aslinearoperator
 
@@ -154,6 +162,14 @@ def to_scipy(operator: ForwardOperator, dtype: type[np.floating[Any]] = np.float
 
     Raises:
         ValueError: if it is no operator of this package, or not linear.
+
+    Examples:
+        >>> from operators import GaussianBlur, to_scipy
+        >>> from scipy.sparse.linalg import svds
+        >>> blur = GaussianBlur((16, 16), channels=1)
+        >>> largest = svds(to_scipy(blur), k=1, return_singular_vectors=False)
+        >>> abs(float(largest[0]) - blur.norm()) < 0.02
+        True
     """
     from scipy.sparse.linalg import LinearOperator as Matrix
 

@@ -63,6 +63,14 @@ class Radon(LinearOperator):
         ImportError: for a backend whose library is not installed; the message says what to install.
 
     Source: Joseph 1982; geometry of LoDoPaB-CT (Leuschner et al. 2021).
+
+    Examples:
+        >>> import torch
+        >>> from operators import Radon
+        >>> radon = Radon(image_shape=(32, 32), num_angles=12, num_detectors=45)
+        >>> sinogram = radon(torch.rand(2, 1, 32, 32))
+        >>> sinogram.shape, radon.adjoint(sinogram).shape
+        (torch.Size([2, 1, 12, 45]), torch.Size([2, 1, 32, 32]))
     """
 
     projector: Projector

@@ -24,6 +24,15 @@ class CallCounter(OperatorWrapper):
 
     Args:
         operator: the operator to count; results are its own, unchanged. Finding its norm is not counted.
+
+    Examples:
+        >>> import torch
+        >>> from models import LuserSW
+        >>> from operators import CallCounter, GaussianBlur
+        >>> counter = CallCounter(GaussianBlur((16, 16)))
+        >>> image = LuserSW(channels=3, num_stages=2)(torch.rand(1, 3, 16, 16), counter).image
+        >>> dict(counter.calls)
+        {('forward', 'reconstruct'): 2, ('adjoint', 'reconstruct'): 2}
     """
 
     def __init__(self, operator: ForwardOperator) -> None:

@@ -21,6 +21,14 @@ class Slowed(OperatorWrapper):
 
     Raises:
         ValueError: if the factor is not a positive integer.
+
+    Examples:
+        >>> import torch
+        >>> from operators import CallCounter, GaussianBlur, Slowed
+        >>> inner = CallCounter(GaussianBlur((16, 16)))
+        >>> y = Slowed(inner, 3)(torch.rand(1, 3, 16, 16))
+        >>> inner.calls["forward", "reconstruct"]
+        3
     """
 
     def __init__(self, operator: ForwardOperator, factor: int) -> None:
