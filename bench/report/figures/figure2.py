@@ -87,7 +87,7 @@ def most_improved(worse: Image, better: Image, truth: Image) -> Box | None:
     if min(gain.shape) < side:
         return None
     smooth = gaussian_filter(gain, side / 4, mode="constant")
-    sums = sliding_window_view(smooth, (side, side)).sum(axis=(2, 3))
+    sums = sliding_window_view(sliding_window_view(smooth, side, axis=0).sum(axis=-1), side, axis=1).sum(axis=-1)
     top, left = np.unravel_index(int(sums.argmax()), sums.shape)
     return Box(int(top), int(left), side) if sums[top, left] > 0 else None
 
